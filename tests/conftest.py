@@ -1,0 +1,22 @@
+"""Settings of all tests: offline, one thread, and the path of the tiny CLIP they build."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+# Before torch and huggingface_hub are imported: both read these once.
+os.environ["HF_HUB_OFFLINE"] = "1"
+for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[_name] = "1"
+
+import pytest
+import torch
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def tiny_clip_config() -> Path:
+    """The path of a small open_clip configuration: see tests/data/tiny_vit.json."""
+    return Path(__file__).parent / "data" / "tiny_vit.json"
