@@ -1,0 +1,94 @@
+"""TagCLIP's head, its learner and its inference weighting."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+
+import tagclip  # noqa: F401  (registers the head)
+from tagclip import weight_by_trust
+from tests.heads.base import HeadTester, unit
+from tests.zegclip.heads.test_atm_head import DEAD
+from zegclip.heads import HeadOutput
+
+
+class TestTrustyHead(HeadTester):
+    head: ClassVar[dict[str, Any]] = {
+        "type": "TrustyHead",
+        "num_layers": 2,
+        "num_heads": 4,
+        "feedforward_channels": 32,
+        "trusty_weighting": "both",
+    }
+    without_gradient = DEAD
+
+    def test_trusty_target_is_one_on_seen_pixels(self) -> None:
+        head = self.build_head()
+        labels = torch.tensor([[[0, 255], [1, 255]]])
+        good = torch.tensor([[[[9.0, -9.0], [9.0, -9.0]]]])
+        masks = torch.zeros(1, 3, 2, 2)
+        right = head.losses(HeadOutput(masks, good), labels)["loss_trusty"]
+        wrong = head.losses(HeadOutput(masks, -good), labels)["loss_trusty"]
+        assert right < 1e-3 < wrong
+
+    def test_unseen_gt_target_warns_and_needs_the_unseen_map(self) -> None:
+        with pytest.warns(UserWarning, match="shows the masks of unseen objects to training"):
+            head = self.build_head(trusty_target="unseen_gt")
+        output = HeadOutput(torch.zeros(1, 3, 2, 2), torch.zeros(1, 1, 2, 2))
+        labels = torch.full((1, 2, 2), 255)
+        with pytest.raises(ValueError, match="keep_unseen_map=True"):
+            head.losses(output, labels)
+        unseen = torch.tensor([[[True, False], [False, False]]])
+        none = head.losses(output, labels, torch.zeros_like(unseen))["loss_trusty"]
+        some = head.losses(output, labels, unseen)["loss_trusty"]
+        assert none != some
+
+    def test_unseen_gt_map_is_turned_into_p_seen(self) -> None:
+        logits = HeadOutput(torch.zeros(1, 3, 2, 2), torch.full((1, 1, 2, 2), 2.0))
+        seen_map = self.build_head().trusty_map(logits, (2, 2))
+        with pytest.warns(UserWarning):
+            published = self.build_head(trusty_target="unseen_gt").trusty_map(logits, (2, 2))
+        torch.testing.assert_close(seen_map, 1 - published)
+
+    @pytest.mark.parametrize("structure", ["project_first", "attend_first"])
+    def test_both_structures_decode_and_differ(self, structure: str) -> None:
+        inputs = unit(2, 32, 4, 4, dim=1), unit(2, 32), unit(5, 32)
+        output = self.build_head(structure=structure)(*inputs)
+        assert output.trusty_logits is not None and output.trusty_logits.shape == (2, 1, 4, 4)
+        other = {"project_first": "attend_first", "attend_first": "project_first"}[structure]
+        assert not torch.allclose(
+            output.mask_logits, self.build_head(structure=other)(*inputs).mask_logits
+        )
+
+    @pytest.mark.parametrize("word", ["structure", "trusty_loss", "trusty_target"])
+    def test_unknown_choice_is_named(self, word: str) -> None:
+        with pytest.raises(ValueError, match=f"{word}='nonsense' is not one of"):
+            self.build_head(**{word: "nonsense"})
+
+    def test_dice_loss_is_smaller_for_the_right_map(self) -> None:
+        head = self.build_head(trusty_loss="dice")
+        labels = torch.tensor([[[0, 255], [1, 255]]])
+        good = torch.tensor([[[[9.0, -9.0], [9.0, -9.0]]]])
+        masks = torch.zeros(1, 3, 2, 2)
+        right = head.losses(HeadOutput(masks, good), labels)["loss_trusty"]
+        wrong = head.losses(HeadOutput(masks, -good), labels)["loss_trusty"]
+        assert right < 0.1 < wrong
+
+
+@pytest.mark.parametrize(
+    ("weighting", "expected"),
+    [
+        ("none", (0.5, 0.4)),
+        ("seen", (0.5 * 0.8, 0.4)),
+        ("unseen", (0.5, 0.4 * 0.2)),
+        ("both", (0.5 * 0.8, 0.4 * 0.2)),
+    ],
+)
+def test_weight_by_trust(weighting: str, expected: tuple[float, float]) -> None:
+    probabilities = torch.tensor([0.5, 0.4]).view(1, 2, 1, 1)
+    trusty_map = torch.full((1, 1, 1, 1), 0.8)
+    weighted = weight_by_trust(probabilities, trusty_map, torch.tensor([True, False]), weighting)
+    np.testing.assert_allclose(weighted.flatten(), expected, rtol=1e-6)

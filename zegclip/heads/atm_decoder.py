@@ -1,0 +1,145 @@
+"""Attention-to-mask decoder: class tokens query the patch embeddings; their attention is the mask.
+
+Source: SegViT, Sec. 3.2 (ATM); ZegCLIP, Sec. 3.2 (one decoder, class embeddings as queries).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class CrossAttention(nn.Module):
+    """Multi-head cross attention with its own query, key, value and output projections.
+
+    Args:
+        embed_dims: D.
+        num_heads: attention heads; must divide D.
+    """
+
+    def __init__(self, embed_dims: int, num_heads: int) -> None:
+        super().__init__()
+        if embed_dims % num_heads:
+            raise ValueError(f"num_heads={num_heads} does not divide embed_dims={embed_dims}")
+        self.num_heads = num_heads
+        self.query = nn.Linear(embed_dims, embed_dims)
+        self.key = nn.Linear(embed_dims, embed_dims)
+        self.value = nn.Linear(embed_dims, embed_dims)
+        self.output = nn.Linear(embed_dims, embed_dims)
+
+    def _split_heads(self, tokens: Tensor) -> Tensor:
+        return tokens.unflatten(-1, (self.num_heads, -1)).transpose(-3, -2)
+
+    def forward(self, queries: Tensor, context: Tensor) -> Tensor:
+        """Attend.
+
+        Args:
+            queries: ``(B, C, D)``.
+            context: keys and values, ``(B, N, D)``.
+
+        Returns:
+            ``(B, C, D)``.
+        """
+        attended = F.scaled_dot_product_attention(
+            self._split_heads(self.query(queries)),
+            self._split_heads(self.key(context)),
+            self._split_heads(self.value(context)),
+        )
+        return self.output(attended.transpose(-3, -2).flatten(-2))
+
+    def attention_logits(self, queries: Tensor, context: Tensor) -> Tensor:
+        """Pre-softmax attention ``Q K^T / sqrt(head_dim)``, mean over heads: the mask logits.
+
+        Args:
+            queries: ``(B, C, D)``.
+            context: ``(B, N, D)``.
+
+        Returns:
+            ``(B, C, N)``.
+        """
+        query, key = self.query(queries), self.key(context)
+        # The mean over heads of per-head products is one product over all D channels.
+        scale = 1 / (self.num_heads * math.sqrt(query.shape[-1] // self.num_heads))
+        return (query * scale) @ key.transpose(-2, -1)
+
+
+class ATMDecoderLayer(nn.Module):
+    """Post-norm layer: cross attention, then a feed-forward network.
+
+    Args:
+        embed_dims: D.
+        num_heads: attention heads.
+        feedforward_channels: hidden width of the feed-forward network.
+        dropout: rate of both residual branches and inside the feed-forward network.
+    """
+
+    def __init__(
+        self, embed_dims: int, num_heads: int, feedforward_channels: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.cross_attention = CrossAttention(embed_dims, num_heads)
+        self.attention_norm = nn.LayerNorm(embed_dims)
+        self.feedforward_in = nn.Linear(embed_dims, feedforward_channels)
+        self.feedforward_out = nn.Linear(feedforward_channels, embed_dims)
+        self.feedforward_norm = nn.LayerNorm(embed_dims)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, class_tokens: Tensor, patch_tokens: Tensor) -> Tensor:
+        """``(B, C, D)`` and ``(B, N, D)`` -> ``(B, C, D)``."""
+        attended = self.cross_attention(class_tokens, patch_tokens)
+        class_tokens = self.attention_norm(class_tokens + self.dropout(attended))
+        hidden = self.dropout(F.relu(self.feedforward_in(class_tokens)))
+        return self.feedforward_norm(
+            class_tokens + self.dropout(self.feedforward_out(hidden))
+        )
+
+
+class ATMDecoder(nn.Module):
+    """A stack of layers; the last one's attention logits are the masks.
+
+    Of the last layer only the query and key projections matter for a mask, so only they are run.
+    Its other parameters exist because published checkpoints and parameter counts have them; they
+    get no gradient, which DDP must know (``find_unused_parameters``).
+
+    Args:
+        embed_dims: D.
+        num_layers: depth (3 in the papers).
+        num_heads: attention heads (8).
+        feedforward_channels: hidden width (2048).
+        dropout: rate (0.1).
+    """
+
+    def __init__(
+        self,
+        embed_dims: int,
+        num_layers: int = 3,
+        num_heads: int = 8,
+        feedforward_channels: int = 2048,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        if num_layers < 1:
+            raise ValueError(f"num_layers must be at least 1, got {num_layers}")
+        self.layers = nn.ModuleList(
+            ATMDecoderLayer(embed_dims, num_heads, feedforward_channels, dropout)
+            for _ in range(num_layers)
+        )
+
+    def forward(self, class_tokens: Tensor, patch_embeddings: Tensor) -> Tensor:
+        """Decode masks.
+
+        Args:
+            class_tokens: queries, ``(B, C, D)``.
+            patch_embeddings: V, ``(B, D, H, W)``.
+
+        Returns:
+            Mask logits, ``(B, C, H, W)``.
+        """
+        patch_tokens = patch_embeddings.flatten(2).transpose(1, 2)
+        *layers, last = self.layers
+        for layer in layers:
+            class_tokens = layer(class_tokens, patch_tokens)
+        logits = last.cross_attention.attention_logits(class_tokens, patch_tokens)
+        return logits.unflatten(-1, patch_embeddings.shape[-2:])

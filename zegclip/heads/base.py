@@ -1,0 +1,151 @@
+"""What every method's head is to the segmentor, its tests and its configs."""
+
+from __future__ import annotations
+
+from abc import ABCMeta, abstractmethod
+from typing import Any, NamedTuple
+
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+
+class HeadOutput(NamedTuple):
+    """What a head makes of a batch, at the patch grid's size.
+
+    Attributes:
+        mask_logits: ``(B, C, h, w)``, one map a queried class.
+        trusty_logits: ``(B, 1, h, w)``, where the head has a trusty token, else ``None``.
+    """
+
+    mask_logits: Tensor
+    trusty_logits: Tensor | None = None
+
+
+class HeadPrediction(NamedTuple):
+    """What a head predicts for a batch, at the image's size.
+
+    Attributes:
+        probabilities: ``(B, C, H, W)``; after calibration a seen class's may be below 0.
+        trusty_map: M_A = P(seen), ``(B, 1, H, W)``, where there is one, else ``None``.
+    """
+
+    probabilities: Tensor
+    trusty_map: Tensor | None = None
+
+
+class ZeroShotHead(BaseModule, metaclass=ABCMeta):
+    """Base of the heads: patch, CLS and class embeddings in, one mask a class out.
+
+    A head has no parameter that belongs to a class, so it takes any number of class embeddings
+    in any order. A new method fills :meth:`forward` and, where it needs more, :meth:`losses`
+    and :meth:`predict`; the tests of ``tests/heads/base.py`` then apply to it.
+
+    Args:
+        embed_dims: D, CLIP's joint dimension (filled in by the segmentor).
+        loss: the mask loss, a config for the registry.
+        gamma: subtracted from the probabilities of seen classes in the inductive setting
+            (ZegCLIP, Sec. 3.4: 0.1). Belongs to the protocol.
+        init_std: standard deviation of the truncated normal from which the weights of linear
+            layers start, biases at 0 (inferred); ``None`` keeps torch's own start.
+        init_cfg: mmengine's.
+    """
+
+    def __init__(
+        self,
+        embed_dims: int,
+        loss: dict[str, Any] | None = None,
+        gamma: float = 0.1,
+        init_std: float | None = 0.02,
+        init_cfg: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        self.embed_dims = embed_dims
+        self.mask_loss = MODELS.build({"type": "MaskLoss", **(loss or {})})
+        self.gamma = gamma
+        self.init_std = init_std
+
+    def init_weights(self) -> None:
+        """Start the linear layers from a truncated normal (``init_std``)."""
+        super().init_weights()
+        if self.init_std is None:
+            return
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=self.init_std)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    @abstractmethod
+    def forward(
+        self, patch_embeddings: Tensor, cls_embedding: Tensor, class_embeddings: Tensor
+    ) -> HeadOutput:
+        """Decode the masks of the classes that are asked for.
+
+        Args:
+            patch_embeddings: V, ``(B, D, h, w)``, unit length over D.
+            cls_embedding: g, ``(B, D)``, unit length.
+            class_embeddings: T, ``(C, D)``, unit length.
+
+        Returns:
+            Maps of the C classes, in the order of ``class_embeddings``.
+        """
+
+    def losses(
+        self, output: HeadOutput, labels: Tensor, unseen_map: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Losses of a batch.
+
+        Args:
+            output: from :meth:`forward`, with the training classes as queries.
+            labels: ``(B, H, W)``: index of the query class, or 255.
+            unseen_map: ``(B, H, W)`` bool, true on pixels of unseen classes; only given where
+                the config asks for it, since it shows unseen masks to training.
+
+        Returns:
+            Weighted scalars by name, to be summed.
+        """
+        return self.mask_loss(upsample(output.mask_logits, labels.shape[-2:]), labels)
+
+    def predict(
+        self, output: HeadOutput, size: tuple[int, int], seen: Tensor, inductive: bool
+    ) -> HeadPrediction:
+        """Probabilities at the image's size.
+
+        Args:
+            output: from :meth:`forward`, with all classes as queries.
+            size: (H, W) of the image that was encoded.
+            seen: ``(C,)`` bool, which classes are seen.
+            inductive: whether the setting is the inductive one: calibrate by ``gamma``.
+        """
+        probabilities = upsample(output.mask_logits, size).sigmoid()
+        if inductive:
+            probabilities = calibrate(probabilities, seen, self.gamma)
+        return HeadPrediction(probabilities)
+
+    def protocol(self, inductive: bool) -> dict[str, Any]:
+        """The head's choices that a reported number depends on.
+
+        Args:
+            inductive: as in :meth:`predict`.
+        """
+        return {"gamma": self.gamma if inductive else 0.0, "trusty_weighting": "none"}
+
+
+def upsample(logits: Tensor, size: tuple[int, int] | Any) -> Tensor:
+    """Bilinear (``align_corners=False``): ``(B, C, h, w)`` -> ``(B, C, H, W)``."""
+    return F.interpolate(logits, size=tuple(size), mode="bilinear", align_corners=False)
+
+
+def calibrate(probabilities: Tensor, seen: Tensor, gamma: float) -> Tensor:
+    """``P_seen - gamma``: seen classes are overconfident after training on them alone.
+
+    Args:
+        probabilities: ``(B, C, H, W)``.
+        seen: ``(C,)`` bool.
+        gamma: what to subtract.
+
+    Source: ZegCLIP, Sec. 3.4 (inference).
+    """
+    return probabilities - gamma * seen.to(probabilities.dtype)[:, None, None]

@@ -1,0 +1,80 @@
+"""Checkpoints that hold what is learned, and know the CLIP weights that it was learned with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from torch import Tensor, nn
+
+from zegclip.clip import LoadedClip
+
+
+class ClipMismatchError(RuntimeError):
+    """A checkpoint was trained with other CLIP weights than the model has."""
+
+
+def learned_keys(model: nn.Module) -> set[str]:
+    """State-dict keys of learnable parameters, and of buffers beside any of them.
+
+    Buffers of a module without learnable parameters (CLIP's) are part of what is frozen; the
+    model's own are kept.
+    """
+
+    def keys() -> Iterator[str]:
+        for name, parameter in model.named_parameters():
+            if parameter.requires_grad:
+                yield name
+        for prefix, module in model.named_modules():
+            if module is model or any(p.requires_grad for p in module.parameters()):
+                for name, _ in module.named_buffers(prefix, recurse=False):
+                    yield name
+
+    return set(keys())
+
+
+def _persistent(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Parameters and buffers that an unfiltered state dict would hold."""
+    yield from model.named_parameters()
+    for prefix, module in model.named_modules():
+        for name, buffer in module.named_buffers(prefix, recurse=False):
+            if name.rpartition(".")[2] not in module._non_persistent_buffers_set:
+                yield name, buffer
+
+
+def keep_learned_state(model: nn.Module, clip: LoadedClip) -> None:
+    """Make ``model.state_dict()`` leave out what is frozen, and loading check CLIP's identity.
+
+    Args:
+        model: has the buffer ``clip_fingerprint``, uint8 ``(32,)``.
+        clip: what the model was built with, for the message.
+    """
+
+    def drop_frozen(
+        module: nn.Module, state: dict[str, Any], prefix: str, metadata: dict[str, Any]
+    ) -> dict[str, Any]:
+        kept = {prefix + key for key in learned_keys(module)}
+        for key in [key for key in state if key.startswith(prefix) and key not in kept]:
+            del state[key]
+        return state
+
+    def check_and_fill(
+        module: nn.Module, state: dict[str, Any], prefix: str, *_: Any
+    ) -> None:
+        theirs: Tensor | None = state.get(prefix + "clip_fingerprint")
+        ours = module.get_buffer("clip_fingerprint")
+        if theirs is not None and not theirs.cpu().equal(ours.cpu()):
+            raise ClipMismatchError(
+                "this checkpoint was trained with other CLIP weights (fingerprint "
+                f"{bytes(theirs.cpu()).hex()[:12]}) than the model has ({clip.model_name}, "
+                f"{clip.weights}, fingerprint {bytes(ours.cpu()).hex()[:12]}); set model.clip in "
+                "the config to the weights of the training run"
+            )
+        # Strict loading then still finds every key, and what is frozen stays what it is.
+        learned = learned_keys(module)
+        for key, value in _persistent(module):
+            if key not in learned:
+                state.setdefault(prefix + key, value)
+
+    model._register_state_dict_hook(drop_frozen)
+    model.register_load_state_dict_pre_hook(check_and_fill)

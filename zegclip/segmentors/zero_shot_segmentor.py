@@ -1,0 +1,269 @@
+"""The segmentor of all methods: vocabulary, image and class embeddings, head, windows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from mmengine.structures import PixelData
+from mmseg.models.segmentors import BaseSegmentor
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+from torch import Tensor
+
+from zegclip.clip import LoadedClip, load_clip
+from zegclip.datasets.vocabulary import Vocabulary
+from zegclip.heads import HeadOutput, HeadPrediction, ZeroShotHead
+
+from .learned_state import keep_learned_state
+from .query_labels import QueryLabels
+from .sliding_window import pad_to_multiple, sliding_windows
+
+
+@MODELS.register_module()
+class ZeroShotSegmentor(BaseSegmentor):
+    """Frozen CLIP with prompts, class embeddings of the current vocabulary, and a head.
+
+    The vocabulary (class names, seen / unseen, setting) is not part of the model: it is set from
+    the data set's metainfo (:meth:`set_vocabulary`), and may be swapped at any time.
+
+    A checkpoint holds the learned parameters and the fingerprint of the CLIP weights that they
+    were trained with, not CLIP itself; loading it beside other CLIP weights is an error.
+
+    Source: ZegCLIP, Sec. 3; sliding windows: published code.
+
+    Args:
+        clip: ``model_name`` and ``weights`` (see :func:`zegclip.clip.load_clip`).
+        image_encoder: config of the image encoder.
+        text_encoder: config of the text encoder.
+        decode_head: config of a :class:`~zegclip.heads.ZeroShotHead`; ``embed_dims`` is CLIP's.
+        data_preprocessor: config of mmseg's ``SegDataPreProcessor``.
+        test_cfg: ``mode`` (``"slide"`` or ``"whole"``), and for ``"slide"`` ``crop_size`` and
+            ``stride``, pairs of pixels, and ``window_batch``, how many windows are run at once.
+        train_cfg: unused, accepted because mmseg's tools set it.
+        pretrained: unused, as ``train_cfg``.
+        init_cfg: mmengine's.
+    """
+
+    clip_fingerprint: Tensor
+
+    def __init__(
+        self,
+        clip: dict[str, Any] | LoadedClip,
+        image_encoder: dict[str, Any],
+        text_encoder: dict[str, Any],
+        decode_head: dict[str, Any],
+        data_preprocessor: dict[str, Any] | None = None,
+        test_cfg: dict[str, Any] | None = None,
+        train_cfg: None = None,
+        pretrained: None = None,
+        init_cfg: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+        if not isinstance(clip, LoadedClip):
+            clip = load_clip(**clip)
+        self._clip_source = {"model_name": clip.model_name, "weights": clip.weights}
+        self.image_encoder = MODELS.build(image_encoder, default_args={"clip": clip})
+        self.text_encoder = MODELS.build(text_encoder, default_args={"clip": clip})
+        self.decode_head: ZeroShotHead = MODELS.build(
+            decode_head, default_args={"embed_dims": self.image_encoder.embed_dims}
+        )
+        self.test_cfg = _checked_test_cfg(test_cfg or {}, self.image_encoder.patch_size)
+        fingerprint = torch.frombuffer(bytearray.fromhex(clip.fingerprint), dtype=torch.uint8)
+        self.register_buffer("clip_fingerprint", fingerprint)
+        keep_learned_state(self, clip)
+
+        self._vocabulary: Vocabulary | None = None
+        self._embeddings_of: dict[tuple[tuple[str, ...], ...], Tensor] = {}
+
+    # --- vocabulary -------------------------------------------------------------------------
+
+    def set_vocabulary(self, vocabulary: Vocabulary) -> None:
+        """Choose the classes that are segmented from now on; their embeddings are cached."""
+        if vocabulary == self._vocabulary:
+            return
+        self._vocabulary = vocabulary
+        self._query_labels = QueryLabels(vocabulary)
+        self._seen = torch.zeros(len(vocabulary.classes), dtype=torch.bool)
+        self._seen[list(vocabulary.seen_ids)] = True
+        self._train_ids = torch.tensor(vocabulary.train_ids)
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The current vocabulary; ``RuntimeError`` while there is none."""
+        if self._vocabulary is None:
+            raise RuntimeError(
+                "this model has no vocabulary yet: call set_vocabulary(), or add "
+                "dict(type='VocabularyHook') to custom_hooks so that the data set's is used"
+            )
+        return self._vocabulary
+
+    @property
+    def dataset_meta(self) -> dict[str, Any] | None:
+        """Metainfo of the data set whose classes are segmented (as mmseg's tools use it)."""
+        return getattr(self, "_dataset_meta", None)
+
+    @dataset_meta.setter
+    def dataset_meta(self, metainfo: Mapping[str, Any]) -> None:
+        self._dataset_meta = dict(metainfo)
+        self.set_vocabulary(Vocabulary.from_metainfo(metainfo))
+
+    def class_embeddings(self) -> Tensor:
+        """T of the whole vocabulary, ``(C, D)``, on the model's device; computed once."""
+        words = self.vocabulary.words
+        embeddings = self._embeddings_of.get(words)
+        if embeddings is None:
+            embeddings = self.text_encoder(self.vocabulary)
+        self._embeddings_of[words] = embeddings = embeddings.to(self.clip_fingerprint.device)
+        return embeddings
+
+    # --- training ---------------------------------------------------------------------------
+
+    def loss(self, inputs: Tensor, data_samples: Sequence[SegDataSample]) -> dict[str, Tensor]:
+        """Losses of a batch; queries are the vocabulary's training classes.
+
+        Args:
+            inputs: normalised images, ``(B, 3, H, W)``.
+            data_samples: with ``gt_sem_seg`` over the whole vocabulary, 255 = ignored.
+
+        Raises:
+            LabelLeakError: a label id of an unseen class arrived in the inductive setting.
+        """
+        full_labels = torch.cat([sample.gt_sem_seg.data for sample in data_samples])
+        self.vocabulary  # noqa: B018  (its error, if there is none, comes before any work)
+        labels = self._query_labels(full_labels, data_samples)
+        unseen_map = None
+        if getattr(self.decode_head, "needs_unseen_map", False):
+            unseen_map = _unseen_maps(data_samples, labels.shape[-2:])
+        embeddings = self.class_embeddings()
+        queries = embeddings[self._train_ids.to(embeddings.device)]
+        output = self.decode_head(*self.image_encoder(inputs), queries)
+        return self.decode_head.losses(output, labels, unseen_map)
+
+    # --- inference --------------------------------------------------------------------------
+
+    def predict(
+        self, inputs: Tensor, data_samples: Sequence[SegDataSample] | None = None
+    ) -> list[SegDataSample]:
+        """Segment a batch of images of one size.
+
+        Args:
+            inputs: normalised images, ``(B, 3, H, W)``, of any size.
+            data_samples: their samples; results go to the sizes of ``ori_shape``.
+
+        Returns:
+            The samples with ``pred_sem_seg`` (1, H, W), ``seg_logits`` (C, H, W; the class
+            probabilities) and, where the head has one, ``trusty_map`` (1, H, W).
+        """
+        prediction = self.encode_decode(inputs)
+        samples = list(data_samples or [SegDataSample() for _ in inputs])
+        for index, sample in enumerate(samples):
+            size = sample.metainfo.get("ori_shape", inputs.shape[-2:])[:2]
+            flip = sample.metainfo.get("flip_direction") if sample.metainfo.get("flip") else None
+            probabilities = _restored(prediction.probabilities[index : index + 1], size, flip)
+            sample.seg_logits = PixelData(data=probabilities)
+            sample.pred_sem_seg = PixelData(data=probabilities.argmax(dim=0, keepdim=True))
+            if prediction.trusty_map is not None:
+                trusty_map = _restored(prediction.trusty_map[index : index + 1], size, flip)
+                sample.trusty_map = PixelData(data=trusty_map)
+        return samples
+
+    def encode_decode(
+        self, inputs: Tensor, batch_data_samples: Sequence[SegDataSample] | None = None
+    ) -> HeadPrediction:
+        """Probabilities (and trusty map) at the input's size, whole or by sliding windows."""
+        if self.test_cfg["mode"] == "whole":
+            return self._predict_window(inputs)
+        return sliding_windows(
+            self._predict_window,
+            inputs,
+            self.test_cfg["crop_size"],
+            self.test_cfg["stride"],
+            self.test_cfg["window_batch"],
+        )
+
+    def _predict_window(self, window: Tensor) -> HeadPrediction:
+        """One window ``(B, 3, H, W)``, padded to whole patches and cut again."""
+        height, width = window.shape[-2:]
+        padded = pad_to_multiple(window, self.image_encoder.patch_size)
+        prediction = self.decode_head.predict(
+            self._forward(padded),
+            tuple(padded.shape[-2:]),
+            self._seen.to(window.device),
+            inductive=self.vocabulary.setting == "inductive",
+        )
+        return HeadPrediction(
+            *(None if map_ is None else map_[..., :height, :width] for map_ in prediction)
+        )
+
+    def extract_feat(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Patch embeddings ``(B, D, h, w)`` and CLS embedding ``(B, D)``."""
+        return self.image_encoder(inputs)
+
+    def _forward(
+        self, inputs: Tensor, data_samples: Sequence[SegDataSample] | None = None
+    ) -> HeadOutput:
+        return self.decode_head(*self.image_encoder(inputs), self.class_embeddings())
+
+    # --- report -----------------------------------------------------------------------------
+
+    def protocol(self) -> dict[str, Any]:
+        """The model's choices that a reported number depends on."""
+        mode = {key: self.test_cfg[key] for key in ("mode", "crop_size", "stride")}
+        return {
+            "clip": {**self._clip_source, "fingerprint": bytes(self.clip_fingerprint).hex()},
+            "templates": list(self.text_encoder.templates),
+            "inference": mode,
+            **self.decode_head.protocol(self.vocabulary.setting == "inductive"),
+        }
+
+
+def _checked_test_cfg(test_cfg: Mapping[str, Any], patch_size: int) -> dict[str, Any]:
+    known = {"mode": "whole", "crop_size": None, "stride": None, "window_batch": 4}
+    if unknown := set(test_cfg) - set(known):
+        raise ValueError(f"test_cfg: unknown {sorted(unknown)}; known are {sorted(known)}")
+    checked = {**known, **test_cfg}
+    if checked["mode"] not in ("whole", "slide"):
+        raise ValueError(f"test_cfg: mode={checked['mode']!r} is neither 'whole' nor 'slide'")
+    if checked["mode"] == "slide":
+        for key in ("crop_size", "stride"):
+            if checked[key] is None:
+                raise ValueError(f"test_cfg: mode='slide' needs {key}=(height, width)")
+            checked[key] = tuple(checked[key])
+        if any(side % patch_size for side in checked["crop_size"]):
+            raise ValueError(
+                f"test_cfg: crop_size={checked['crop_size']} must be multiples of the patch size "
+                f"{patch_size}"
+            )
+        if any(s > c or s < 1 for s, c in zip(checked["stride"], checked["crop_size"])):
+            raise ValueError(
+                f"test_cfg: stride={checked['stride']} must be between 1 and "
+                f"crop_size={checked['crop_size']}, or pixels are left out"
+            )
+    return checked
+
+
+def _restored(maps: Tensor, size: tuple[int, int], flip: str | None) -> Tensor:
+    """Undo a test-time flip and go to the original size: ``(1, C, h, w)`` -> ``(C, H, W)``."""
+    if flip is not None:
+        maps = maps.flip(-1 if flip == "horizontal" else -2)
+    if maps.shape[-2:] != tuple(size):
+        maps = F.interpolate(maps, size=tuple(size), mode="bilinear", align_corners=False)
+    return maps[0]
+
+
+def _unseen_maps(data_samples: Sequence[SegDataSample], size: torch.Size) -> Tensor:
+    """``gt_unseen_map`` of a batch as ``(B, H, W)`` bool, padded as the labels were."""
+    maps = []
+    for sample in data_samples:
+        if "gt_unseen_map" not in sample:
+            raise ValueError(
+                "this head needs the data set's unseen map: set keep_unseen_map=True in "
+                "HideUnseenLabels of the training pipeline"
+            )
+        unseen = sample.gt_unseen_map.data
+        bottom, right = (full - own for full, own in zip(size, unseen.shape[-2:]))
+        maps.append(F.pad(unseen, (0, right, 0, bottom)))
+    return torch.cat(maps) == 1
