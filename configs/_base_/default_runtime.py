@@ -1,0 +1,29 @@
+# What every run shares. Nothing here needs a GPU: without CUDA the process group becomes gloo.
+default_scope = 'mmseg'
+custom_imports = dict(imports=['zegclip', 'tagclip', 'ldvc'], allow_failed_imports=False)
+
+env_cfg = dict(
+    cudnn_benchmark=True,
+    mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
+    dist_cfg=dict(backend='nccl'),
+)
+default_hooks = dict(
+    timer=dict(type='IterTimerHook'),
+    logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
+    param_scheduler=dict(type='ParamSchedulerHook'),
+    checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=2000, max_keep_ckpts=2),
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+    visualization=dict(type='SegVisualizationHook'),
+)
+custom_hooks = [
+    dict(type='VocabularyHook'),  # class names and split: from the data set to the model
+    dict(type='BatchSizeHook'),  # warns where the batch is not the recipe's
+    dict(type='ReportHook'),  # report.json beside the log
+    dict(type='PlainCheckpointHook'),  # checkpoints that load as data
+]
+log_processor = dict(by_epoch=False)
+log_level = 'INFO'
+vis_backends = [dict(type='LocalVisBackend')]
+visualizer = dict(type='SegLocalVisualizer', vis_backends=vis_backends, name='visualizer')
+load_from = None
+resume = False

@@ -1,0 +1,7 @@
+"""What runs around the model: hooks, mixed precision, and the checks before work starts."""
+
+from .amp_optim_wrapper import AmpOptimWrapper
+from .batch_size import BatchSizeHook
+from .plain_checkpoint_hook import PlainCheckpointHook
+
+__all__ = ["AmpOptimWrapper", "BatchSizeHook", "PlainCheckpointHook"]
