@@ -82,7 +82,7 @@ def sliding_windows(
             if total is None:
                 total = maps.new_zeros(batch_size, maps.shape[1], height, width)
                 sums[place] = total
-            for (y, x), window_maps in zip(some, maps.split(batch_size)):
+            for (y, x), window_maps in zip(some, maps.split(batch_size), strict=True):
                 total[..., y : y + crop_height, x : x + crop_width] += window_maps
         for y, x in some:
             counts[..., y : y + crop_height, x : x + crop_width] += 1

@@ -237,7 +237,7 @@ def _checked_test_cfg(test_cfg: Mapping[str, Any], patch_size: int) -> dict[str,
                 f"test_cfg: crop_size={checked['crop_size']} must be multiples of the patch size "
                 f"{patch_size}"
             )
-        if any(s > c or s < 1 for s, c in zip(checked["stride"], checked["crop_size"])):
+        if any(s > c or s < 1 for s, c in zip(checked["stride"], checked["crop_size"], strict=True)):
             raise ValueError(
                 f"test_cfg: stride={checked['stride']} must be between 1 and "
                 f"crop_size={checked['crop_size']}, or pixels are left out"
@@ -264,6 +264,6 @@ def _unseen_maps(data_samples: Sequence[SegDataSample], size: torch.Size) -> Ten
                 "HideUnseenLabels of the training pipeline"
             )
         unseen = sample.gt_unseen_map.data
-        bottom, right = (full - own for full, own in zip(size, unseen.shape[-2:]))
+        bottom, right = (full - own for full, own in zip(size, unseen.shape[-2:], strict=True))
         maps.append(F.pad(unseen, (0, right, 0, bottom)))
     return torch.cat(maps) == 1
