@@ -1,6 +1,13 @@
 """Drawing: labels and maps over images, and sheets of them."""
 
 from .overlay import draw_heat_map, draw_labels
+from .prediction_sheet import images_with_unseen, prediction_sheet
 from .sheet import make_sheet
 
-__all__ = ["draw_heat_map", "draw_labels", "make_sheet"]
+__all__ = [
+    "draw_heat_map",
+    "draw_labels",
+    "images_with_unseen",
+    "make_sheet",
+    "prediction_sheet",
+]

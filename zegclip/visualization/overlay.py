@@ -38,7 +38,7 @@ def draw_labels(
     """
     if image.shape[:2] != labels.shape:
         raise ValueError(f"image is {image.shape[:2]}, labels are {labels.shape}")
-    colours = np.asarray(palette, dtype=np.float32)
+    colours = np.asarray(palette, dtype=np.float32).reshape(-1, 3)
     known = labels < len(classes)
     blended = image.astype(np.float32)
     blended[known] = (1 - opacity) * blended[known] + opacity * colours[labels[known]]

@@ -1,0 +1,83 @@
+"""Hands the data set's vocabulary to the model, so that no config repeats it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from mmseg.registry import HOOKS
+
+from zegclip.datasets.vocabulary import Vocabulary
+
+
+class SplitMismatchError(ValueError):
+    """Two data sets, or a data set and a checkpoint, disagree about what is unseen."""
+
+
+@HOOKS.register_module()
+class VocabularyHook(Hook):
+    """Before training, validation and testing, the model gets that data set's metainfo.
+
+    It also refuses what would make an "unseen" number a wrong one: training and validation with
+    different splits of the same classes, and testing a checkpoint on classes called unseen that
+    its training has seen.
+    """
+
+    priority = "VERY_HIGH"
+
+    def __init__(self) -> None:
+        self._trained_on: Mapping[str, Any] | None = None
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        self._trained_on = checkpoint.get("meta", {}).get("dataset_meta")
+
+    def before_train(self, runner: Runner) -> None:
+        train = runner.train_dataloader.dataset.metainfo
+        if runner.val_loop is not None:
+            _check_same_split(train, runner.val_dataloader.dataset.metainfo)
+        _give(runner, train)
+
+    def before_val_epoch(self, runner: Runner) -> None:
+        _give(runner, runner.val_dataloader.dataset.metainfo)
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        # In the middle of training, go back to the training vocabulary. In the transductive
+        # setting, or with validation on another data set, it is not the same.
+        if runner._train_loop is not None and not isinstance(runner._train_loop, dict):
+            _give(runner, runner.train_dataloader.dataset.metainfo)
+
+    def before_test_epoch(self, runner: Runner) -> None:
+        test = runner.test_dataloader.dataset.metainfo
+        if self._trained_on is not None:
+            _check_not_trained(self._trained_on, test)
+        _give(runner, test)
+
+
+def _give(runner: Runner, metainfo: Mapping[str, Any]) -> None:
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    model.dataset_meta = metainfo
+
+
+def _check_same_split(train: Mapping[str, Any], val: Mapping[str, Any]) -> None:
+    ours, theirs = Vocabulary.from_metainfo(train), Vocabulary.from_metainfo(val)
+    if ours.classes == theirs.classes and set(ours.unseen) != set(theirs.unseen):
+        raise SplitMismatchError(
+            f"training takes {sorted(ours.unseen)} as unseen, validation "
+            f"{sorted(theirs.unseen)}: give all three loaders the same split, "
+            "train_dataloader = val_dataloader = test_dataloader = dict(dataset=dict(unseen=...))"
+        )
+
+
+def _check_not_trained(trained_on: Mapping[str, Any], test: Mapping[str, Any]) -> None:
+    trained, tested = Vocabulary.from_metainfo(trained_on), Vocabulary.from_metainfo(test)
+    if trained.classes != tested.classes or tested.setting != "inductive":
+        return
+    queried = {trained.classes[index] for index in trained.train_ids}
+    if leaked := sorted(queried & set(tested.unseen)):
+        raise SplitMismatchError(
+            f"the checkpoint was trained on {', '.join(leaked)} (setting {trained.setting!r}), "
+            "which this config calls unseen: test it with the config that trained it"
+        )
