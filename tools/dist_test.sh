@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Test on several GPUs, or without CUDA in several processes on the CPU (gloo).
+#   tools/dist_test.sh CONFIG CHECKPOINT GPUS [options of tools/test.py]
+# Several machines: NNODES, NODE_RANK, MASTER_ADDR and PORT as in mmseg. PORT is a free one by
+# default on a single machine. PYTHON chooses the interpreter.
+set -euo pipefail
+if [ $# -lt 3 ]; then
+    sed -n '2,5s/^# \{0,1\}//p' "$0" >&2
+    exit 2
+fi
+CONFIG=$1
+CHECKPOINT=$2
+GPUS=$3
+TOOLS=$(cd "$(dirname "$0")" && pwd)
+exec "$TOOLS/torchrun.sh" "$GPUS" "$TOOLS/test.py" "$CONFIG" "$CHECKPOINT" --launcher pytorch "${@:4}"

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# What dist_train.sh and dist_test.sh share: torchrun.sh PROCESSES SCRIPT [arguments].
+set -euo pipefail
+PROCESSES=$1
+shift
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# The environment that `make setup` makes, unless another one is active or asked for.
+if [ -z "${PYTHON:-}" ]; then
+    PYTHON=python
+    if [ -z "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ] && [ -x "$ROOT/.venv/bin/python" ]; then
+        PYTHON=$ROOT/.venv/bin/python
+    fi
+fi
+NNODES=${NNODES:-1}
+RENDEZVOUS=(--nnodes "$NNODES")
+if [ "$NNODES" = 1 ] && [ -z "${PORT:-}" ]; then
+    RENDEZVOUS+=(--standalone) # torchrun finds a free port
+else
+    RENDEZVOUS+=(--node_rank "${NODE_RANK:-0}" --master_addr "${MASTER_ADDR:-127.0.0.1}"
+        --master_port "${PORT:-29500}")
+fi
+exec "$PYTHON" -m torch.distributed.run "${RENDEZVOUS[@]}" --nproc_per_node "$PROCESSES" "$@"

@@ -1,0 +1,64 @@
+#!/usr/bin/env python
+"""Train the model of a config: mmengine's Runner does the work."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+# So that the script runs from any folder, installed or not.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+import zegclip  # noqa: F401  (prepares the stack and registers everything)
+from zegclip.engine.launch import load_config, make_parser, ready
+
+
+def parse_args() -> tuple[Config, list[str]]:
+    """The config with all options applied, and the loops that training runs."""
+    parser = make_parser(
+        __doc__ or "", "python tools/train.py configs/tagclip_voc_inductive.py --amp"
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="go on from the newest checkpoint in the work dir"
+    )
+    parser.add_argument(
+        "--amp", action="store_true", help="mixed precision (bfloat16 where there is no GPU)"
+    )
+    parser.add_argument(
+        "--auto-scale-lr",
+        action="store_true",
+        help="scale the learning rate by batch x GPUs / the recipe's batch of 16",
+    )
+    parser.add_argument("--seed", type=int, help="of weights, data order and augmentation")
+    parser.add_argument(
+        "--deterministic", action="store_true", help="only reproducible algorithms (slower)"
+    )
+    args = parser.parse_args()
+    cfg = load_config(args)
+
+    cfg.resume = args.resume
+    if args.amp:
+        cfg.optim_wrapper.type = "AmpOptimWrapper"
+        cfg.optim_wrapper.setdefault("loss_scale", "dynamic")
+    if args.auto_scale_lr:
+        if "base_batch_size" not in (cfg.get("auto_scale_lr") or {}):
+            parser.error(f"{args.config} says no auto_scale_lr.base_batch_size to scale from")
+        cfg.auto_scale_lr.enable = True
+    if args.seed is not None or args.deterministic:
+        seed = args.seed if args.seed is not None else cfg.get("randomness", {}).get("seed")
+        cfg.randomness = dict(seed=seed, deterministic=args.deterministic)
+    return cfg, ["train", "val"] if cfg.get("val_dataloader") else ["train"]
+
+
+def main() -> None:
+    """Check what is needed, then train."""
+    cfg, modes = parse_args()
+    with ready(cfg, modes):
+        Runner.from_cfg(cfg).train()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""What the scripts that run a config share: arguments, finding the config, checks before work."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+
+from zegclip.compat import CheckpointError, limit_threads
+from zegclip.paths import PROJECT_ROOT, find_path
+
+from .preflight import PreflightError, preflight
+
+
+def make_parser(description: str, example: str) -> argparse.ArgumentParser:
+    """A parser with the options that training and testing have in common (mmseg's names).
+
+    Args:
+        description: one sentence.
+        example: a command line, shown at the end of ``--help``.
+    """
+    parser = argparse.ArgumentParser(
+        description=description,
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "config", help="config file; a relative path counts from here, then from the repository"
+    )
+    parser.add_argument(
+        "--work-dir", help="folder of logs, checkpoints, report (default: work_dirs/CONFIG_NAME)"
+    )
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        metavar="KEY=VALUE",
+        help='override settings of the config, e.g. train_cfg.max_iters=100 or key="[a,b]"',
+    )
+    parser.add_argument(
+        "--launcher",
+        choices=["none", "pytorch", "slurm", "mpi"],
+        default="none",
+        help="who started the processes (dist_train.sh and dist_test.sh say pytorch)",
+    )
+    parser.add_argument(
+        "--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS
+    )
+    return parser
+
+
+def find_config(path: str) -> Path:
+    """The file that a config argument means.
+
+    Args:
+        path: as typed: relative to the current folder, to the repository or to its configs, with
+            or without ``.py``.
+
+    Raises:
+        SystemExit: there is no such config; names the ones with similar names.
+    """
+    for candidate in (path, f"configs/{path}", f"{path}.py", f"configs/{path}.py"):
+        found = find_path(candidate)
+        if found.is_file():
+            return found
+    names = {file.name: file for file in sorted((PROJECT_ROOT / "configs").glob("*.py"))}
+    close = difflib.get_close_matches(Path(path).name, names, n=3, cutoff=0.5) or list(names)[:5]
+    hint = "".join(f"\n  configs/{name}" for name in close)
+    raise SystemExit(f"error: no config {path!r}." + (f" Did you mean{hint}" if hint else ""))
+
+
+def find_checkpoint(path: str) -> str:
+    """The checkpoint that an argument means; URLs stay as they are.
+
+    Raises:
+        SystemExit: there is no such file; names the checkpoints beside it, newest first.
+    """
+    if "://" in path or find_path(path).is_file():
+        return path if "://" in path else str(find_path(path))
+    folder = find_path(path) if find_path(path).is_dir() else find_path(path).parent
+    near = sorted(folder.glob("*.pth"), key=lambda file: -file.stat().st_mtime)[:3]
+    hint = " There is" + ",".join(f" {file}" for file in near) + "." if near else ""
+    raise SystemExit(
+        f"error: no checkpoint {path!r}.{hint} tools/train.py writes them into its work dir."
+    )
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Read the config that the arguments of :func:`make_parser` name, and apply them to it."""
+    path = find_config(args.config)
+    cfg = Config.fromfile(path)
+    cfg.launcher = args.launcher
+    os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get("work_dir") is None:
+        cfg.work_dir = os.path.join("work_dirs", path.stem)
+    return cfg
+
+
+@contextmanager
+def ready(cfg: Config, modes: Sequence[str]) -> Iterator[None]:
+    """Around a run: what is missing or refused ends it with one message instead of a traceback.
+
+    Args:
+        cfg: the complete config.
+        modes: the loops that will run: any of ``train``, ``val``, ``test``.
+    """
+    try:
+        preflight(cfg, modes)
+        loaders = [cfg.get(f"{mode}_dataloader") or {} for mode in modes]
+        limit_threads(max((loader.get("num_workers", 0) for loader in loaders), default=0))
+        yield
+    except (PreflightError, CheckpointError) as error:
+        first = os.environ.get("RANK", "0") == "0"  # not once for every process
+        message = str(error) if isinstance(error, PreflightError) else f"error: {error}"
+        raise SystemExit(message if first else 1) from None

@@ -1,0 +1,170 @@
+"""What a run needs, checked before it starts: one message that says all that is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from zegclip.paths import PROJECT_ROOT, find_path
+
+# How to get a data set, by a word in its class name or folder. Longer words first.
+HOW_TO_GET = {
+    "context": (
+        "PASCAL Context: the VOC 2010 archive (VOCtrainval_03-May-2010.tar, host.robots.ox.ac.uk/"
+        "pascal/VOC/voc2010) with the 59-class masks made by mmseg's tools/dataset_converters/"
+        "pascal_context.py from trainval_merged.json (PASCAL-Context page)."
+    ),
+    "voc": (
+        "PASCAL VOC 2012: unpack VOCtrainval_11-May-2012.tar (host.robots.ox.ac.uk/pascal/VOC/"
+        "voc2012) so that JPEGImages, SegmentationClass and ImageSets lie in the folder above. "
+        "SBD's additional masks ('aug'): unpack benchmark.tgz (Semantic Boundaries Dataset, UC "
+        "Berkeley, www2.eecs.berkeley.edu) beside it as VOCaug and run mmseg's "
+        "tools/dataset_converters/voc_aug.py, which writes SegmentationClassAug and the lists."
+    ),
+    "coco": (
+        "COCO-Stuff 164K: unpack train2017.zip and val2017.zip (images.cocodataset.org) under "
+        "images/ and stuffthingmaps_trainval2017.zip (COCO-Stuff page) under annotations/, then "
+        "run mmseg's tools/dataset_converters/coco_stuff164k.py."
+    ),
+    "ade": (
+        "ADE20K: unpack ADEChallengeData2016.zip (data.csail.mit.edu/places/ADEchallenge) "
+        "so that images/ and annotations/ lie in the folder above."
+    ),
+}
+_LOADERS = {"train": "train_dataloader", "val": "val_dataloader", "test": "test_dataloader"}
+
+
+class PreflightError(SystemExit):
+    """Something that the run needs is missing; the message lists everything at once.
+
+    As a ``SystemExit`` it ends a script with its message and status 1, without a traceback.
+    """
+
+
+@dataclass
+class MissingData:
+    """What of one data set is not there.
+
+    Attributes:
+        name: its class, for people.
+        root: where it was looked for.
+        used_by: ``train``, ``val``, ``test``.
+        parts: folders and list files that are missing in ``root``; empty: all of it.
+    """
+
+    name: str
+    root: Path
+    used_by: list[str] = field(default_factory=list)
+    parts: list[str] = field(default_factory=list)
+
+    def how_to_get(self) -> str:
+        """One sentence on where the data set comes from, or how to point to it."""
+        key = f"{self.name} {self.root}".lower()
+        known = next((text for word, text in HOW_TO_GET.items() if word in key), "")
+        return known or "Put it there, or point the config's data_root to where it is."
+
+
+def iter_datasets(dataset: Any) -> Iterator[Mapping[str, Any]]:
+    """The data sets inside a config's ``dataset``, through wrappers that repeat or join them."""
+    if isinstance(dataset, Sequence) and not isinstance(dataset, str):
+        for item in dataset:
+            yield from iter_datasets(item)
+    elif isinstance(dataset, Mapping):
+        inner = dataset.get("dataset") or dataset.get("datasets")
+        if inner is not None:
+            yield from iter_datasets(inner)
+        else:
+            yield dataset
+
+
+def makes_itself(dataset: Mapping[str, Any]) -> bool:
+    """Whether a data set is generated on first use, so that nothing of it can be missing."""
+    kind = dataset.get("type", "")
+    return (kind if isinstance(kind, str) else kind.__name__).startswith("MiniScene")
+
+
+def find_missing_data(
+    cfg: Mapping[str, Any], modes: Sequence[str] = tuple(_LOADERS)
+) -> list[MissingData]:
+    """What the data loaders of a config read that does not exist, one entry per data set folder.
+
+    Args:
+        cfg: a config; loaders that it lacks are skipped.
+        modes: which of ``train``, ``val`` and ``test`` are wanted.
+    """
+    found: dict[Path, MissingData] = {}
+    for mode in modes:
+        loader = cfg.get(_LOADERS[mode]) or {}
+        for dataset in iter_datasets(loader.get("dataset")):
+            if makes_itself(dataset):
+                continue
+            root = find_path(dataset.get("data_root") or ".")
+            parts = _missing_parts(dataset, root)
+            if parts is None:
+                continue
+            kind = dataset.get("type", "data set")
+            name = kind if isinstance(kind, str) else kind.__name__
+            entry = found.setdefault(root, MissingData(name, root))
+            entry.used_by += [mode] if mode not in entry.used_by else []
+            entry.parts += [part for part in parts if part not in entry.parts]
+    return list(found.values())
+
+
+def _missing_parts(dataset: Mapping[str, Any], root: Path) -> list[str] | None:
+    """The parts of a data set missing in ``root``: all of it is ``[]``, nothing is None."""
+    if not root.is_dir():
+        return []
+    lists = dataset.get("ann_file") or []
+    lists = [lists] if isinstance(lists, str) else list(lists)
+    prefixes = [value for value in (dataset.get("data_prefix") or {}).values() if value]
+    missing = [part for part in [*prefixes, *lists] if not (root / part).exists()]
+    return missing or None
+
+
+def find_missing(cfg: Mapping[str, Any], modes: Sequence[str] = tuple(_LOADERS)) -> list[str]:
+    """Everything that a run of ``cfg`` lacks, one text for each thing; empty if nothing."""
+    problems = []
+    clip = (cfg.get("model") or {}).get("clip")
+    if isinstance(clip, Mapping):
+        from zegclip.clip.towers import check_clip
+
+        message = check_clip(clip["model_name"], clip["weights"])
+        if message:
+            problems.append(f"CLIP weights: {message}")
+    checkpoint = cfg.get("load_from")
+    if checkpoint and "://" not in checkpoint and not find_path(checkpoint).is_file():
+        problems.append(f"Checkpoint: {checkpoint} does not exist.")
+    for data in find_missing_data(cfg, modes):
+        lacks = f"lacks {', '.join(data.parts)}" if data.parts else "does not exist"
+        problems.append(
+            f"Data set {data.name} ({', '.join(data.used_by)}): {data.root} {lacks}.\n"
+            f"{data.how_to_get()}"
+        )
+    return problems
+
+
+def preflight(cfg: Mapping[str, Any], modes: Sequence[str] = tuple(_LOADERS)) -> None:
+    """Stop before any work where something is missing, in one message.
+
+    Args:
+        cfg: the complete config of the run.
+        modes: the loops that will run: any of ``train``, ``val``, ``test``.
+
+    Raises:
+        PreflightError: CLIP weights, a checkpoint or data are missing: names each, where it
+            belongs and how to get it.
+    """
+    problems = find_missing(cfg, modes)
+    if not problems:
+        return
+    things = "1 thing is" if len(problems) == 1 else f"{len(problems)} things are"
+    listed = "\n\n".join(
+        f"{i}. " + problem.replace("\n", "\n   ") for i, problem in enumerate(problems, start=1)
+    )
+    raise PreflightError(
+        f"Cannot start: {things} missing (relative paths are looked for in the current folder, "
+        f"then in {PROJECT_ROOT}).\n\n{listed}\n\n"
+        "`python tools/check_env.py` shows what is found. `make demo` needs none of it."
+    )

@@ -1,0 +1,43 @@
+"""Predicted label maps as files, for evaluation elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmseg.registry import HOOKS
+from mmseg.structures import SegDataSample
+from PIL import Image
+
+
+@HOOKS.register_module()
+class SavePredictionsHook(Hook):
+    """Write each test image's label map as a PNG named after the image.
+
+    Pixel values are ids of the whole vocabulary (0..C-1, in the data set's class order); 16-bit
+    where there are more than 256 classes.
+
+    Args:
+        out_dir: the folder; made if it does not exist.
+    """
+
+    def __init__(self, out_dir: str) -> None:
+        self.out_dir = Path(out_dir)
+
+    def after_test_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict | None = None,
+        outputs: Sequence[SegDataSample] | None = None,
+    ) -> None:
+        """Write the label maps of one batch."""
+        self.out_dir.mkdir(parents=True, exist_ok=True)
+        for sample in outputs or ():
+            labels = sample.pred_sem_seg.data.squeeze(0).cpu().numpy()  # (H, W)
+            dtype = np.uint8 if labels.max(initial=0) < 256 else np.uint16
+            name = Path(sample.img_path).stem
+            Image.fromarray(labels.astype(dtype)).save(self.out_dir / f"{name}.png")
