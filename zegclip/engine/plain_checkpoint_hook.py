@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
@@ -54,7 +55,9 @@ def to_plain(value: Any, where: str = "checkpoint") -> Any:
     for kind in (list, tuple, set):
         if isinstance(value, kind):
             return kind(to_plain(v, f"{where}[{i}]") for i, v in enumerate(value))
-    for kind in (bool, int, float, str):  # such as the members of an enum that is text
+    if isinstance(value, enum.Enum):
+        return to_plain(value.value, where)
+    for kind in (int, float, str):  # classes built on them
         if isinstance(value, kind):
             return kind(value)
     if where.split(".")[1:2] and where.split(".")[1] in _DESCRIPTIVE:

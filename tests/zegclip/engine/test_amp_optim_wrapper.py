@@ -1,0 +1,44 @@
+"""Mixed precision without a GPU."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from mmseg.registry import OPTIM_WRAPPERS
+
+from zegclip.engine import AmpOptimWrapper
+
+pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="mmengine's own wrapper is used")
+
+
+def build(model: torch.nn.Module, **kwargs: object) -> AmpOptimWrapper:
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    return OPTIM_WRAPPERS.build(dict(type="AmpOptimWrapper", optimizer=optimizer, **kwargs))
+
+
+def test_computes_in_bfloat16_and_updates_float32() -> None:
+    model = torch.nn.Linear(2, 1, bias=False)
+    model.weight.data.fill_(1.0)
+    wrapper = build(model, loss_scale="dynamic", clip_grad=dict(max_norm=100.0))
+    with wrapper.optim_context(model):
+        out = model(torch.tensor([[0.25, 0.5]]))
+    assert out.dtype == torch.bfloat16
+    wrapper.update_params(out.float().sum())
+    assert model.weight.dtype == torch.float32
+    assert model.weight.tolist() == [[0.875, 0.75]]
+
+
+def test_state_round_trip() -> None:
+    model = torch.nn.Linear(2, 1)
+    state = build(model).state_dict()
+    other = build(model)
+    other.optimizer.param_groups[0]["lr"] = 9.0
+    other.load_state_dict(state)
+    assert other.optimizer.param_groups[0]["lr"] == 0.5
+
+
+def test_another_type_is_an_error() -> None:
+    with pytest.raises(ValueError, match="bfloat16, not in float16"):
+        AmpOptimWrapper(
+            dtype="float16", optimizer=torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=1.0)
+        )
