@@ -7,31 +7,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import mmseg
+
 from zegclip.paths import PROJECT_ROOT, find_path
 
-# How to get a data set, by a word in its class name or folder. Longer words first.
+# How to get a data set, by a word in its class name or folder: commands for the project's folder.
 HOW_TO_GET = {
-    "context": (
-        "PASCAL Context: the VOC 2010 archive (VOCtrainval_03-May-2010.tar, host.robots.ox.ac.uk/"
-        "pascal/VOC/voc2010) with the 59-class masks made by mmseg's tools/dataset_converters/"
-        "pascal_context.py from trainval_merged.json (PASCAL-Context page)."
-    ),
-    "voc": (
-        "PASCAL VOC 2012: unpack VOCtrainval_11-May-2012.tar (host.robots.ox.ac.uk/pascal/VOC/"
-        "voc2012) so that JPEGImages, SegmentationClass and ImageSets lie in the folder above. "
-        "SBD's additional masks ('aug'): unpack benchmark.tgz (Semantic Boundaries Dataset, UC "
-        "Berkeley, www2.eecs.berkeley.edu) beside it as VOCaug and run mmseg's "
-        "tools/dataset_converters/voc_aug.py, which writes SegmentationClassAug and the lists."
-    ),
-    "coco": (
-        "COCO-Stuff 164K: unpack train2017.zip and val2017.zip (images.cocodataset.org) under "
-        "images/ and stuffthingmaps_trainval2017.zip (COCO-Stuff page) under annotations/, then "
-        "run mmseg's tools/dataset_converters/coco_stuff164k.py."
-    ),
-    "ade": (
-        "ADE20K: unpack ADEChallengeData2016.zip (data.csail.mit.edu/places/ADEchallenge) "
-        "so that images/ and annotations/ lie in the folder above."
-    ),
+    "voc": """\
+PASCAL VOC 2012 (2 GB), then SBD's additional masks (1.4 GB) and mmseg's script that converts them:
+  mkdir -p data/VOCdevkit/VOCaug
+  curl -L http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar | tar x -C data
+  curl -L https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/semantic_contours/\
+benchmark.tgz | tar xz -C data/VOCdevkit/VOCaug
+  python {converters}/voc_aug.py data/VOCdevkit data/VOCdevkit/VOCaug/benchmark_RELEASE""",
 }
 _LOADERS = {"train": "train_dataloader", "val": "val_dataloader", "test": "test_dataloader"}
 
@@ -60,10 +48,12 @@ class MissingData:
     parts: list[str] = field(default_factory=list)
 
     def how_to_get(self) -> str:
-        """One sentence on where the data set comes from, or how to point to it."""
+        """The commands that fetch the data set, where they are known, or how to point to it."""
         key = f"{self.name} {self.root}".lower()
         known = next((text for word, text in HOW_TO_GET.items() if word in key), "")
-        return known or "Put it there, or point the config's data_root to where it is."
+        converters = Path(mmseg.__file__).parent / ".mim" / "tools" / "dataset_converters"
+        elsewhere = "Put it there, or point the config's data_root to where it is."
+        return "\n".join(filter(None, [elsewhere, known.format(converters=converters)]))
 
 
 def iter_datasets(dataset: Any) -> Iterator[Mapping[str, Any]]:
