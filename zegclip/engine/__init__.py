@@ -3,5 +3,13 @@
 from .amp_optim_wrapper import AmpOptimWrapper
 from .batch_size import BatchSizeHook
 from .plain_checkpoint_hook import PlainCheckpointHook
+from .save_predictions_hook import SavePredictionsHook
+from .vocabulary_hook import VocabularyHook
 
-__all__ = ["AmpOptimWrapper", "BatchSizeHook", "PlainCheckpointHook"]
+__all__ = [
+    "AmpOptimWrapper",
+    "BatchSizeHook",
+    "PlainCheckpointHook",
+    "SavePredictionsHook",
+    "VocabularyHook",
+]

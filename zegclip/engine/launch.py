@@ -82,7 +82,8 @@ def find_checkpoint(path: str) -> str:
     """
     if "://" in path or find_path(path).is_file():
         return path if "://" in path else str(find_path(path))
-    folder = find_path(path) if find_path(path).is_dir() else find_path(path).parent
+    places = (Path(path), Path(path).parent, find_path(path), find_path(path).parent)
+    folder = next((place for place in places if place.is_dir()), Path())
     near = sorted(folder.glob("*.pth"), key=lambda file: -file.stat().st_mtime)[:3]
     hint = " There is" + ",".join(f" {file}" for file in near) + "." if near else ""
     raise SystemExit(

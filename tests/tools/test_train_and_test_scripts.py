@@ -1,0 +1,156 @@
+"""tools/train.py, tools/test.py and their torchrun scripts, with a model of one convolution."""
+
+from __future__ import annotations
+
+import json
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmseg.visualization import SegLocalVisualizer
+from PIL import Image
+
+ROOT = Path(__file__).parents[2]
+TOY = Path(__file__).parent / "toy"
+CONFIG = TOY / "toy_config.py"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with four images, dark on the left and bright on the right."""
+    generator = np.random.default_rng(0)
+    data = tmp_path / "toy_data"
+    for name in ("images", "masks"):
+        (data / name).mkdir(parents=True)
+    mask = np.zeros((8, 8), np.uint8)
+    mask[:, 4:] = 1
+    names = ["a", "b", "c", "d"]
+    for name in names:
+        image = np.where(mask[..., None] == 1, 190, 20) + generator.integers(0, 60, (8, 8, 3))
+        Image.fromarray(image.astype(np.uint8)).save(data / "images" / f"{name}.jpg")
+        Image.fromarray(mask).save(data / "masks" / f"{name}.png")
+    (data / "all.txt").write_text("\n".join(names))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(TOY))
+    return tmp_path
+
+
+def run(monkeypatch: pytest.MonkeyPatch, script: str, *args: object) -> None:
+    """Run a script in this process, as ``python tools/SCRIPT ARGS`` would."""
+    monkeypatch.setattr(sys, "argv", [script, *map(str, args)])
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    SegLocalVisualizer._instance_dict.clear()  # mmengine keeps one for the life of a process
+    runpy.run_path(str(ROOT / "tools" / script), run_name="__main__")
+
+
+def scalars(work_dir: Path) -> list[dict]:
+    """All lines of all runs' scalars, in the order of the runs."""
+    files = sorted(work_dir.glob("*/vis_data/scalars.json"))
+    return [json.loads(line) for file in files for line in file.read_text().splitlines()]
+
+
+def test_train_resume_and_test(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(monkeypatch, "train.py", CONFIG, "--cfg-options", "train_cfg.max_iters=2")
+    work_dir = folder / "work_dirs" / "toy_config"  # by default: in the current folder
+    assert torch.load(work_dir / "iter_2.pth", weights_only=True)["meta"]["iter"] == 2
+
+    run(monkeypatch, "train.py", CONFIG, "--resume", "--work-dir", work_dir)
+    log = "".join(file.read_text() for file in sorted(work_dir.glob("*/*.log")))
+    assert "resumed epoch: 0, iter: 2" in log
+    assert "effective batch is 2 (2 x 1 process(es)" in log and "chosen for 16" in log
+    trained = [line["step"] for line in scalars(work_dir) if "loss_seg" in line]
+    assert trained == [1, 2, 3, 4]
+
+    checkpoint = work_dir / "iter_4.pth"
+    run(
+        monkeypatch, "test.py", CONFIG, checkpoint,
+        "--work-dir", folder / "tested", "--out", folder / "maps", "--show-dir", folder / "shown",
+    )  # fmt: skip
+    (result,) = [json.loads(file.read_text()) for file in (folder / "tested").glob("*/*.json")]
+    validated = [line["mIoU"] for line in scalars(work_dir) if "mIoU" in line]
+    assert result["mIoU"] == validated[-1]
+    assert sorted(file.name for file in (folder / "maps").iterdir()) == [f"{n}.png" for n in "abcd"]
+    assert set(np.unique(np.asarray(Image.open(folder / "maps" / "a.png")))) <= {0, 1}
+    assert len(list((folder / "shown").glob("**/*.png"))) == 4
+
+
+def test_options(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(
+        monkeypatch, "train.py", CONFIG,
+        "--amp", "--auto-scale-lr", "--seed", 3, "--deterministic", "--work-dir", folder / "w",
+        "--cfg-options", "train_cfg.max_iters=1",
+    )  # fmt: skip
+    torch.use_deterministic_algorithms(False)
+    (first,) = [line for line in scalars(folder / "w") if "loss_seg" in line]
+    assert first["lr"] == pytest.approx(0.1 * 2 / 16)
+    log = "".join(file.read_text() for file in (folder / "w").glob("*/*.log"))
+    assert "type='AmpOptimWrapper'" in log and "seed: 3" in log
+    assert "effective batch" not in log
+
+
+@pytest.mark.slow
+def test_two_processes_on_the_cpu(folder: Path) -> None:
+    environment = os.environ | {"PYTHON": sys.executable, "PYTHONPATH": str(TOY)}
+    environment |= {"CUDA_VISIBLE_DEVICES": ""}
+    environment.pop("LOCAL_RANK", None)
+    command = [ROOT / "tools" / "dist_train.sh", CONFIG, "2", "--work-dir", "w"]
+    options = ["--cfg-options", "train_dataloader.num_workers=1", "train_cfg.max_iters=2"]
+    done = subprocess.run(
+        [*command, *options, "train_cfg.val_interval=2"],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    log = "".join(file.read_text() for file in (folder / "w").glob("*/*.log"))
+    assert "GPU number: 2" in log
+    assert "(2 x 2 process(es)" in log
+    assert torch.load(folder / "w" / "iter_2.pth", weights_only=True)["meta"]["iter"] == 2
+
+
+class TestMessages:
+    def test_an_unknown_config_names_similar_ones(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with pytest.raises(SystemExit, match=r"no config 'tagclip_voc_indutive\.py'") as error:
+            run(monkeypatch, "train.py", "tagclip_voc_indutive.py")
+        assert "configs/tagclip_voc_inductive.py" in str(error.value)
+
+    def test_a_missing_checkpoint_names_those_beside_it(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (folder / "iter_7.pth").touch()
+        with pytest.raises(SystemExit, match=r"no checkpoint 'iter_9\.pth'.*iter_7\.pth"):
+            run(monkeypatch, "test.py", CONFIG, "iter_9.pth")
+
+    def test_missing_data_stops_before_work(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (folder / "toy_data" / "all.txt").unlink()
+        with pytest.raises(SystemExit, match=r"(?s)1 thing is missing.*toy_data lacks all\.txt"):
+            run(monkeypatch, "train.py", CONFIG)
+        assert not (folder / "work_dirs").exists()
+
+    def test_a_refused_checkpoint_is_one_message(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        torch.save({"state_dict": {}, "x": os.getcwd}, folder / "evil.pth")
+        with pytest.raises(SystemExit, match=r"error: .*evil\.pth is refused"):
+            run(monkeypatch, "test.py", CONFIG, "evil.pth")
+
+    @pytest.mark.parametrize("script", ["train.py", "test.py", "check_env.py"])
+    def test_help_has_an_example(
+        self, script: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with pytest.raises(SystemExit) as stop:
+            run(monkeypatch, script, "--help")
+        assert stop.value.code == 0
+        assert f"example:\n  python tools/{script}" in capsys.readouterr().out
