@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.logging import MessageHub, MMLogger
 from mmseg.visualization import SegLocalVisualizer
 from PIL import Image
 
@@ -45,7 +46,8 @@ def run(monkeypatch: pytest.MonkeyPatch, script: str, *args: object) -> None:
     monkeypatch.setattr(sys, "argv", [script, *map(str, args)])
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.delenv("LOCAL_RANK", raising=False)
-    SegLocalVisualizer._instance_dict.clear()  # mmengine keeps one for the life of a process
+    for kept in (SegLocalVisualizer, MMLogger, MessageHub):  # by mmengine, while a process lives
+        kept._instance_dict.clear()
     runpy.run_path(str(ROOT / "tools" / script), run_name="__main__")
 
 
