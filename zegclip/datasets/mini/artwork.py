@@ -1,0 +1,92 @@
+"""The emoji drawings of the mini benchmark: three sheets and an index, cut by tools/mini."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+PROJECT_ROOT = Path(__file__).resolve().parents[3]
+ARTWORK = PROJECT_ROOT / "data" / "mini" / "artwork"
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One emoji in one style.
+
+    Attributes:
+        name: class name of VOC, or the emoji's own name for a distractor.
+        words: what a caption may call it.
+        style: ``noto``, ``twemoji`` or ``fluent``.
+        code: unicode code points.
+        is_class: whether ``name`` is one of VOC's 20 classes.
+        held_out: shown by validation scenes only, never in pretraining or training scenes.
+        pixels: (h, w, 4) uint8 RGBA, cropped to the outline.
+    """
+
+    name: str
+    words: tuple[str, ...]
+    style: str
+    code: str
+    is_class: bool
+    held_out: bool
+    pixels: np.ndarray = field(repr=False, compare=False)
+
+
+def class_words(folder: Path = ARTWORK) -> dict[str, tuple[str, ...]]:
+    """The words for every class; the first is the one to use at test."""
+    index = json.loads((folder / "index.json").read_text())
+    return {name: tuple(words) for name, words in index["class_words"].items()}
+
+
+@lru_cache(maxsize=2)
+def load_drawings(folder: Path = ARTWORK) -> tuple[Drawing, ...]:
+    """All drawings, in the order of the index.
+
+    Raises:
+        FileNotFoundError: the artwork is not there (it is part of the repository).
+    """
+    if not (folder / "index.json").exists():
+        raise FileNotFoundError(
+            f"No artwork in {folder}: it is part of the repository; "
+            "restore data/mini/artwork or run tools/mini/fetch_artwork.py"
+        )
+    index = json.loads((folder / "index.json").read_text())
+    cell = index["cell"]
+    sheets: dict[str, np.ndarray] = {}
+    drawings = []
+    for entry in index["drawings"]:
+        style = entry["style"]
+        if style not in sheets:
+            with Image.open(folder / f"{style}.webp") as sheet:
+                sheets[style] = np.asarray(sheet.convert("RGBA"))
+        top, left = entry["row"] * cell, entry["column"] * cell
+        pixels = sheets[style][top : top + cell, left : left + cell]
+        rows, columns = (np.flatnonzero((pixels[..., 3] > 16).any(axis)) for axis in (1, 0))
+        pixels = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].copy()
+        words = (*index["class_words"].get(entry["name"], [entry["name"]]), *entry["words"])
+        drawings.append(
+            Drawing(
+                name=entry["name"],
+                words=words,
+                style=style,
+                code=entry["code"],
+                is_class=entry["is_class"],
+                held_out=entry["split"] == "val",
+                pixels=pixels,
+            )
+        )
+    return tuple(drawings)
+
+
+def by_name(drawings: Iterable[Drawing]) -> dict[str, tuple[Drawing, ...]]:
+    """Group drawings by name, names in order of appearance."""
+    groups: dict[str, list[Drawing]] = {}
+    for drawing in drawings:
+        groups.setdefault(drawing.name, []).append(drawing)
+    return {name: tuple(group) for name, group in groups.items()}
