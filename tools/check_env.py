@@ -9,6 +9,7 @@ import importlib.metadata
 import json
 import platform
 import re
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -101,10 +102,13 @@ def check_devices() -> Iterator[Row]:
 
     if torch.cuda.is_available():
         yield Row("CUDA", f"{torch.version.cuda}, {torch.cuda.get_device_name()}", "", OK)
+    elif shutil.which("nvidia-smi") is None:
+        yield Row("CUDA", "no GPU", "for full-size training", OPTIONAL)
     elif torch.version.cuda:
-        yield Row("CUDA", "", "for full-size training", OPTIONAL, "nvidia-smi   (is a GPU there?)")
+        yield Row("CUDA", "torch sees no GPU", "for full-size training", OPTIONAL, "nvidia-smi")
     else:
-        yield Row("CUDA", "", "for full-size training", OPTIONAL, "python -m pip install torch")
+        mend = f"python -m pip install --force-reinstall torch=={torch.__version__.split('+')[0]}"
+        yield Row("CUDA", "torch is a CPU build", "for full-size training", OPTIONAL, mend)
     yield Row("cores", f"{available_cores()}, {torch.get_num_threads()} thread(s)", "2", OK)
 
 
@@ -138,7 +142,7 @@ def check_datasets() -> Iterator[Row]:
         name, roots = f"data set {file.stem}", set()
         for loader in (cfg.get(f"{mode}_dataloader") or {} for mode in ("train", "val", "test")):
             for dataset in iter_datasets(loader.get("dataset")):
-                roots.add("made on first use" if makes_itself(dataset) else dataset.data_root)
+                roots.add("made on first use" if makes_itself(dataset) else dataset["data_root"])
         missing = find_missing_data(cfg)
         if not missing:
             yield Row(name, ", ".join(sorted(roots)), "", OK)

@@ -52,9 +52,9 @@ def to_plain(value: Any, where: str = "checkpoint") -> Any:
         if hasattr(value, "_metadata"):  # the modules' versions in a state dict
             plain._metadata = to_plain(value._metadata, where)  # type: ignore[attr-defined]
         return plain
-    for kind in (list, tuple, set):
-        if isinstance(value, kind):
-            return kind(to_plain(v, f"{where}[{i}]") for i, v in enumerate(value))
+    if isinstance(value, (list, tuple, set)):
+        items_of = (to_plain(v, f"{where}[{i}]") for i, v in enumerate(value))
+        return next(kind for kind in (list, tuple, set) if isinstance(value, kind))(items_of)
     if isinstance(value, enum.Enum):
         return to_plain(value.value, where)
     for kind in (int, float, str):  # classes built on them

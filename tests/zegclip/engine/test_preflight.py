@@ -1,0 +1,98 @@
+"""What is missing is said before work starts, all at once, with the way to get it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from zegclip.engine.preflight import PreflightError, find_missing_data, preflight
+
+
+def voc(root: str, split: str) -> dict:
+    return dict(
+        dataset=dict(
+            type="VOCDataset",
+            data_root=root,
+            data_prefix=dict(img_path="JPEGImages", seg_map_path="SegmentationClass"),
+            ann_file=f"ImageSets/{split}.txt",
+        )
+    )
+
+
+@pytest.fixture
+def clip_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    def check_clip(model_name: str, weights: str) -> str | None:
+        return None if weights == "random" else f"{weights} for {model_name}: put it there"
+
+    monkeypatch.setattr("zegclip.clip.towers.check_clip", check_clip)
+
+
+def make_voc(root: Path, *splits: str) -> None:
+    for name in ("JPEGImages", "SegmentationClass", "ImageSets"):
+        (root / name).mkdir(parents=True)
+    for split in splits:
+        (root / "ImageSets" / f"{split}.txt").touch()
+
+
+@pytest.mark.usefixtures("clip_message")
+def test_everything_missing_is_one_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    cfg = Config(
+        dict(
+            model=dict(clip=dict(model_name="ViT-B-16", weights="data/clip/x.pt")),
+            train_dataloader=voc("data/VOC2012", "train"),
+            val_dataloader=voc("data/VOC2012", "val"),
+            load_from="iter_9.pth",
+        )
+    )
+    with pytest.raises(PreflightError) as error:
+        preflight(cfg)
+    message = str(error.value)
+    assert "3 things are missing" in message
+    assert "CLIP weights: data/clip/x.pt for ViT-B-16: put it there" in message
+    assert "iter_9.pth does not exist" in message
+    assert message.count("data/VOC2012 does not exist") == 1  # once for both splits
+    assert "VOCDataset (train, val)" in message
+    assert "VOCtrainval_11-May-2012.tar" in message
+    converter = next(word for word in message.split() if word.endswith("voc_aug.py"))
+    assert Path(converter).is_file()
+    assert isinstance(error.value, SystemExit)  # ends a script with this message
+
+
+@pytest.mark.usefixtures("clip_message")
+def test_nothing_missing(tmp_path: Path) -> None:
+    make_voc(tmp_path, "train")
+    cfg = dict(
+        model=dict(clip=dict(model_name="tiny.json", weights="random")),
+        train_dataloader=voc(str(tmp_path), "train"),
+        val_dataloader=voc("nowhere", "val"),
+    )
+    preflight(cfg, modes=["train"])
+    with pytest.raises(PreflightError, match="nowhere does not exist"):
+        preflight(cfg, modes=["train", "val"])
+
+
+def test_parts_of_a_data_set_are_named(tmp_path: Path) -> None:
+    make_voc(tmp_path, "val")
+    (tmp_path / "SegmentationClass").rmdir()
+    loaders = {f"{split}_dataloader": voc(str(tmp_path), split) for split in ("train", "val")}
+    (missing,) = find_missing_data(loaders)
+    assert missing.used_by == ["train", "val"]
+    assert missing.parts == ["SegmentationClass", "ImageSets/train.txt"]
+
+
+def test_wrapped_data_sets_are_looked_into(tmp_path: Path) -> None:
+    make_voc(tmp_path, "train")
+    inner = [voc(str(tmp_path), split)["dataset"] for split in ("train", "aug")]
+    repeated = dict(type="RepeatDataset", dataset=dict(type="ConcatDataset", datasets=inner))
+    (missing,) = find_missing_data(dict(train_dataloader=dict(dataset=repeated)))
+    assert missing.parts == ["ImageSets/aug.txt"]
+
+
+def test_scenes_make_themselves() -> None:
+    cfg = dict(train_dataloader=dict(dataset=dict(type="MiniSceneDataset", data_root="nowhere")))
+    assert find_missing_data(cfg) == []
