@@ -19,7 +19,7 @@ _ENCODERS = [
     (r"backbone\.prompt_proj\.(.+)", r"image_encoder.prompt_projection.\1"),
     (r"backbone\.prompt_norm\.(.+)", r"image_encoder.prompt_norm.\1"),
     (r"backbone\.(.+)", r"image_encoder.visual.\1"),
-    (r"text_encoder\.(.+)", r"text_encoder.clip.\1"),
+    (r"text_encoder\.(.+)", r"text_encoder.tower.\1"),
 ]
 
 
@@ -63,12 +63,6 @@ _HEADS = {
         *_decoder("decoder"),
     ],
 }
-# Present in the published files, never used in a forward pass.
-_UNUSED = {
-    "zegclip": [r"decode_head\.decoder_1\.layers\.\d+\.(self_attn|norm1)\..+"],
-    "tagclip": [],
-}
-
 
 def our_name(published: str, method: str) -> str | None:
     """Our name of a published tensor.
@@ -78,16 +72,15 @@ def our_name(published: str, method: str) -> str | None:
         method: ``"zegclip"`` or ``"tagclip"``.
 
     Returns:
-        Our name, or ``None`` for a tensor that the published forward pass never uses or that
-        has no counterpart.
+        Our name, or ``None`` for a tensor without counterpart: one that the published forward
+        pass never uses (self-attention and its norm in ZegCLIP's decoder, ``norm1`` in TagCLIP's
+        layers but the first), or one that is no part of the model.
 
     Raises:
         ValueError: unknown method.
     """
     if method not in METHODS:
         raise ValueError(f"method={method!r} is not one of {', '.join(METHODS)}")
-    if any(re.fullmatch(pattern, published) for pattern in _UNUSED[method]):
-        return None
     for pattern, ours in _ENCODERS + _HEADS[method]:
         match = re.fullmatch(pattern, published)
         if match:

@@ -1,0 +1,43 @@
+"""Our modules compute what the published implementations compute."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tools import check_reference
+
+DATA = Path(__file__).parents[1] / "data"
+ARCHIVES = [DATA / "zegclip_reference.npz", DATA / "tagclip_reference.npz"]
+
+
+@pytest.mark.filterwarnings("ignore:trusty_target='unseen_gt'")
+@pytest.mark.parametrize("archive", ARCHIVES, ids=lambda path: path.stem)
+def test_published_numbers(archive: Path) -> None:
+    rows = check_reference.Reference(archive).compare()
+    with np.load(archive) as data:
+        promised = {key for key in data.files if key.startswith("out.")}
+    assert {key for key, _, _ in rows} == promised
+    assert any(".grad." in key for key in promised)
+    assert [row for row in rows if not row[1] <= row[2]] == []
+
+
+def test_a_wrong_number_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with np.load(ARCHIVES[0]) as data:
+        arrays = dict(data)
+    arrays["out.train.loss_mask"] = arrays["out.train.loss_mask"] * np.float32(1.0001)
+    changed = tmp_path / "changed.npz"
+    np.savez(changed, **arrays)
+    assert check_reference.main([str(changed)]) == 1
+    assert "differs" in capsys.readouterr().out
+
+
+def test_what_is_no_archive_is_named(tmp_path: Path) -> None:
+    other = tmp_path / "other.npz"
+    np.savez(other, image=np.zeros(3))
+    with pytest.raises(ValueError, match=r"other\.npz is no reference archive: it lacks"):
+        check_reference.Reference(other)
+    with pytest.raises(SystemExit):
+        check_reference.main([str(tmp_path / "absent.npz")])

@@ -1,0 +1,156 @@
+"""The image encoder: a frozen CLIP vision tower with deep prompts."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+from .towers import LoadedClip, load_clip
+
+
+@MODELS.register_module()
+class PromptedImageEncoder(BaseModule):
+    """CLIP's vision tower, frozen, with fresh learnable prompts before every block (VPT-deep).
+
+    Source: VPT, Sec. 3.2 (deep prompts); ZegCLIP, Sec. 3.2; their projection, dropout, start and
+    the norm after the last block: published code.
+
+    Args:
+        clip: a loaded CLIP, or the arguments of :func:`~zegclip.clip.load_clip`.
+        num_prompts: n, prompts a block; 0 gives CLIP's own dense features.
+        prompt_depth: how many blocks get prompts of their own; ``None``: all.
+        prompt_dropout: rate after the prompts' projection.
+        class_embedding_twice: add the class embedding to the CLS token twice, as the published
+            code does. Its checkpoints need it; CLIP itself adds it once.
+        init_cfg: mmengine's.
+
+    Attributes:
+        embed_dims: D, the joint dimension.
+        patch_size: pixels.
+    """
+
+    def __init__(
+        self,
+        clip: dict[str, Any] | LoadedClip,
+        num_prompts: int = 10,
+        prompt_depth: int | None = None,
+        prompt_dropout: float = 0.1,
+        class_embedding_twice: bool = False,
+        init_cfg: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        if not isinstance(clip, LoadedClip):
+            clip = load_clip(**clip)
+        self.visual = clip.model.visual
+        depth = len(self.visual.transformer.resblocks)
+        self.num_prompts = num_prompts
+        self.prompt_depth = depth if prompt_depth is None else prompt_depth
+        if num_prompts < 0 or not 1 <= self.prompt_depth <= depth:
+            raise ValueError(
+                f"num_prompts={num_prompts} must not be negative, and prompt_depth={prompt_depth} "
+                f"must be between 1 and the tower's {depth} blocks"
+            )
+        self.class_embedding_twice = class_embedding_twice
+        width, self.embed_dims = self.visual.proj.shape
+        self.patch_size = self.visual.patch_size[0]
+        self._positions: dict[tuple[int, int], Tensor] = {}
+        if num_prompts:
+            self._add_prompts(width, prompt_dropout)
+
+    def _add_prompts(self, width: int, dropout: float) -> None:
+        bound = math.sqrt(6 / (3 * self.patch_size**2 + width))
+        self.prompts = nn.Parameter(torch.empty(1, self.num_prompts, width))
+        self.deep_prompts = nn.Parameter(
+            torch.empty(self.prompt_depth - 1, self.num_prompts, width)
+        )
+        for prompts in (self.prompts, self.deep_prompts):
+            nn.init.uniform_(prompts, -bound, bound)
+        self.prompt_projection = nn.Linear(width, width)
+        nn.init.kaiming_normal_(self.prompt_projection.weight, a=0, mode="fan_out")
+        nn.init.zeros_(self.prompt_projection.bias)
+        self.prompt_dropout = nn.Dropout(dropout)
+        self.prompt_norm = nn.LayerNorm(width, eps=1e-6)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode images.
+
+        Args:
+            image: ``(B, 3, H, W)``, normalised; sides are multiples of the patch size.
+
+        Returns:
+            Patch embeddings V ``(B, D, H/patch, W/patch)`` and CLS embedding g ``(B, D)``, the
+            latter as the tower itself pools (the CLS token, or the mean over the patches); both
+            of unit length over D.
+
+        Raises:
+            ValueError: a side is no multiple of the patch size.
+        """
+        tokens, grid = self._embed(image)
+        tokens = self._run_blocks(tokens)
+        tokens = torch.cat([tokens[:, :1], tokens[:, -grid[0] * grid[1] :]], dim=1)
+        if self.num_prompts:
+            tokens = self.prompt_norm(tokens)
+        embeddings = self.visual.ln_post(tokens) @ self.visual.proj
+        if self.visual.pool_type == "tok":
+            pooled = embeddings[:, 0]
+        elif self.visual.final_ln_after_pool:
+            pooled = self.visual.ln_post(tokens[:, 1:].mean(dim=1)) @ self.visual.proj
+        else:
+            pooled = embeddings[:, 1:].mean(dim=1)
+        patches = F.normalize(embeddings[:, 1:], dim=-1).transpose(1, 2).unflatten(2, grid)
+        return patches, F.normalize(pooled, dim=-1)
+
+    def _embed(self, image: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        """CLS and patch tokens ``(B, 1 + N, width)`` before the first block, and their grid."""
+        height, width = image.shape[-2:]
+        if height % self.patch_size or width % self.patch_size:
+            raise ValueError(
+                f"an image of {height}x{width} pixels is not made of whole patches: both sides "
+                f"must be multiples of {self.patch_size}"
+            )
+        patches = self.visual.conv1(image)
+        grid = (patches.shape[-2], patches.shape[-1])
+        patches = patches.flatten(2).transpose(1, 2)
+        cls = self.visual.class_embedding
+        cls = (2 * cls if self.class_embedding_twice else cls).to(patches.dtype)
+        tokens = torch.cat([cls.expand(len(image), 1, -1), patches], dim=1)
+        return self.visual.ln_pre(tokens + self._position_embedding(grid).to(tokens.dtype)), grid
+
+    def _position_embedding(self, grid: tuple[int, int]) -> Tensor:
+        """``(1 + N, width)``, bilinear to the grid; kept for the grids that were used."""
+        own = self.visual.positional_embedding
+        if grid == tuple(self.visual.grid_size):
+            return own
+        cached = self._positions.get(grid)
+        if cached is None or cached.device != own.device:
+            table = own[1:].T.unflatten(1, self.visual.grid_size)[None].float()
+            table = F.interpolate(table, size=grid, mode="bilinear", align_corners=False)
+            cached = torch.cat([own[:1].float(), table[0].flatten(1).T])
+            if len(self._positions) >= 16:  # photos of all sizes: keep a few
+                self._positions.pop(next(iter(self._positions)))
+            self._positions[grid] = cached
+        return cached
+
+    def _run_blocks(self, tokens: Tensor) -> Tensor:
+        """All blocks; fresh prompts stand between CLS and patches: ``[CLS, prompts, patches]``."""
+        blocks = self.visual.transformer.resblocks
+        if not self.num_prompts:
+            for block in blocks:
+                tokens = block(tokens)
+            return tokens
+        # One projection for the prompts of all blocks.
+        prompts = self.prompt_projection(torch.cat([self.prompts, self.deep_prompts]))
+        for index, block in enumerate(blocks):
+            if index < self.prompt_depth:
+                fresh = self.prompt_dropout(prompts[index].expand(len(tokens), -1, -1))
+                old = 1 + (self.num_prompts if index else 0)
+                fresh = fresh.to(tokens.dtype)
+                tokens = torch.cat([tokens[:, :1], fresh, tokens[:, old:]], dim=1)
+            tokens = block(tokens)
+        return tokens

@@ -1,0 +1,98 @@
+"""Class embeddings: words in templates through the frozen text tower."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from zegclip.datasets.vocabulary import Vocabulary
+
+from .embedding_cache import EmbeddingCache
+from .templates import find_templates
+from .text_tower import TextTower
+from .towers import LoadedClip, load_clip
+
+_TEXTS_AT_ONCE = 256
+
+
+@MODELS.register_module()
+class TextEncoder(BaseModule):
+    """Class embeddings T by CLIP's frozen text tower, computed once and cached on disk.
+
+    Source: ZegCLIP, Sec. 4 (templates).
+
+    Args:
+        clip: a loaded CLIP, or the arguments of :func:`~zegclip.clip.load_clip`.
+        templates: the name of a set, or a list (see :mod:`zegclip.clip.templates`).
+        cache_dir: default ``$ZEGCLIP_CACHE`` or ``~/.cache/zegclip``.
+        init_cfg: mmengine's.
+
+    Attributes:
+        templates: the templates themselves.
+    """
+
+    def __init__(
+        self,
+        clip: dict[str, Any] | LoadedClip,
+        templates: str | Sequence[str] = "single",
+        cache_dir: str | Path | None = None,
+        init_cfg: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        if not isinstance(clip, LoadedClip):
+            clip = load_clip(**clip)
+        self.templates = find_templates(templates)
+        self.tower = TextTower(clip.model)
+        self._tokenizer = clip.tokenizer
+        self._fingerprint = clip.fingerprint
+        self._cache = EmbeddingCache(cache_dir)
+
+    @torch.no_grad()
+    def forward(self, vocabulary: Vocabulary) -> Tensor:
+        """Embed a vocabulary.
+
+        Args:
+            vocabulary: its ``words`` are embedded.
+
+        Returns:
+            ``(C, D)`` float32, unit rows: per word the mean over the templates of unit vectors,
+            made unit again; per class the mean over its words, made unit again.
+        """
+        words = vocabulary.words
+        key = self._cache.key(self._fingerprint, self.templates, words)
+        embeddings = self._cache.read(key, words)
+        if embeddings is None:
+            flat = [word for synonyms in words for word in synonyms]
+            each = self._embed_words(flat).split([len(synonyms) for synonyms in words])
+            embeddings = F.normalize(torch.stack([rows.mean(dim=0) for rows in each]), dim=-1)
+            self._cache.write(key, words, embeddings)
+        return embeddings.to(self.tower.positional_embedding.device)
+
+    def _embed_words(self, words: Sequence[str]) -> Tensor:
+        """``(W, D)`` float32, unit rows."""
+        texts = [template.format(word) for word in words for template in self.templates]
+        tokens = self._tokenizer(texts)
+        self._warn_of_long(texts, tokens)
+        device = self.tower.positional_embedding.device
+        with torch.autocast(device.type, enabled=False):
+            rows = torch.cat([self.tower(part.to(device)) for part in tokens.split(_TEXTS_AT_ONCE)])
+        return F.normalize(rows.float().unflatten(0, (len(words), -1)).mean(dim=1), dim=-1)
+
+    @staticmethod
+    def _warn_of_long(texts: Sequence[str], tokens: Tensor) -> None:
+        """open_clip's tokenizer cuts what is longer than the context, and says nothing."""
+        full = (tokens != 0).all(dim=1).nonzero().flatten().tolist()
+        if full:
+            warnings.warn(
+                f"{texts[full[0]]!r} fills the text tower's context of {tokens.shape[1]} tokens "
+                "and may have been cut: use a shorter name or template",
+                stacklevel=3,
+            )

@@ -1,0 +1,170 @@
+"""Reading CLIP weights: from open_clip's tags or from files in any of their formats."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from huggingface_hub import try_to_load_from_cache
+from open_clip.pretrained import download_pretrained, get_pretrained_cfg
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from .architecture import ClipArchitecture
+from .errors import ClipWeightsError
+
+# In OpenAI's files, beside the parameters.
+_SCALARS = ("input_resolution", "context_length", "vocab_size")
+_HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+
+
+# --- tags -----------------------------------------------------------------------------------
+
+
+def tag_problem(architecture: ClipArchitecture, tag: str) -> str | None:
+    """Why a tag cannot be used, found without downloading; ``None`` if it can."""
+    entry = get_pretrained_cfg(architecture.name, tag)
+    if bool(entry.get("quick_gelu", False)) != architecture.quick_gelu:
+        return _activation_message(architecture, f"the weights of tag {tag!r}")
+    if _cached(entry) is None and os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true"):
+        file = Path(entry["url"]).name if entry.get("url") else _HUB_FILES[0]
+        return (
+            f"the CLIP weights of tag {tag!r} are not on this machine and downloads are off "
+            f"(HF_HUB_OFFLINE): fetch {entry.get('url') or entry.get('hf_hub')} elsewhere, put it "
+            f"to data/clip/{file} and set model.clip.weights='data/clip/{file}'"
+        )
+    return None
+
+
+def tag_file(architecture: ClipArchitecture, tag: str) -> Path:
+    """The file of a tag, downloaded if it is not cached."""
+    entry = get_pretrained_cfg(architecture.name, tag)
+    cached = _cached(entry)
+    if cached is not None:
+        return cached
+    try:
+        return Path(download_pretrained(entry))
+    except Exception as error:  # whatever the network or the hub raises
+        raise ClipWeightsError(
+            f"the CLIP weights of tag {tag!r} could not be downloaded ({error}); put a file to "
+            "data/clip/ and set model.clip.weights to its path"
+        ) from error
+
+
+def _cached(entry: Mapping[str, str]) -> Path | None:
+    if entry.get("hf_hub"):
+        repository, file = os.path.split(entry["hf_hub"])
+        for name in [file] if file else _HUB_FILES:
+            found = try_to_load_from_cache(repository, name)
+            if isinstance(found, str):
+                return Path(found)
+    if entry.get("url"):
+        path = Path("~/.cache/clip").expanduser() / Path(entry["url"]).name
+        if path.is_file():
+            return path
+    return None
+
+
+# --- files ----------------------------------------------------------------------------------
+
+
+def read_weights(path: Path, architecture: ClipArchitecture, model: nn.Module) -> None:
+    """Load a file into a model.
+
+    Args:
+        path: TorchScript archive of OpenAI, safetensors, or a plain state dict.
+        architecture: of the model; OpenAI's archive must meet QuickGELU. A plain state dict does
+            not say which activation it was trained with, so there it is the config's word.
+        model: is changed.
+
+    Raises:
+        ClipWeightsError: unreadable, or of another model.
+    """
+    if _is_torchscript(path):
+        if not architecture.quick_gelu and not architecture.checked:
+            raise ClipWeightsError(_activation_message(architecture, f"{path} (OpenAI's)"))
+        # TorchScript is no pickle of Python objects: what it may run is TorchScript, which only
+        # computes with tensors, and we take nothing but the tensors.
+        state = torch.jit.load(str(path), map_location="cpu").state_dict()
+    elif path.suffix == ".safetensors":
+        state = _read_safetensors(path)
+    else:
+        state = _read_state_dict(path)
+    _fill(model, _plain(state), path)
+
+
+def _activation_message(architecture: ClipArchitecture, culprit: str) -> str:
+    needs, has = ("GELU", "QuickGELU") if architecture.quick_gelu else ("QuickGELU", "GELU")
+    return (
+        f"{culprit} were trained with {needs}, but model.clip.model_name="
+        f"{architecture.name!r} has {has} and would be silently wrong: use {architecture.twin!r}"
+    )
+
+
+def _is_torchscript(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ClipWeightsError(f"{path} is no readable safetensors file: {error}") from error
+
+
+def _read_state_dict(path: Path) -> Mapping[str, Tensor]:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise ClipWeightsError(
+            f"{path} cannot be read as plain weights ({str(error).splitlines()[0][:120]}); give "
+            "a safetensors file, OpenAI's archive or a state dict of tensors alone"
+        ) from error
+
+
+def _plain(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Unwrapped (``state_dict``, ``module.``), without OpenAI's scalars."""
+    nested = state.get("state_dict")
+    if isinstance(nested, Mapping):
+        state = nested
+    return {
+        key.removeprefix("module."): value
+        for key, value in state.items()
+        if key not in _SCALARS and isinstance(value, Tensor)
+    }
+
+
+def _fill(model: nn.Module, state: dict[str, Tensor], path: Path) -> None:
+    own = dict(model.named_parameters())
+    missing = [name for name in own if name not in state]
+    shapes = [
+        f"{name} is {tuple(state[name].shape)} instead of {tuple(parameter.shape)}"
+        for name, parameter in own.items()
+        if name in state and state[name].shape != parameter.shape
+    ]
+    if missing or shapes:
+        culprits = [f"lacks {name}" for name in missing[:3]] + shapes[:3]
+        raise ClipWeightsError(
+            f"{path} does not fit the model: it {', '.join(culprits)}"
+            f" ({len(missing)} missing, {len(shapes)} of another shape). {_looks_like(state)}"
+        )
+    with torch.no_grad():
+        for name, parameter in own.items():
+            parameter.copy_(state[name])
+
+
+def _looks_like(state: Mapping[str, Tensor]) -> str:
+    conv = state.get("visual.conv1.weight")
+    if conv is None or conv.ndim != 4:
+        return "The file is no CLIP of open_clip's or OpenAI's layout."
+    blocks = {key.split(".")[3] for key in state if key.startswith("visual.transformer.resblocks.")}
+    kind = f"width {conv.shape[0]}, {len(blocks)} layers, patch {conv.shape[-1]}"
+    return f"The file looks like a ViT of {kind}: set model.clip.model_name accordingly."
