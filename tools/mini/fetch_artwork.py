@@ -33,55 +33,103 @@ CLASS_DRAWINGS: dict[str, dict[str, tuple[str, ...]]] = {
     "aeroplane": {"2708-fe0f": ("airliner",), "1f6e9-fe0f": ("small airplane",)},
     "bicycle": {"1f6b2": ()},
     "bird": {
-        "1f426": (), "1f985": ("eagle",), "1f986": ("duck",), "1f989": ("owl",),
-        "1f99c": ("parrot",), "1f9a2": ("swan",), "1f54a-fe0f": ("dove",), "1f427": ("penguin",),
-        "1f413": ("rooster",), "1f414": ("chicken",), "1f424": ("chick",),
-        "1f425": ("baby chick",), "1f99a": ("peacock",), "1f9a4": ("dodo",),
-        "1f9a9": ("flamingo",), "1f983": ("turkey",), "1fabf": ("goose",),
+        "1f426": (),
+        "1f985": ("eagle",),
+        "1f986": ("duck",),
+        "1f989": ("owl",),
+        "1f99c": ("parrot",),
+        "1f9a2": ("swan",),
+        "1f54a-fe0f": ("dove",),
+        "1f427": ("penguin",),
+        "1f413": ("rooster",),
+        "1f414": ("chicken",),
+        "1f424": ("chick",),
+        "1f425": ("baby chick",),
+        "1f99a": ("peacock",),
+        "1f9a4": ("dodo",),
+        "1f9a9": ("flamingo",),
+        "1f983": ("turkey",),
+        "1fabf": ("goose",),
         "1f426-200d-2b1b": ("black bird",),
     },
     "boat": {
-        "26f5": ("sailboat",), "1f6a4": ("speedboat",), "1f6e5-fe0f": ("motor boat",),
-        "26f4-fe0f": ("ferry",), "1f6a2": ("ship",), "1f6f6": ("canoe",),
+        "26f5": ("sailboat",),
+        "1f6a4": ("speedboat",),
+        "1f6e5-fe0f": ("motor boat",),
+        "26f4-fe0f": ("ferry",),
+        "1f6a2": ("ship",),
+        "1f6f6": ("canoe",),
     },
     "bottle": {
-        "1f37e": ("champagne bottle",), "1f37c": ("baby bottle",), "1f9f4": ("lotion bottle",),
+        "1f37e": ("champagne bottle",),
+        "1f37c": ("baby bottle",),
+        "1f9f4": ("lotion bottle",),
         "1f376": ("sake bottle",),
     },
     "bus": {
-        "1f68c": (), "1f68d": ("oncoming bus",), "1f68e": ("trolleybus",), "1f690": ("minibus",),
+        "1f68c": (),
+        "1f68d": ("oncoming bus",),
+        "1f68e": ("trolleybus",),
+        "1f690": ("minibus",),
     },
     "car": {
-        "1f697": ("automobile",), "1f698": ("oncoming car",), "1f695": ("taxi",),
-        "1f696": ("oncoming taxi",), "1f699": ("blue car",), "1f3ce-fe0f": ("racing car",),
-        "1f693": ("police car",), "1f694": ("oncoming police car",),
+        "1f697": ("automobile",),
+        "1f698": ("oncoming car",),
+        "1f695": ("taxi",),
+        "1f696": ("oncoming taxi",),
+        "1f699": ("blue car",),
+        "1f3ce-fe0f": ("racing car",),
+        "1f693": ("police car",),
+        "1f694": ("oncoming police car",),
     },
     "cat": {"1f408": (), "1f431": ("cat face",), "1f408-200d-2b1b": ("black cat",)},
     "chair": {"1fa91": ("wooden chair",), "1f4ba": ("seat",)},
     "cow": {
-        "1f404": (), "1f42e": ("cow face",), "1f402": ("ox",), "1f403": ("water buffalo",),
+        "1f404": (),
+        "1f42e": ("cow face",),
+        "1f402": ("ox",),
+        "1f403": ("water buffalo",),
     },
     "diningtable": {"1f37d-fe0f": ("set table",), "1f374": ("set table",)},
     "dog": {
-        "1f415": (), "1f436": ("dog face",), "1f429": ("poodle",), "1f9ae": ("guide dog",),
+        "1f415": (),
+        "1f436": ("dog face",),
+        "1f429": ("poodle",),
+        "1f9ae": ("guide dog",),
         "1f415-200d-1f9ba": ("service dog",),
     },
     "horse": {"1f40e": (), "1f434": ("horse face",), "1f3a0": ("carousel horse",)},
     "motorbike": {"1f3cd-fe0f": ("racing motorcycle",), "1f6f5": ("scooter",)},
     "person": {
-        "1f9cd": ("standing person",), "1f9cd-200d-2640-fe0f": ("standing woman",),
-        "1f6b6": ("walking person",), "1f6b6-200d-2642-fe0f": ("walking man",), "1f468": ("man",),
-        "1f469": ("woman",), "1f466": ("boy",), "1f467": ("girl",), "1f9d1": (),
-        "1f474": ("old man",), "1f475": ("old woman",), "1f57a": ("dancing man",),
-        "1f483": ("dancing woman",), "1f3c3": ("running person",),
+        "1f9cd": ("standing person",),
+        "1f9cd-200d-2640-fe0f": ("standing woman",),
+        "1f6b6": ("walking person",),
+        "1f6b6-200d-2642-fe0f": ("walking man",),
+        "1f468": ("man",),
+        "1f469": ("woman",),
+        "1f466": ("boy",),
+        "1f467": ("girl",),
+        "1f9d1": (),
+        "1f474": ("old man",),
+        "1f475": ("old woman",),
+        "1f57a": ("dancing man",),
+        "1f483": ("dancing woman",),
+        "1f3c3": ("running person",),
     },
     "pottedplant": {"1fab4": ("plant in a pot",), "1f38d": ("bamboo in a pot",)},
     "sheep": {"1f411": ("ewe",), "1f40f": ("ram",)},
     "sofa": {"1f6cb-fe0f": ("couch",)},
     "train": {
-        "1f682": ("locomotive",), "1f684": ("high speed train",), "1f685": ("bullet train",),
-        "1f686": (), "1f687": ("metro",), "1f688": ("light rail",), "1f68a": ("tram",),
-        "1f69d": ("monorail",), "1f68b": ("tram car",), "1f683": ("railway car",),
+        "1f682": ("locomotive",),
+        "1f684": ("high speed train",),
+        "1f685": ("bullet train",),
+        "1f686": (),
+        "1f687": ("metro",),
+        "1f688": ("light rail",),
+        "1f68a": ("tram",),
+        "1f69d": ("monorail",),
+        "1f68b": ("tram car",),
+        "1f683": ("railway car",),
     },
     "tvmonitor": {"1f4fa": ("television",), "1f5a5-fe0f": ("computer screen",)},
 }
@@ -101,10 +149,26 @@ CLASS_WORDS: dict[str, tuple[str, ...]] = {
 }
 HELD_OUT_SHARE = 0.2  # of a class's drawings, at least one: in validation scenes only
 
-DISTRACTOR_CATEGORIES = ("Animals & Nature", "Food & Drink", "Activities", "Objects",
-                         "Travel & Places")
-EXCLUDED_SUBCATEGORIES = ("time", "place-map", "sky & weather", "hotel", "lock", "book-paper",
-                          "money", "mail", "award-medal", "place-geographic", "cat-face")
+DISTRACTOR_CATEGORIES = (
+    "Animals & Nature",
+    "Food & Drink",
+    "Activities",
+    "Objects",
+    "Travel & Places",
+)
+EXCLUDED_SUBCATEGORIES = (
+    "time",
+    "place-map",
+    "sky & weather",
+    "hotel",
+    "lock",
+    "book-paper",
+    "money",
+    "mail",
+    "award-medal",
+    "place-geographic",
+    "cat-face",
+)
 # A distractor that shows, or is called by, one of the classes would be a wrong negative.
 EXCLUDED_WORDS = frozenset(
     "car bus train tram railway metro station monorail airplane plane aircraft bike bicycle boat "
@@ -122,7 +186,10 @@ def download(folder: Path) -> dict[str, tarfile.TarFile]:
     for style, (package, _) in PACKAGES.items():
         print(f"npm pack {package}")
         done = subprocess.run(
-            ["npm", "pack", "--silent", package], cwd=folder, check=True, capture_output=True,
+            ["npm", "pack", "--silent", package],
+            cwd=folder,
+            check=True,
+            capture_output=True,
             text=True,
         )
         archives[style] = tarfile.open(folder / done.stdout.split()[-1])
@@ -209,8 +276,10 @@ def main() -> int:
                 row, column = divmod(cell, columns)
                 sheet.paste(
                     image,
-                    (column * CELL + (CELL - image.width) // 2,
-                     row * CELL + (CELL - image.height) // 2),
+                    (
+                        column * CELL + (CELL - image.width) // 2,
+                        row * CELL + (CELL - image.height) // 2,
+                    ),
                 )
                 index.append(dict(style=style, row=row, column=column, split="train", **drawing))
             sheet.save(args.out / f"{style}.webp", quality=args.quality, method=6, exact=False)

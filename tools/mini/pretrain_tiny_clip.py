@@ -43,8 +43,15 @@ from zegclip.datasets.mini.compositor import compose_scene
 MEAN = (123.675, 116.28, 103.53)  # RGB, of ImageNet, as the data preprocessor of the configs
 STD = (58.395, 57.12, 57.375)
 TEMPLATES = (
-    "a photo of a {}.", "a photo of a {}", "a photo of a {}.", "{}", "a {}", "a picture of a {}.",
-    "there is a {} in the scene.", "this is a photo of a {}.", "a photo of the {}.",
+    "a photo of a {}.",
+    "a photo of a {}",
+    "a photo of a {}.",
+    "{}",
+    "a {}",
+    "a picture of a {}.",
+    "there is a {} in the scene.",
+    "this is a photo of a {}.",
+    "a photo of the {}.",
 )
 TEST_TEMPLATE = "a photo of a {}"
 # Longest side of the objects as a share of a 48-pixel crop, by their number.
@@ -90,8 +97,10 @@ class Composer:
 
     def caption(self, rng: np.random.Generator, words: Sequence[str]) -> str:
         template = TEMPLATES[rng.integers(len(TEMPLATES))]
-        joined = " and a ".join(words) if len(words) < 3 else (
-            ", a ".join(words[:-1]) + " and a " + words[-1]
+        joined = (
+            " and a ".join(words)
+            if len(words) < 3
+            else (", a ".join(words[:-1]) + " and a " + words[-1])
         )
         return template.format(joined)
 
@@ -134,9 +143,7 @@ class Composer:
     def all_captions(self) -> list[str]:
         """Texts with every token that captions can hold."""
         words = {w for group in self.groups.values() for d in group for w in d.words}
-        return [
-            *words, *(t.format("dog") for t in TEMPLATES), "a dog, a cat and a horse."
-        ]
+        return [*words, *(t.format("dog") for t in TEMPLATES), "a dog, a cat and a horse."]
 
 
 def produce(composer: Composer, plan: list[tuple[int, int]], out) -> None:
@@ -400,15 +407,16 @@ def main() -> int:
     config = json.loads(args.config.read_text())
     composer = Composer(args.seed, args.batch_size, args.class_share)
     model = TinyClip(config, composer.all_captions())
-    trained = [
-        p for n, p in model.named_parameters() if not n.startswith("fast.")
-    ]
+    trained = [p for n, p in model.named_parameters() if not n.startswith("fast.")]
     optimizer = torch.optim.AdamW(
         [
             {"params": [p for p in trained if p.ndim >= 2], "weight_decay": args.weight_decay},
             {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
         ],
-        lr=args.lr, betas=(0.9, 0.98), eps=1e-6, fused=True,
+        lr=args.lr,
+        betas=(0.9, 0.98),
+        eps=1e-6,
+        fused=True,
     )
     steps = args.crop_steps + args.scene_steps
     start, spent = 0, 0.0
@@ -450,14 +458,21 @@ def main() -> int:
             print(json.dumps(report), flush=True)
             args.out.parent.mkdir(parents=True, exist_ok=True)
             save_file(model.export(), args.out)
-            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(),
-                     "step": done, "seconds": seconds}
+            state = {
+                "model": model.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "step": done,
+                "seconds": seconds,
+            }
             torch.save(state, args.out.with_suffix(".ckpt.tmp"))
             os.replace(args.out.with_suffix(".ckpt.tmp"), args.out.with_suffix(".ckpt"))
         if done == args.stop_after:
             break
-    settings = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items()
-                if k not in ("out", "config", "resume")}
+    settings = {
+        k: str(v) if isinstance(v, Path) else v
+        for k, v in vars(args).items()
+        if k not in ("out", "config", "resume")
+    }
     report = {**report, "settings": settings}
     args.out.with_name(args.out.stem + "_report.json").write_text(json.dumps(report, indent=2))
     return 0

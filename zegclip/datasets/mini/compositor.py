@@ -92,8 +92,11 @@ def transformed(
     if scale < 0.6:  # warpAffine does not filter when it shrinks
         source = cv2.GaussianBlur(source, (0, 0), 0.4 / scale)
     return cv2.warpAffine(
-        np.ascontiguousarray(source), matrix, (int(out_width), int(out_height)),
-        flags=cv2.INTER_LINEAR, borderValue=(0, 0, 0, 0),
+        np.ascontiguousarray(source),
+        matrix,
+        (int(out_width), int(out_height)),
+        flags=cv2.INTER_LINEAR,
+        borderValue=(0, 0, 0, 0),
     )
 
 
