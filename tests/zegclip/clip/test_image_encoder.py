@@ -1,0 +1,147 @@
+"""The prompted image encoder against open_clip's own forward and a plain loop."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from zegclip.clip import LoadedClip, PromptedImageEncoder, load_clip
+
+
+def clip_with(tmp_path: Path, config: Path, **vision: object) -> LoadedClip:
+    changed = json.loads(config.read_text())
+    changed["vision_cfg"] |= vision
+    (tmp_path / "model.json").write_text(json.dumps(changed))
+    clip = load_clip(str(tmp_path / "model.json"), "random:0")
+    for name, parameter in clip.model.visual.named_parameters():
+        if "ln_" in name or "bias" in name:  # ones and zeros would hide a wrong order
+            torch.manual_seed(len(name))
+            parameter.data += 0.3 * torch.randn_like(parameter)
+    return clip
+
+
+@pytest.fixture
+def clip(tmp_path: Path, tiny_clip_config: Path) -> LoadedClip:
+    return clip_with(tmp_path, tiny_clip_config)
+
+
+@pytest.mark.parametrize(
+    "vision",
+    [
+        {},
+        {"pool_type": "avg"},
+        {"pool_type": "avg", "final_ln_after_pool": True},
+        {"no_ln_pre": True, "ls_init_value": 0.5},
+    ],
+    ids=["tok", "avg", "avg-norm-after", "no-pre-norm-layer-scale"],
+)
+def test_without_prompts_it_is_open_clips_own(
+    tmp_path: Path, tiny_clip_config: Path, vision: dict[str, object]
+) -> None:
+    clip = clip_with(tmp_path, tiny_clip_config, **vision)
+    image = torch.randn(2, 3, 32, 32)
+    _, cls = PromptedImageEncoder(clip, num_prompts=0).eval()(image)
+    expected = clip.model.encode_image(image, normalize=True)
+    torch.testing.assert_close(cls, expected, atol=1e-5, rtol=0)
+
+
+def plain_loop(encoder: PromptedImageEncoder, image: Tensor) -> tuple[Tensor, Tensor]:
+    """VPT-deep token by token, one image at a time, as the paper describes it."""
+    visual, patch = encoder.visual, encoder.patch_size
+    own = visual.positional_embedding
+    side = visual.grid_size[0]
+    height, width = image.shape[-2] // patch, image.shape[-1] // patch
+    table = own[1:].view(1, side, side, -1).permute(0, 3, 1, 2)
+    table = F.interpolate(table, (height, width), mode="bilinear", align_corners=False)
+    patch_embeddings, cls_embeddings = [], []
+    for single in image:
+        tokens = []
+        for y in range(height):
+            for x in range(width):
+                window = single[:, y * patch : (y + 1) * patch, x * patch : (x + 1) * patch]
+                value = (visual.conv1.weight * window).sum((1, 2, 3)) + table[0, :, y, x]
+                tokens.append(value)
+        cls = visual.class_embedding + own[0]
+        if encoder.class_embedding_twice:
+            cls = cls + visual.class_embedding
+        state = visual.ln_pre(torch.stack([cls, *tokens]))
+        cls, patches = state[:1], state[1:]
+        prompts = encoder.prompts[0]
+        for index, block in enumerate(visual.transformer.resblocks):
+            if index < encoder.prompt_depth:
+                raw = encoder.prompts[0] if index == 0 else encoder.deep_prompts[index - 1]
+                prompts = encoder.prompt_projection(raw)
+            out = block(torch.cat([cls, prompts, patches])[None])[0]
+            cls, prompts, patches = out[:1], out[1:-len(tokens)], out[-len(tokens) :]
+        final = visual.ln_post(encoder.prompt_norm(torch.cat([cls, patches]))) @ visual.proj
+        final = final / final.norm(dim=-1, keepdim=True)
+        cls_embeddings.append(final[0])
+        patch_embeddings.append(final[1:].T.reshape(-1, height, width))
+    return torch.stack(patch_embeddings), torch.stack(cls_embeddings)
+
+
+@pytest.mark.parametrize("twice", [False, True])
+@pytest.mark.parametrize("depth", [None, 1, 2])
+@pytest.mark.parametrize("size", [(32, 32), (24, 48)])
+def test_equals_a_plain_loop(
+    clip: LoadedClip, size: tuple[int, int], depth: int | None, twice: bool
+) -> None:
+    encoder = PromptedImageEncoder(
+        clip, num_prompts=3, prompt_depth=depth, class_embedding_twice=twice
+    ).eval()
+    image = torch.randn(2, 3, *size)
+    patches, cls = encoder(image)
+    expected_patches, expected_cls = plain_loop(encoder, image)
+    torch.testing.assert_close(patches, expected_patches, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(cls, expected_cls, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(patches.norm(dim=1), torch.ones(2, size[0] // 8, size[1] // 8))
+
+
+def test_gradients_reach_prompts_only(clip: LoadedClip) -> None:
+    encoder = PromptedImageEncoder(clip, num_prompts=2)
+    patches, cls = encoder(torch.randn(1, 3, 32, 32))
+    (patches[:, 0].sum() + cls[:, 0].sum()).backward()
+    learned = {name for name, p in encoder.named_parameters() if p.grad is not None}
+    assert learned == {name for name, p in encoder.named_parameters() if p.requires_grad}
+    assert {name.split(".")[0] for name in learned} == {
+        "prompts",
+        "deep_prompts",
+        "prompt_projection",
+        "prompt_norm",
+    }
+
+
+def test_dropout_falls_on_prompts_only_in_training(clip: LoadedClip) -> None:
+    encoder = PromptedImageEncoder(clip, num_prompts=4, prompt_dropout=0.5)
+    image = torch.randn(1, 3, 32, 32)
+    assert not torch.equal(encoder(image)[0], encoder(image)[0])
+    encoder.eval()
+    assert torch.equal(encoder(image)[0], encoder(image)[0])
+
+
+def test_position_embeddings_of_many_sizes_are_not_all_kept(clip: LoadedClip) -> None:
+    encoder = PromptedImageEncoder(clip, num_prompts=1).eval()
+    with torch.no_grad():
+        for columns in range(1, 30):
+            encoder(torch.zeros(1, 3, 8, 8 * columns))
+    assert len(encoder._positions) <= 16
+
+
+def test_bad_sizes_are_named(clip: LoadedClip) -> None:
+    with pytest.raises(ValueError, match="33x32.*multiples of 8"):
+        PromptedImageEncoder(clip)(torch.zeros(1, 3, 33, 32))
+    with pytest.raises(ValueError, match="prompt_depth=4.*3 blocks"):
+        PromptedImageEncoder(clip, prompt_depth=4)
+
+
+def test_published_initialisation(clip: LoadedClip) -> None:
+    encoder = PromptedImageEncoder(clip, num_prompts=200)
+    bound = (6 / (3 * 8 * 8 + 64)) ** 0.5
+    assert encoder.prompts.shape == (1, 200, 64) and encoder.deep_prompts.shape == (2, 200, 64)
+    assert 0.95 * bound < encoder.deep_prompts.abs().max() <= bound
+    assert encoder.prompt_projection.bias.abs().max() == 0

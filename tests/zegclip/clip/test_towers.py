@@ -1,0 +1,177 @@
+"""Building CLIP and reading its weights from files in the real formats."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from zegclip.clip import ClipWeightsError, check_clip, load_clip
+
+
+def state_of(config: Path, seed: int = 1) -> dict[str, Tensor]:
+    return load_clip(str(config), f"random:{seed}").model.state_dict()
+
+
+class _Node(nn.Module):
+    """A module tree by dotted names, to be scripted into an archive like OpenAI's."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+def save_torchscript(state: dict[str, Tensor], file: Path) -> None:
+    """Half precision TorchScript with OpenAI's scalars beside the parameters."""
+    root = _Node()
+    for name, value in state.items():
+        *path, leaf = name.split(".")
+        node: nn.Module = root
+        for part in path:
+            if part not in node._modules:
+                node.add_module(part, _Node())
+            node = node._modules[part]
+        node.register_parameter(leaf, nn.Parameter(value.half(), requires_grad=False))
+    for name, number in (("input_resolution", 32), ("context_length", 77), ("vocab_size", 49408)):
+        root.register_buffer(name, torch.tensor(number))
+    torch.jit.save(torch.jit.script(root), str(file))
+
+
+@pytest.fixture
+def rounded(tiny_clip_config: Path) -> dict[str, Tensor]:
+    """Weights that half precision holds exactly, so that all formats agree."""
+    return {name: value.half().float() for name, value in state_of(tiny_clip_config).items()}
+
+
+def test_every_file_format_gives_the_same_model(
+    tmp_path: Path, tiny_clip_config: Path, rounded: dict[str, Tensor]
+) -> None:
+    save_torchscript(rounded, tmp_path / "openai.pt")
+    save_file(rounded, str(tmp_path / "half.safetensors"))
+    torch.save(rounded, tmp_path / "plain.pt")
+    wrapped = {f"module.{name}": value.half() for name, value in rounded.items()}
+    torch.save({"state_dict": wrapped, "epoch": 3}, tmp_path / "wrapped.pth")
+    loaded = [
+        load_clip(str(tiny_clip_config), str(tmp_path / name))
+        for name in ("openai.pt", "half.safetensors", "plain.pt", "wrapped.pth")
+    ]
+    assert len({clip.fingerprint for clip in loaded}) == 1
+    for clip in loaded:
+        assert not clip.model.training
+        for name, parameter in clip.model.named_parameters():
+            assert not parameter.requires_grad and parameter.dtype == torch.float32
+            assert torch.equal(parameter, rounded[name]), name
+
+
+def test_random_weights_follow_their_seed_and_leave_the_generator_alone(
+    tiny_clip_config: Path,
+) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    first = load_clip(str(tiny_clip_config), "random:1").fingerprint
+    assert torch.equal(torch.rand(1), expected)
+    assert load_clip(str(tiny_clip_config), "random:1").fingerprint == first
+    assert load_clip(str(tiny_clip_config), "random:2").fingerprint != first
+
+
+def test_fingerprint_sees_a_changed_tensor(
+    tmp_path: Path, tiny_clip_config: Path, rounded: dict[str, Tensor]
+) -> None:
+    torch.save(rounded, tmp_path / "one.pt")
+    rounded["visual.proj"] = rounded["visual.proj"] + 1
+    torch.save(rounded, tmp_path / "other.pt")
+    one, other = (
+        load_clip(str(tiny_clip_config), str(tmp_path / name)) for name in ("one.pt", "other.pt")
+    )
+    assert one.fingerprint != other.fingerprint
+
+
+def test_openai_archive_needs_quickgelu(
+    tmp_path: Path, tiny_clip_config: Path, rounded: dict[str, Tensor]
+) -> None:
+    save_torchscript(rounded, tmp_path / "openai.pt")
+    config = json.loads(tiny_clip_config.read_text()) | {"quick_gelu": False}
+    (tmp_path / "tiny.json").write_text(json.dumps(config))
+    with pytest.raises(ClipWeightsError, match=r"openai\.pt.*QuickGELU.*use 'tiny-quickgelu'"):
+        load_clip(str(tmp_path / "tiny.json"), str(tmp_path / "openai.pt"))
+
+
+@pytest.mark.parametrize(
+    ("name", "tag", "right"),
+    [
+        ("ViT-B-16", "openai", "'ViT-B-16-quickgelu'"),
+        ("ViT-B-16", "dfn2b", "'ViT-B-16-quickgelu'"),
+    ],
+)
+def test_tag_with_the_wrong_activation_names_the_right_model(
+    name: str, tag: str, right: str
+) -> None:
+    assert tag in open_clip.list_pretrained_tags_by_model(name)
+    problem = check_clip(name, tag)
+    assert problem is not None and right in problem
+
+
+@pytest.mark.parametrize(
+    ("name", "weights", "words"),
+    [
+        ("ViT-B-16-quickgelu", "data/clip/absent.pt", ["absent.pt", "ViT-B-16.pt", "openai"]),
+        ("ViT-B-16-quickgelu", "openai", ["HF_HUB_OFFLINE", "data/clip/ViT-B-16.pt"]),
+        ("ViT-B-16-quickgelu", "opanai", ["'opanai'", "did you mean 'openai'"]),
+        ("ViT-B-17", "openai", ["ViT-B-17", "did you mean", "ViT-B-16"]),
+        ("RN50", "openai", ["RN50", "no plain ViT", "ViT-B-16-quickgelu"]),
+        ("coca_ViT-B-32", "laion2b_s13b_b90k", ["coca_ViT-B-32", "attention"]),
+        ("absent.json", "random", ["config not found", "absent.json"]),
+        ("ViT-B-16", "random:x", ["the seed is no number"]),
+    ],
+)
+def test_what_is_missing_is_one_message(
+    name: str, weights: str, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))  # no cache of an earlier download
+    problem = check_clip(name, weights)
+    assert problem is not None
+    assert [word for word in words if word not in problem] == []
+    with pytest.raises(ClipWeightsError) as error:
+        load_clip(name, weights)
+    assert str(error.value) == problem
+
+
+def test_nothing_is_missing_of_a_good_pair(tiny_clip_config: Path) -> None:
+    assert check_clip(str(tiny_clip_config), "random:0") is None
+
+
+def test_weights_of_another_model_are_described(
+    tmp_path: Path, tiny_clip_config: Path, rounded: dict[str, Tensor]
+) -> None:
+    config: dict[str, Any] = json.loads(tiny_clip_config.read_text())
+    config["vision_cfg"]["width"] = 96
+    (tmp_path / "wide.json").write_text(json.dumps(config))
+    torch.save(rounded, tmp_path / "narrow.pt")
+    with pytest.raises(
+        ClipWeightsError, match=r"narrow\.pt does not fit.*instead of.*width 64, 3 layers, patch 8"
+    ):
+        load_clip(str(tmp_path / "wide.json"), str(tmp_path / "narrow.pt"))
+
+
+@pytest.mark.parametrize("name", ["broken.pt", "broken.safetensors"])
+def test_broken_file_is_named(tmp_path: Path, tiny_clip_config: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"nonsense" * 100)
+    with pytest.raises(ClipWeightsError, match=name.replace(".", r"\.")):
+        load_clip(str(tiny_clip_config), str(tmp_path / name))
+
+
+def test_a_pickle_with_code_is_refused(tmp_path: Path, tiny_clip_config: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return (Path.touch, (tmp_path / "ran",))
+
+    torch.save({"visual.proj": Evil()}, tmp_path / "evil.pt")
+    with pytest.raises(ClipWeightsError, match=r"evil\.pt cannot be read as plain weights"):
+        load_clip(str(tiny_clip_config), str(tmp_path / "evil.pt"))
+    assert not (tmp_path / "ran").exists()
