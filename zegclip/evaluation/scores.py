@@ -1,0 +1,57 @@
+"""The papers' numbers from one confusion matrix."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from zegclip.datasets.vocabulary import Vocabulary
+
+
+def scores(confusion: np.ndarray, vocabulary: Vocabulary) -> dict[str, Any]:
+    """pAcc, mIoU(S), mIoU(U), hIoU and each class's IoU and accuracy, in percent.
+
+    Classes without a pixel in ground truth and prediction are left out of the means and listed.
+    A number that does not exist (no unseen class in the split, nothing but ignored pixels) is left
+    out. The seen and unseen means come from the same matrix over all classes: the generalised
+    protocol (ZegCLIP, Sec. 4.1).
+
+    Args:
+        confusion: ``(C, C)`` pixel counts, ``[ground truth, prediction]``, without ignored pixels.
+        vocabulary: the classes and their split.
+
+    Returns:
+        ``pAcc``, ``mIoU_S``, ``mIoU_U``, ``hIoU`` as far as they exist; ``per_class``, by name
+        ``IoU``, ``Acc`` (``None`` where ground truth has no pixel) and ``split`` (``seen`` or
+        ``unseen``); ``absent``, the names left out.
+    """
+    confusion = np.asarray(confusion, dtype=np.int64)
+    hits, labelled, predicted = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
+    union = labelled + predicted - hits
+    per_class: dict[str, dict[str, Any]] = {}
+    absent: list[str] = []
+    for index, name in enumerate(vocabulary.classes):
+        if union[index] == 0:
+            absent.append(name)
+            continue
+        per_class[name] = {
+            "IoU": float(100 * hits[index] / union[index]),
+            "Acc": float(100 * hits[index] / labelled[index]) if labelled[index] else None,
+            "split": "unseen" if name in vocabulary.unseen else "seen",
+        }
+    result: dict[str, Any] = {}
+    if confusion.sum():
+        result["pAcc"] = float(100 * hits.sum() / confusion.sum())
+    for key, split in (("mIoU_S", "seen"), ("mIoU_U", "unseen")):
+        ious = [entry["IoU"] for entry in per_class.values() if entry["split"] == split]
+        if ious:
+            result[key] = float(np.mean(ious))
+    if "mIoU_S" in result and "mIoU_U" in result:
+        result["hIoU"] = harmonic_mean(result["mIoU_S"], result["mIoU_U"])
+    return {**result, "per_class": per_class, "absent": absent}
+
+
+def harmonic_mean(seen: float, unseen: float) -> float:
+    """``2SU / (S + U)``; 0 where both are."""
+    return 2 * seen * unseen / (seen + unseen) if seen + unseen else 0.0

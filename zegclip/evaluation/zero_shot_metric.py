@@ -1,0 +1,108 @@
+"""The metric of the papers' tables, for mmengine's evaluator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
+from mmseg.registry import METRICS
+from torch import Tensor
+
+from zegclip.datasets.vocabulary import Vocabulary
+
+from .scores import scores
+from .table import COLUMNS, render_scores
+
+
+class EvaluationError(ValueError):
+    """A prediction or label that cannot be compared; the message names the image."""
+
+
+@METRICS.register_module()
+class ZeroShotIoUMetric(BaseMetric):
+    """pAcc, mIoU(S), mIoU(U) and hIoU from one confusion matrix over all classes.
+
+    Class names and split come from the data set's metainfo. One result an image is kept, the
+    entries of its confusion matrix that are not zero: mmengine drops the images that a sampler
+    repeats to give all processes equally many, so none is counted twice, and memory stays small.
+
+    Args:
+        ignore_index: label of pixels that do not count.
+        **kwargs: mmengine's.
+
+    Attributes:
+        summary: after an evaluation, on the main process, the numbers of ``report.json``.
+    """
+
+    # Not None, for which mmengine warns: the names of these numbers need no prefix.
+    default_prefix = ""
+
+    def __init__(self, ignore_index: int = 255, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.ignore_index = ignore_index
+        self.summary: dict[str, Any] | None = None
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        """Count the pixels of a batch.
+
+        Args:
+            data_batch: unused.
+            data_samples: with ``pred_sem_seg`` and ``gt_sem_seg``, each ``data`` (1, H, W) of
+                label ids.
+
+        Raises:
+            EvaluationError: sizes differ, or an id is outside the classes.
+        """
+        num_classes = len(self._meta()["classes"])
+        for sample in data_samples:
+            image = str(sample.get("img_path", f"image {len(self.results)}"))
+            prediction = sample["pred_sem_seg"]["data"]
+            label = sample["gt_sem_seg"]["data"].to(prediction.device)
+            self.results.append(self._count(prediction, label, num_classes, image))
+
+    def _count(
+        self, prediction: Tensor, label: Tensor, num_classes: int, image: str
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Positions in the flattened confusion matrix that are not zero, and their counts."""
+        if prediction.shape != label.shape:
+            raise EvaluationError(
+                f"{image}: the prediction is {tuple(prediction.shape)}, its label "
+                f"{tuple(label.shape)}: predictions must come in the original size (ori_shape), "
+                "and labels must be loaded after any resizing of the test pipeline"
+            )
+        valid = label != self.ignore_index
+        label, prediction = label[valid].long(), prediction.long()
+        for ids, what in ((prediction, "the prediction"), (label, "the label")):
+            outside = ids[(ids < 0) | (ids >= num_classes)]
+            if outside.numel():
+                raise EvaluationError(
+                    f"{image}: {what} holds the id {int(outside[0])}, but the {num_classes} "
+                    f"classes are 0..{num_classes - 1}; do model and data set have the same "
+                    "class list?"
+                )
+        counts = torch.bincount(label * num_classes + prediction[valid], minlength=0)
+        positions = counts.nonzero()[:, 0]
+        return positions.cpu().numpy(), counts[positions].cpu().numpy()
+
+    def compute_metrics(self, results: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
+        """Sum all images' counts, log the tables, and return the overall numbers in percent."""
+        vocabulary = Vocabulary.from_metainfo(self._meta())
+        num_classes = len(vocabulary.classes)
+        confusion = np.zeros(num_classes * num_classes, dtype=np.int64)
+        for positions, counts in results:
+            confusion[positions] += counts
+        self.summary = scores(confusion.reshape(num_classes, num_classes), vocabulary)
+        print_log(f"{len(results)} images\n{render_scores(self.summary)}", logger="current")
+        return {key: self.summary[key] for key in COLUMNS if key in self.summary}
+
+    def _meta(self) -> Mapping[str, Any]:
+        if not self.dataset_meta:
+            raise EvaluationError(
+                "ZeroShotIoUMetric needs the data set's metainfo: mmengine's evaluator sets it; "
+                "elsewhere set metric.dataset_meta = dataset.metainfo"
+            )
+        return self.dataset_meta
