@@ -1,5 +1,4 @@
 # ZegCLIP: frozen CLIP ViT-B/16 with deep prompts, relationship descriptor, ATM decoder.
-crop_size = (512, 512)
 data_preprocessor = dict(
     type='SegDataPreProcessor',
     # ImageNet's statistics, as published, not CLIP's.
@@ -8,7 +7,7 @@ data_preprocessor = dict(
     bgr_to_rgb=True,
     pad_val=0,
     seg_pad_val=255,
-    size=crop_size)
+    size=(512, 512))
 model = dict(
     type='ZeroShotSegmentor',
     data_preprocessor=data_preprocessor,
@@ -24,4 +23,4 @@ model = dict(
         dropout=0.1,
         gamma=0.1,
         loss=dict(type='MaskLoss', focal_weight=100.0, dice_weight=1.0)),
-    test_cfg=dict(mode='slide', crop_size=crop_size, stride=(426, 426)))
+    test_cfg=dict(mode='slide', crop_size=(512, 512), stride=(426, 426)))

@@ -1,0 +1,143 @@
+"""The segmentor: vocabulary, checkpoints, inference modes, messages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from mmengine.runner.checkpoint import load_checkpoint, save_checkpoint, weights_to_cpu
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+
+from zegclip.datasets.vocabulary import Vocabulary
+from zegclip.segmentors import ClipMismatchError, ZeroShotSegmentor
+
+VOCABULARY = Vocabulary(classes=("cat", "bus", "sofa"), unseen=("sofa",))
+
+
+def build(config: Path, seed: int = 0, **changes: Any) -> ZeroShotSegmentor:
+    torch.manual_seed(0)
+    model = MODELS.build(
+        {
+            "type": "ZeroShotSegmentor",
+            "clip": {"model_name": str(config), "weights": f"random:{seed}"},
+            "image_encoder": {"type": "PromptedImageEncoder", "num_prompts": 2},
+            "text_encoder": {"type": "TextEncoder"},
+            "decode_head": {"type": "ATMHead", "num_heads": 4, "feedforward_channels": 32},
+            **changes,
+        }
+    )
+    model.init_weights()
+    model.set_vocabulary(VOCABULARY)
+    return model.eval()
+
+
+@pytest.fixture
+def model(tiny_clip_config: Path) -> ZeroShotSegmentor:
+    return build(tiny_clip_config)
+
+
+def test_checkpoint_round_trip_through_mmengine(
+    model: ZeroShotSegmentor, tiny_clip_config: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "checkpoint.pth"
+    save_checkpoint({"state_dict": weights_to_cpu(model.state_dict())}, str(file))
+    other = build(tiny_clip_config)
+    with torch.no_grad():
+        for parameter in other.decode_head.parameters():
+            parameter.zero_()
+    load_checkpoint(other, str(file), strict=True)
+    image = torch.randn(1, 3, 32, 32)
+    with torch.no_grad():
+        expected, result = model.predict(image)[0], other.predict(image)[0]
+    assert torch.equal(expected.seg_logits.data, result.seg_logits.data)
+    frozen = sum(p.numel() for p in model.parameters() if not p.requires_grad)
+    assert file.stat().st_size < 4 * frozen  # CLIP is not in it
+
+
+def test_other_clip_weights_are_refused(
+    model: ZeroShotSegmentor, tiny_clip_config: Path, tmp_path: Path
+) -> None:
+    other = build(tiny_clip_config, seed=1)
+    before = other.decode_head.state_dict()["decoder.layers.0.attention_norm.weight"].clone()
+    with pytest.raises(ClipMismatchError, match=r"other CLIP weights.*random:1.*model\.clip"):
+        other.load_state_dict(model.state_dict())
+    after = other.decode_head.state_dict()["decoder.layers.0.attention_norm.weight"]
+    assert torch.equal(before, after)
+
+
+def test_strict_loading_still_finds_a_missing_parameter(model: ZeroShotSegmentor) -> None:
+    state = model.state_dict()
+    del state["image_encoder.prompts"]
+    with pytest.raises(RuntimeError, match=r"Missing key.*image_encoder\.prompts"):
+        model.load_state_dict(state)
+
+
+def test_vocabulary_comes_from_metainfo(model: ZeroShotSegmentor) -> None:
+    model.dataset_meta = {"classes": ("tree", "bus"), "unseen": ("tree",)}
+    assert model.vocabulary.seen == ("bus",)
+    assert model.class_embeddings().shape == (2, 32)
+    with torch.no_grad():
+        (sample,) = model.predict(torch.randn(1, 3, 32, 32))
+    assert sample.seg_logits.data.shape[0] == 2
+
+
+def test_without_a_vocabulary_it_says_so(tiny_clip_config: Path) -> None:
+    model = build(tiny_clip_config)
+    model._vocabulary = None
+    with pytest.raises(RuntimeError, match="no vocabulary yet.*VocabularyHook"):
+        model.predict(torch.randn(1, 3, 32, 32))
+
+
+def test_slide_equals_whole_for_one_window(tiny_clip_config: Path) -> None:
+    whole = build(tiny_clip_config, test_cfg={"mode": "whole"})
+    slide = build(
+        tiny_clip_config, test_cfg={"mode": "slide", "crop_size": (32, 32), "stride": (16, 16)}
+    )
+    image = torch.randn(1, 3, 32, 32)
+    with torch.no_grad():
+        assert torch.equal(
+            whole.encode_decode(image).probabilities, slide.encode_decode(image).probabilities
+        )
+        wide = slide.encode_decode(torch.randn(2, 3, 24, 70))
+    assert wide.probabilities.shape == (2, 3, 24, 70)
+
+
+def test_prediction_has_the_original_size_and_undoes_a_flip(model: ZeroShotSegmentor) -> None:
+    image = torch.randn(1, 3, 32, 32)
+    plain, flipped = SegDataSample(), SegDataSample()
+    plain.set_metainfo({"ori_shape": (50, 41)})
+    flipped.set_metainfo({"ori_shape": (50, 41), "flip": True, "flip_direction": "horizontal"})
+    with torch.no_grad():
+        (one,) = model.predict(image, [plain])
+        (other,) = model.predict(image, [flipped])
+    assert one.pred_sem_seg.data.shape == (1, 50, 41)
+    torch.testing.assert_close(one.seg_logits.data, other.seg_logits.data.flip(-1))
+
+
+@pytest.mark.parametrize(
+    ("test_cfg", "message"),
+    [
+        ({"mode": "window"}, "neither 'whole' nor 'slide'"),
+        ({"mode": "slide"}, "needs crop_size"),
+        ({"mode": "slide", "crop_size": (30, 32), "stride": (8, 8)}, "multiples of the patch"),
+        ({"mode": "slide", "crop_size": (32, 32), "stride": (40, 8)}, "pixels are left out"),
+        ({"modus": "whole"}, "unknown.*modus"),
+    ],
+)
+def test_bad_test_cfg(tiny_clip_config: Path, test_cfg: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        build(tiny_clip_config, test_cfg=test_cfg)
+
+
+def test_protocol_names_what_numbers_depend_on(model: ZeroShotSegmentor) -> None:
+    protocol = model.protocol()
+    assert protocol["clip"]["weights"] == "random:0"
+    assert protocol["clip"]["fingerprint"] == bytes(model.clip_fingerprint).hex()
+    assert protocol["templates"] == ["a photo of a {}"]
+    assert protocol["inference"]["mode"] == "whole"
+    assert protocol["gamma"] == 0.1
+    model.set_vocabulary(Vocabulary(classes=("cat",), setting="supervised"))
+    assert model.protocol()["gamma"] == 0.0
