@@ -3,6 +3,7 @@
 from .base import ZeroShotDataset
 from .files import MissingDataError
 from .label_checks import LabelError, check_label_map
+from .mini import MiniSceneDataset
 from .transforms import HideUnseenLabels, LoadCheckedAnnotations, PackZeroShotInputs
 from .voc import VOC20Dataset
 from .vocabulary import Vocabulary, VocabularyError
@@ -11,6 +12,7 @@ __all__ = [
     "HideUnseenLabels",
     "LabelError",
     "LoadCheckedAnnotations",
+    "MiniSceneDataset",
     "MissingDataError",
     "PackZeroShotInputs",
     "VOC20Dataset",

@@ -219,7 +219,7 @@ class ZeroShotDataset(BaseSegDataset):
         kept = [name for name in names if name not in held_out]
         if len(kept) == len(names):
             return names
-        dropped = first_few([name for name in names if name in held_out])
+        dropped = [name for name in names if name in held_out]
         listed = ", ".join(lists)
         if not kept:
             raise MissingDataError(
@@ -228,8 +228,8 @@ class ZeroShotDataset(BaseSegDataset):
                 "nevertheless (a subset for validation, say)"
             )
         print_log(
-            f"{type(self).__name__}: left out of {listed}, because {held_out_file} names them: "
-            f"{dropped}",
+            f"{type(self).__name__}: {len(dropped)} of the {len(names)} images of {listed} are "
+            f"left out, because {held_out_file} names them too: {first_few(dropped)}",
             logger="current",
             level=logging.WARNING,
         )

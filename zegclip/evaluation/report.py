@@ -15,7 +15,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
-from zegclip import __version__
+import zegclip
 from zegclip.datasets.vocabulary import Vocabulary
 from zegclip.paths import PROJECT_ROOT
 
@@ -68,13 +68,13 @@ def data_protocol(metainfo: Mapping[str, Any], num_images: int) -> dict[str, Any
 def code_version() -> str:
     """The package's version and, in a git checkout, the commit (``-dirty``: with changes)."""
     if not (PROJECT_ROOT / ".git").exists():
-        return __version__
+        return zegclip.__version__
     command = ["git", "-C", str(PROJECT_ROOT), "describe", "--always", "--dirty", "--exclude=*"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
-        return __version__
-    return f"{__version__} ({done.stdout.strip()})"
+        return zegclip.__version__
+    return f"{zegclip.__version__} ({done.stdout.strip()})"
 
 
 @HOOKS.register_module()

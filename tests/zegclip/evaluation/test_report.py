@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from mmengine.hooks import Hook
+from mmengine.logging import MMLogger
+
+from zegclip.datasets.vocabulary import Vocabulary
+from zegclip.engine import VocabularyHook
+from zegclip.evaluation import ReportHook, ZeroShotIoUMetric, scores, write_report
+
+META = {
+    "classes": ("cat", "tvmonitor"),
+    "unseen": ("tvmonitor",),
+    "synonyms": {"tvmonitor": ("tv", "monitor")},
+    "setting": "inductive",
+    "dataset_name": "two things",
+    "ignore_rule": "void ignored",
+}
+MODEL = {"clip": {"model_name": "ViT", "weights": "w.pt"}, "gamma": 0.1, "inference": {"mode": "x"}}
+
+
+def runner(work_dir: Path, metrics: list[Any], model: Any = None) -> Any:
+    """What the hook reads of mmengine's runner."""
+    dataset = type("Data", (list,), {"metainfo": META})([1, 2, 3])
+    loop = SimpleNamespace(
+        evaluator=SimpleNamespace(metrics=metrics), dataloader=SimpleNamespace(dataset=dataset)
+    )
+    return SimpleNamespace(
+        work_dir=str(work_dir),
+        val_loop=loop,
+        test_loop=loop,
+        model=model or SimpleNamespace(protocol=lambda: MODEL),
+        iter=7,
+        _load_from="some.pth",
+        logger=MMLogger.get_instance("report"),
+    )
+
+
+def evaluated() -> ZeroShotIoUMetric:
+    metric = ZeroShotIoUMetric()
+    metric.dataset_meta = META
+    metric.summary = scores(np.array([[3, 1], [0, 4]]), Vocabulary.from_metainfo(META))
+    return metric
+
+
+@pytest.mark.parametrize("stage", ["val", "test"])
+def test_numbers_and_protocol(tmp_path: Path, stage: str) -> None:
+    run = runner(tmp_path / "new", [evaluated()])
+    getattr(ReportHook(), f"after_{stage}_epoch")(run)
+    report = json.loads((tmp_path / "new" / "report.json").read_text())
+    assert list(report) == ["pAcc", "mIoU_S", "mIoU_U", "hIoU", "per_class", "absent", "protocol"]
+    assert report["mIoU_S"] == 75 and report["mIoU_U"] == 80
+    assert report["per_class"]["cat"] == {"IoU": 75.0, "Acc": 75.0, "split": "seen"}
+    protocol = report["protocol"]
+    assert protocol.pop("code").startswith("0.")
+    assert protocol == {
+        "dataset": "two things",
+        "images": 3,
+        "setting": "inductive",
+        "unseen": ["tvmonitor"],
+        "num_classes": 2,
+        "words": {"cat": ["cat"], "tvmonitor": ["tv", "monitor"]},
+        "ignore_rule": "void ignored",
+        **MODEL,
+        "stage": {"val": "validation", "test": "test"}[stage],
+        "iteration": 7,
+        "checkpoint": "some.pth",
+    }
+
+
+def test_only_the_main_process_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zegclip.evaluation.report.is_main_process", lambda: False)
+    ReportHook().after_test_epoch(runner(tmp_path, [evaluated()]))
+    assert not list(tmp_path.iterdir())
+
+
+def test_another_metric_alone_makes_no_report(tmp_path: Path) -> None:
+    ReportHook().after_test_epoch(runner(tmp_path, [object()]))
+    assert not list(tmp_path.iterdir())
+
+
+def test_model_without_protocol_and_wrapped_model(tmp_path: Path) -> None:
+    from mmengine.registry import MODEL_WRAPPERS
+
+    @MODEL_WRAPPERS.register_module(force=True)
+    class Wrapper:
+        module = SimpleNamespace(protocol=lambda: {"gamma": 0.2})
+
+    hook = ReportHook()
+    hook.after_test_epoch(runner(tmp_path, [evaluated()], Wrapper()))
+    assert json.loads((tmp_path / "report.json").read_text())["protocol"]["gamma"] == 0.2
+    hook.after_test_epoch(runner(tmp_path, [evaluated()], object()))
+    assert "gamma" not in json.loads((tmp_path / "report.json").read_text())["protocol"]
+
+
+def test_runs_before_the_vocabulary_goes_back_to_training() -> None:
+    from mmengine.hooks.hook import Hook as Base
+    from mmengine.runner.priority import get_priority
+
+    assert issubclass(ReportHook, Base) and Hook is Base
+    assert get_priority(ReportHook.priority) < get_priority(VocabularyHook.priority)
+
+
+def test_failed_write_leaves_the_old_report(tmp_path: Path) -> None:
+    file = tmp_path / "report.json"
+    write_report(file, {"pAcc": 1.0}, {"gamma": 0.1})
+    with pytest.raises(ValueError):
+        write_report(file, {"pAcc": float("nan")}, {})
+    assert json.loads(file.read_text()) == {"pAcc": 1.0, "protocol": {"gamma": 0.1}}
+    assert [path.name for path in tmp_path.iterdir()] == ["report.json"]

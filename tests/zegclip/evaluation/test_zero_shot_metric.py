@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from zegclip.evaluation import EvaluationError, ZeroShotIoUMetric
+
+CLASSES = ("cat", "dog", "bus", "sofa", "tree")
+META = {"classes": CLASSES, "unseen": ("bus", "tree")}
+
+
+def images(count: int, seed: int = 0) -> list[dict[str, Any]]:
+    """Samples as the evaluator hands them over, of different sizes, "tree" nowhere."""
+    rng = np.random.default_rng(seed)
+    samples = []
+    for index in range(count):
+        size = 1, int(rng.integers(1, 12)), int(rng.integers(1, 12))
+        label = rng.choice([0, 1, 2, 3, 255], size)
+        right = rng.random(size) < 0.6
+        guess = rng.integers(0, 4, size)
+        prediction = np.where(right & (label != 255), label, guess)
+        samples.append(
+            {
+                "img_path": f"photo{index}.jpg",
+                "pred_sem_seg": {"data": torch.from_numpy(prediction)},
+                "gt_sem_seg": {"data": torch.from_numpy(label)},
+            }
+        )
+    return samples
+
+
+def metric() -> ZeroShotIoUMetric:
+    made = ZeroShotIoUMetric()
+    made.dataset_meta = META
+    return made
+
+
+def test_against_counting_pixel_by_pixel() -> None:
+    samples = images(7)
+    ours = metric()
+    for start in range(0, 7, 3):  # batches of 3, 3, 1
+        ours.process(None, samples[start : start + 3])
+    assert len(ours.results) == 7
+    result = ours.evaluate(7)
+
+    pairs = [
+        (int(label), int(prediction))
+        for sample in samples
+        for label, prediction in zip(
+            sample["gt_sem_seg"]["data"].flatten(),
+            sample["pred_sem_seg"]["data"].flatten(),
+            strict=True,
+        )
+        if label != 255
+    ]
+    ious, accs = {}, {}
+    for index, name in enumerate(CLASSES[:4]):
+        both = sum(pair == (index, index) for pair in pairs)
+        accs[name] = 100 * both / sum(label == index for label, _ in pairs)
+        ious[name] = 100 * both / sum(index in pair for pair in pairs)
+    seen, unseen = np.mean([ious["cat"], ious["dog"], ious["sofa"]]), ious["bus"]
+    assert list(result) == ["pAcc", "mIoU_S", "mIoU_U", "hIoU"]
+    assert result["pAcc"] == pytest.approx(100 * np.mean([a == b for a, b in pairs]))
+    assert result["mIoU_S"] == pytest.approx(seen)
+    assert result["mIoU_U"] == pytest.approx(unseen)
+    assert result["hIoU"] == pytest.approx(2 * seen * unseen / (seen + unseen))
+    assert ours.summary is not None and ours.summary["absent"] == ["tree"]
+    for name in CLASSES[:4]:
+        assert ours.summary["per_class"][name]["IoU"] == pytest.approx(ious[name])
+        assert ours.summary["per_class"][name]["Acc"] == pytest.approx(accs[name])
+
+
+def test_evaluations_do_not_add_up() -> None:
+    ours = metric()
+    ours.process(None, images(2, seed=1))
+    first = ours.evaluate(2)
+    ours.process(None, images(2, seed=2))
+    ours.evaluate(2)
+    ours.process(None, images(2, seed=1))
+    assert ours.evaluate(2) == first
+
+
+def test_results_stay_small() -> None:
+    """Entries that occur, not a matrix an image: 171 classes would be 29,241."""
+    ours = ZeroShotIoUMetric()
+    ours.dataset_meta = {"classes": [f"c{i}" for i in range(171)]}
+    data = torch.full((1, 50, 50), 170)
+    ours.process(None, [{"pred_sem_seg": {"data": data}, "gt_sem_seg": {"data": data}}])
+    ((positions, counts),) = ours.results
+    assert positions.tolist() == [171 * 171 - 1] and counts.tolist() == [2500]
+
+
+@pytest.mark.parametrize(
+    ("prediction", "label", "message"),
+    [
+        (torch.zeros(1, 4, 6), torch.zeros(1, 4, 5), r"photo\.jpg: the prediction is \(1, 4, 6\)"),
+        (torch.full((1, 2, 2), 5), torch.zeros(1, 2, 2), r"photo\.jpg: the prediction .* id 5"),
+        (torch.full((1, 2, 2), -1), torch.zeros(1, 2, 2), r"photo\.jpg: the prediction .* id -1"),
+        (torch.zeros(1, 2, 2), torch.full((1, 2, 2), 7), r"photo\.jpg: the label .* id 7.*0\.\.4"),
+    ],
+)
+def test_errors_name_the_image(prediction: Any, label: Any, message: str) -> None:
+    sample = {
+        "img_path": "photo.jpg",
+        "pred_sem_seg": {"data": prediction.long()},
+        "gt_sem_seg": {"data": label.long()},
+    }
+    with pytest.raises(EvaluationError, match=message):
+        metric().process(None, [sample])
+
+
+def test_says_what_it_needs() -> None:
+    with pytest.raises(EvaluationError, match=r"metric\.dataset_meta = dataset\.metainfo"):
+        ZeroShotIoUMetric().process(None, images(1))
+
+
+@pytest.mark.slow
+def test_two_processes_count_no_image_twice(tmp_path: Path) -> None:
+    """Five images, so that the sampler repeats one; the same numbers as in one process."""
+    root = Path(__file__).resolve().parents[3]
+    script = tmp_path / "evaluate.py"
+    script.write_text(
+        f"""
+import importlib.util, json, sys
+sys.path.insert(0, {str(root)!r})
+import zegclip
+from mmengine.dataset import DefaultSampler
+from mmengine.dist import get_rank, init_dist
+spec = importlib.util.spec_from_file_location("made", {__file__!r})
+made = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(made)
+init_dist("pytorch", backend="gloo")
+samples = made.images(5)
+metric = made.metric()
+order = list(DefaultSampler(samples, shuffle=False))
+for index in order:
+    metric.process(None, [samples[index]])
+result = metric.evaluate(5)
+with open(f"rank{{get_rank()}}.json", "w") as file:
+    json.dump(dict(order=order, result=result, summary=metric.summary), file)
+"""
+    )
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    done = subprocess.run(
+        [*command, str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    first, second = (json.loads((tmp_path / f"rank{r}.json").read_text()) for r in (0, 1))
+    assert sorted(first["order"] + second["order"]) == [0, 0, 1, 2, 3, 4]
+
+    alone = metric()
+    alone.process(None, images(5))
+    assert first["result"] == second["result"] == alone.evaluate(5)
+    assert first["summary"] == alone.summary and second["summary"] is None
