@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import mmseg
 import numpy as np
 import pytest
 import torch
@@ -116,6 +117,22 @@ def test_two_processes_on_the_cpu(folder: Path) -> None:
     assert "GPU number: 2" in log
     assert "(2 x 2 process(es)" in log
     assert torch.load(folder / "w" / "iter_2.pth", weights_only=True)["meta"]["iter"] == 2
+
+
+@pytest.mark.slow
+def test_mmsegs_own_script(folder: Path) -> None:
+    script = Path(mmseg.__file__).parent / ".mim" / "tools" / "train.py"
+    options = ["--work-dir", "w", "--amp", "--cfg-options", "train_cfg.max_iters=1"]
+    done = subprocess.run(
+        [sys.executable, "-m", "zegclip", script, CONFIG, *options],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(TOY), str(ROOT)])},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert torch.load(folder / "w" / "iter_1.pth", weights_only=True)["meta"]["iter"] == 1
 
 
 class TestMessages:

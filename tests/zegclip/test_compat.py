@@ -183,20 +183,27 @@ class Toy(BaseModel):
         return {"loss": (self.weight * inputs).mean()}
 
 
+def train_one_step() -> float:
+    """The toy's weight after a step of the distributed wrapper, built as mmengine's runner does."""
+    model = MMDistributedDataParallel(module=Toy(), device_ids=[0], broadcast_buffers=False)
+    optimiser = OptimWrapper(torch.optim.SGD(model.parameters(), lr=1.0))
+    model.train_step({"inputs": torch.full((2,), 0.25)}, optimiser)
+    return model.module.weight.item()
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="with a GPU mmengine's own way is taken")
 def test_distributed_without_a_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("RANK", "LOCAL_RANK"):
         monkeypatch.setenv(name, "0")
     monkeypatch.setenv("WORLD_SIZE", "1")
-    # nccl is what configs say; mmengine hands the local rank on as the index of a GPU.
     store = f"file://{tmp_path}/store?rank=0&world_size=1"
+    # nccl is what configs say; mmengine hands the local rank on as the index of a GPU.
     init_dist("pytorch", backend="nccl", init_method=store)
     try:
         assert torch.distributed.get_backend() == "gloo"
-        model = MMDistributedDataParallel(module=Toy(), device_ids=[0], broadcast_buffers=False)
-        optimiser = OptimWrapper(torch.optim.SGD(model.parameters(), lr=1.0))
-        model.train_step({"inputs": torch.full((2,), 0.25)}, optimiser)
-        assert model.module.weight.item() == pytest.approx(0.75)
+        # In a function, so that the model is gone before its process group: the other way round
+        # its destructor joins gloo's thread, which can wait for Python's lock for ever.
+        assert train_one_step() == pytest.approx(0.75)
     finally:
         torch.distributed.destroy_process_group()
         torch.multiprocessing.set_start_method(None, force=True)  # init_dist has set it

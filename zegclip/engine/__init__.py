@@ -3,6 +3,7 @@
 from .amp_optim_wrapper import AmpOptimWrapper
 from .batch_size import BatchSizeHook
 from .plain_checkpoint_hook import PlainCheckpointHook
+from .preflight import PreflightError, preflight
 from .save_predictions_hook import SavePredictionsHook
 from .vocabulary_hook import VocabularyHook
 
@@ -10,6 +11,8 @@ __all__ = [
     "AmpOptimWrapper",
     "BatchSizeHook",
     "PlainCheckpointHook",
+    "PreflightError",
     "SavePredictionsHook",
     "VocabularyHook",
+    "preflight",
 ]

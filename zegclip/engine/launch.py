@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mmengine.config import Config, DictAction
 
-from zegclip.compat import CheckpointError, limit_threads
+from zegclip.compat import limit_threads
 from zegclip.paths import PROJECT_ROOT, find_path
 
 from .preflight import PreflightError, preflight
@@ -119,7 +119,10 @@ def ready(cfg: Config, modes: Sequence[str]) -> Iterator[None]:
         loaders = [cfg.get(f"{mode}_dataloader") or {} for mode in modes]
         limit_threads(max((loader.get("num_workers", 0) for loader in loaders), default=0))
         yield
-    except (PreflightError, CheckpointError) as error:
+    except (PreflightError, Exception) as error:
+        # The exceptions that our packages define are messages to the user; others are bugs.
+        if type(error).__module__.partition(".")[0] not in ("zegclip", "tagclip", "ldvc"):
+            raise
         first = os.environ.get("RANK", "0") == "0"  # not once for every process
         message = str(error) if isinstance(error, PreflightError) else f"error: {error}"
         raise SystemExit(message if first else 1) from None
