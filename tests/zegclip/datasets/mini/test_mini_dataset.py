@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from mmcv.transforms import LoadImageFromFile
+from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import DATASETS
 
 import zegclip  # noqa: F401
@@ -20,15 +22,15 @@ def root(tmp_path_factory):
 def build(root, split, **kwargs):
     return DATASETS.build(
         dict(
-            type="mmseg.MiniSceneDataset",
+            type=MiniSceneDataset,
             data_root=str(root),
             num_train=5,
             num_val=3,
             ann_file=f"ImageSets/Segmentation/{split}.txt",
             data_prefix=dict(img_path="JPEGImages", seg_map_path="SegmentationClassAug"),
             pipeline=[
-                dict(type="mmseg.LoadImageFromFile"),
-                dict(type="mmseg.LoadAnnotations"),
+                dict(type=LoadImageFromFile),
+                dict(type=LoadAnnotations),
             ],
             **kwargs,
         )
