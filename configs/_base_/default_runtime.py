@@ -13,7 +13,8 @@ custom_hooks = [
     dict(type='ReportHook'),  # report.json beside the log
     dict(type='PlainCheckpointHook'),  # checkpoints that load as data
 ]
-# The last decoder layer's value and feed-forward parameters get no gradient (zegclip.heads.ATMDecoder).
+# The last decoder layer's value and feed-forward parameters get no gradient
+# (zegclip.heads.ATMDecoder).
 find_unused_parameters = True
 log_processor = dict(by_epoch=False)
 log_level = 'INFO'

@@ -19,7 +19,8 @@ PASCAL VOC 2012 (2 GB), then SBD's additional masks (1.4 GB) and mmseg's script 
   curl -L http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar | tar x -C data
   curl -L https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/semantic_contours/\
 benchmark.tgz | tar xz -C data/VOCdevkit/VOCaug
-  python {converters}/voc_aug.py data/VOCdevkit data/VOCdevkit/VOCaug/benchmark_RELEASE""",
+  python {converters}/voc_aug.py data/VOCdevkit data/VOCdevkit/VOCaug/benchmark_RELEASE
+  cd data/VOCdevkit/VOC2012 && cp SegmentationClass/*.png SegmentationClassAug/""",
 }
 _LOADERS = {"train": "train_dataloader", "val": "val_dataloader", "test": "test_dataloader"}
 
@@ -122,7 +123,7 @@ def find_missing(cfg: Mapping[str, Any], modes: Sequence[str] = tuple(_LOADERS))
 
         message = check_clip(clip["model_name"], clip["weights"])
         if message:
-            problems.append(f"CLIP weights: {message}")
+            problems.append(message)
     checkpoint = cfg.get("load_from")
     if checkpoint and "://" not in checkpoint and not find_path(checkpoint).is_file():
         problems.append(f"Checkpoint: {checkpoint} does not exist.")

@@ -53,7 +53,7 @@ def test_everything_missing_is_one_message(
         preflight(cfg)
     message = str(error.value)
     assert "3 things are missing" in message
-    assert "CLIP weights: data/clip/x.pt for ViT-B-16: put it there" in message
+    assert "data/clip/x.pt for ViT-B-16: put it there" in message
     assert "iter_9.pth does not exist" in message
     assert message.count("data/VOC2012 does not exist") == 1  # once for both splits
     assert "VOCDataset (train, val)" in message
