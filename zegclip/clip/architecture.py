@@ -23,11 +23,13 @@ class ClipArchitecture:
         name: open_clip's name, or the stem of the JSON file.
         config: its content.
         checked: whether the activation is known to fit the weights already.
+        path: of the JSON file, if it is one.
     """
 
     name: str
     config: dict[str, Any]
     checked: bool = False
+    path: Path | None = None
 
     @property
     def quick_gelu(self) -> bool:
@@ -36,7 +38,14 @@ class ClipArchitecture:
 
     @property
     def twin(self) -> str:
-        """The name of the same model with the other activation."""
+        """How to ask for the same model with the other activation."""
+        if self.path is not None:
+            return f'"quick_gelu": {str(not self.quick_gelu).lower()} in {self.path}'
+        return f"model_name={self.twin_name!r}"
+
+    @property
+    def twin_name(self) -> str:
+        """open_clip's name of the same model with the other activation."""
         suffix = "-quickgelu"
         return self.name.removesuffix(suffix) if self.quick_gelu else self.name + suffix
 
@@ -61,6 +70,7 @@ def find_architecture(model_name: str) -> ClipArchitecture:
     Raises:
         ClipWeightsError: unknown, or no ViT with its own text tower.
     """
+    path = None
     if model_name.endswith(".json"):
         path = find_path(model_name)
         try:
@@ -80,7 +90,7 @@ def find_architecture(model_name: str) -> ClipArchitecture:
         raise ClipWeightsError(
             f"{model_name}: {problem}; take a ViT of open_clip such as ViT-B-16-quickgelu"
         )
-    return ClipArchitecture(name, config)
+    return ClipArchitecture(name, config, path=path)
 
 
 def _unfit(config: dict[str, Any]) -> str | None:

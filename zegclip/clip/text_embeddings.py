@@ -52,7 +52,10 @@ class TextEncoder(BaseModule):
         self.templates = find_templates(templates)
         self.tower = TextTower(clip.model)
         self._tokenizer = clip.tokenizer
-        self._fingerprint = clip.fingerprint
+        # Activation and heads change the embeddings, and are not seen in the weights.
+        block = self.tower.transformer.resblocks[0]
+        activation = type(block.mlp.gelu).__name__
+        self._fingerprint = f"{clip.fingerprint} {activation} {block.attn.num_heads}"
         self._cache = EmbeddingCache(cache_dir)
 
     @torch.no_grad()
@@ -80,6 +83,12 @@ class TextEncoder(BaseModule):
         """``(W, D)`` float32, unit rows."""
         texts = [template.format(word) for word in words for template in self.templates]
         tokens = self._tokenizer(texts)
+        known = self.tower.token_embedding.num_embeddings
+        if int(tokens.max()) >= known:
+            raise ValueError(
+                f"the text tower knows {known} tokens, but its tokenizer makes id "
+                f"{int(tokens.max())}: vocab_size in the model's text_cfg is too small"
+            )
         self._warn_of_long(texts, tokens)
         device = self.tower.positional_embedding.device
         with torch.autocast(device.type, enabled=False):

@@ -16,7 +16,7 @@ from zegclip.paths import find_path
 
 from .architecture import ClipArchitecture, find_architecture
 from .errors import ClipWeightsError
-from .weights import read_weights, tag_file, tag_problem
+from .weights import activation_message, read_weights, tag_file, tag_problem
 
 
 @dataclass
@@ -55,16 +55,15 @@ def load_clip(model_name: str, weights: str) -> LoadedClip:
     architecture = find_architecture(model_name)
     if problem := _weights_problem(architecture, weights):
         raise ClipWeightsError(problem)
-    if weights.partition(":")[0] == "random":
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(weights.partition(":")[2] or 0))
-            model = architecture.build()
-    else:
+    kind, _, seed = weights.partition(":")
+    with torch.random.fork_rng(devices=[]):  # whatever the weights, nobody's random numbers move
+        torch.manual_seed(int(seed or 0) if kind == "random" else 0)
+        model = architecture.build()
+    if kind != "random":
         file = _weights_file(weights)
         path = file if file is not None else tag_file(architecture, weights)
         # A tag's activation was checked by its entry in open_clip; a file's by its content.
         check = architecture if file is not None else replace(architecture, checked=True)
-        model = check.build()
         read_weights(path, check, model)
     model.eval().requires_grad_(False).float()
     return LoadedClip(model, architecture.tokenizer(), model_name, weights, fingerprint(model))
@@ -109,6 +108,8 @@ def _weights_problem(architecture: ClipArchitecture, weights: str) -> str | None
     tags = open_clip.list_pretrained_tags_by_model(name)
     if weights in tags:
         return tag_problem(architecture, weights)
+    if weights in open_clip.list_pretrained_tags_by_model(architecture.twin_name):
+        return activation_message(architecture, f"the weights of tag {weights!r}")
     if "/" in weights or Path(weights).suffix:
         openai = "openai" in tags
         return (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 
 from .architecture import ClipArchitecture
 from .errors import ClipWeightsError
+from .torchscript import is_torchscript, read_torchscript
 
 # In OpenAI's files, beside the parameters.
 _SCALARS = ("input_resolution", "context_length", "vocab_size")
@@ -29,7 +29,7 @@ def tag_problem(architecture: ClipArchitecture, tag: str) -> str | None:
     """Why a tag cannot be used, found without downloading; ``None`` if it can."""
     entry = get_pretrained_cfg(architecture.name, tag)
     if bool(entry.get("quick_gelu", False)) != architecture.quick_gelu:
-        return _activation_message(architecture, f"the weights of tag {tag!r}")
+        return activation_message(architecture, f"the weights of tag {tag!r}")
     if _cached(entry) is None and os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true"):
         file = Path(entry["url"]).name if entry.get("url") else _HUB_FILES[0]
         return (
@@ -84,38 +84,38 @@ def read_weights(path: Path, architecture: ClipArchitecture, model: nn.Module) -
     Raises:
         ClipWeightsError: unreadable, or of another model.
     """
-    if _is_torchscript(path):
+    state: Mapping[str, Tensor]
+    if is_torchscript(path):
         if not architecture.quick_gelu and not architecture.checked:
-            raise ClipWeightsError(_activation_message(architecture, f"{path} (OpenAI's)"))
-        # TorchScript is no pickle of Python objects: what it may run is TorchScript, which only
-        # computes with tensors, and we take nothing but the tensors.
-        state = torch.jit.load(str(path), map_location="cpu").state_dict()
+            raise ClipWeightsError(activation_message(architecture, f"{path} (OpenAI's)"))
+        try:
+            state = read_torchscript(path)
+        except ValueError as error:
+            raise ClipWeightsError(f"{path} is no readable TorchScript archive: {error}") from error
     elif path.suffix == ".safetensors":
-        state = _read_safetensors(path)
+        state, metadata = _read_safetensors(path)
+        said = {"true": True, "false": False}.get(metadata.get("quick_gelu", "").lower())
+        if said is not None and said != architecture.quick_gelu and not architecture.checked:
+            raise ClipWeightsError(activation_message(architecture, f"{path} (by its metadata)"))
     else:
         state = _read_state_dict(path)
     _fill(model, _plain(state), path)
 
 
-def _activation_message(architecture: ClipArchitecture, culprit: str) -> str:
+def activation_message(architecture: ClipArchitecture, culprit: str) -> str:
+    """Why an activation does not go with the weights, and which model does."""
     needs, has = ("GELU", "QuickGELU") if architecture.quick_gelu else ("QuickGELU", "GELU")
     return (
         f"{culprit} were trained with {needs}, but model.clip.model_name="
-        f"{architecture.name!r} has {has} and would be silently wrong: use {architecture.twin!r}"
+        f"{architecture.name!r} has {has} and would be silently wrong: use {architecture.twin}"
     )
 
 
-def _is_torchscript(path: Path) -> bool:
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("/constants.pkl") for name in archive.namelist())
-
-
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
         with safe_open(str(path), framework="pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            tensors = {key: file.get_tensor(key) for key in file.keys()}
+            return tensors, file.metadata() or {}
     except SafetensorError as error:
         raise ClipWeightsError(f"{path} is no readable safetensors file: {error}") from error
 
@@ -138,7 +138,8 @@ def _plain(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {
         key.removeprefix("module."): value
         for key, value in state.items()
-        if key not in _SCALARS and isinstance(value, Tensor)
+        # (attn_mask: a constant of the text tower, which open_clip makes itself.)
+        if key not in _SCALARS and not key.endswith("attn_mask") and isinstance(value, Tensor)
     }
 
 
@@ -150,11 +151,15 @@ def _fill(model: nn.Module, state: dict[str, Tensor], path: Path) -> None:
         for name, parameter in own.items()
         if name in state and state[name].shape != parameter.shape
     ]
-    if missing or shapes:
+    # More blocks than the model has: without them it would be another, silently.
+    extra = [name for name in state if name not in own]
+    if missing or shapes or extra:
         culprits = [f"lacks {name}" for name in missing[:3]] + shapes[:3]
+        culprits += [f"holds {name}, which the model has not" for name in extra[:3]]
         raise ClipWeightsError(
             f"{path} does not fit the model: it {', '.join(culprits)}"
-            f" ({len(missing)} missing, {len(shapes)} of another shape). {_looks_like(state)}"
+            f" ({len(missing)} missing, {len(shapes)} of another shape, "
+            f"{len(extra)} too many). {_looks_like(state)}"
         )
     with torch.no_grad():
         for name, parameter in own.items():

@@ -77,7 +77,7 @@ def plain_loop(encoder: PromptedImageEncoder, image: Tensor) -> tuple[Tensor, Te
                 raw = encoder.prompts[0] if index == 0 else encoder.deep_prompts[index - 1]
                 prompts = encoder.prompt_projection(raw)
             out = block(torch.cat([cls, prompts, patches])[None])[0]
-            cls, prompts, patches = out[:1], out[1:-len(tokens)], out[-len(tokens) :]
+            cls, prompts, patches = out[:1], out[1 : -len(tokens)], out[-len(tokens) :]
         final = visual.ln_post(encoder.prompt_norm(torch.cat([cls, patches]))) @ visual.proj
         final = final / final.norm(dim=-1, keepdim=True)
         cls_embeddings.append(final[0])
@@ -133,9 +133,9 @@ def test_position_embeddings_of_many_sizes_are_not_all_kept(clip: LoadedClip) ->
 
 
 def test_bad_sizes_are_named(clip: LoadedClip) -> None:
-    with pytest.raises(ValueError, match="33x32.*multiples of 8"):
+    with pytest.raises(ValueError, match=r"33x32.*multiples of 8"):
         PromptedImageEncoder(clip)(torch.zeros(1, 3, 33, 32))
-    with pytest.raises(ValueError, match="prompt_depth=4.*3 blocks"):
+    with pytest.raises(ValueError, match=r"prompt_depth=4.*3 blocks"):
         PromptedImageEncoder(clip, prompt_depth=4)
 
 

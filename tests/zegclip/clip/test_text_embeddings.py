@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -121,3 +122,28 @@ def test_template_sets() -> None:
 def test_bad_templates(templates: str | list[str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         find_templates(templates)
+
+
+def test_cache_is_not_shared_between_activations(tmp_path: Path, tiny_clip_config: Path) -> None:
+    weights = tmp_path / "weights.pt"
+    torch.save(load_clip(str(tiny_clip_config), "random:0").model.state_dict(), weights)
+    config = json.loads(tiny_clip_config.read_text()) | {"quick_gelu": False}
+    (tmp_path / "wrong.json").write_text(json.dumps(config))
+    vocabulary = Vocabulary(classes=("cat", "bus"))
+    wrong = load_clip(str(tmp_path / "wrong.json"), str(weights))
+    TextEncoder(wrong, cache_dir=tmp_path)(vocabulary)
+    clip = load_clip(str(tiny_clip_config), str(weights))
+    rows = TextEncoder(clip, cache_dir=tmp_path)(vocabulary)
+    expected = embed(clip, "a photo of a cat", "a photo of a bus")
+    torch.testing.assert_close(rows, expected, atol=1e-6, rtol=0)
+
+
+def test_a_vocabulary_smaller_than_the_tokenizers_is_named(
+    tmp_path: Path, tiny_clip_config: Path
+) -> None:
+    config = json.loads(tiny_clip_config.read_text())
+    config["text_cfg"]["vocab_size"] = 64
+    (tmp_path / "small.json").write_text(json.dumps(config))
+    encoder = TextEncoder(load_clip(str(tmp_path / "small.json"), "random"), cache_dir=tmp_path)
+    with pytest.raises(ValueError, match=r"knows 64 tokens.*vocab_size"):
+        encoder(Vocabulary(classes=("cat",)))

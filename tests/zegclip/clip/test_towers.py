@@ -98,7 +98,7 @@ def test_openai_archive_needs_quickgelu(
     save_torchscript(rounded, tmp_path / "openai.pt")
     config = json.loads(tiny_clip_config.read_text()) | {"quick_gelu": False}
     (tmp_path / "tiny.json").write_text(json.dumps(config))
-    with pytest.raises(ClipWeightsError, match=r"openai\.pt.*QuickGELU.*use 'tiny-quickgelu'"):
+    with pytest.raises(ClipWeightsError, match=r"openai\.pt.*QuickGELU.*: true in .*tiny"):
         load_clip(str(tmp_path / "tiny.json"), str(tmp_path / "openai.pt"))
 
 
@@ -107,12 +107,13 @@ def test_openai_archive_needs_quickgelu(
     [
         ("ViT-B-16", "openai", "'ViT-B-16-quickgelu'"),
         ("ViT-B-16", "dfn2b", "'ViT-B-16-quickgelu'"),
+        ("ViT-B-16-quickgelu", "laion2b_s34b_b88k", "model_name='ViT-B-16'"),
     ],
 )
 def test_tag_with_the_wrong_activation_names_the_right_model(
     name: str, tag: str, right: str
 ) -> None:
-    assert tag in open_clip.list_pretrained_tags_by_model(name)
+    assert tag in open_clip.list_pretrained_tags_by_model("ViT-B-16")
     problem = check_clip(name, tag)
     assert problem is not None and right in problem
 
@@ -175,3 +176,65 @@ def test_a_pickle_with_code_is_refused(tmp_path: Path, tiny_clip_config: Path) -
     with pytest.raises(ClipWeightsError, match=r"evil\.pt cannot be read as plain weights"):
         load_clip(str(tiny_clip_config), str(tmp_path / "evil.pt"))
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_torchscript_archive_runs_nothing(tmp_path: Path, tiny_clip_config: Path) -> None:
+    made = tmp_path / "made by the archive"
+
+    class Evil(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.value = torch.zeros(1)
+            self.file = str(made)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x
+
+        @torch.jit.export
+        def __getstate__(self) -> tuple[str, bool]:
+            return (self.file, self.training)
+
+        @torch.jit.export
+        def __setstate__(self, state: tuple[str, bool]) -> None:
+            self.file = state[0]
+            self.training = state[1]
+            self.value = torch.from_file(self.file, True, 4)
+
+    torch.jit.save(torch.jit.script(Evil()), str(tmp_path / "evil.pt"))
+    made.unlink(missing_ok=True)
+    torch.jit.load(str(tmp_path / "evil.pt"))
+    assert made.exists()  # it does what it is meant to, if it is run
+    made.unlink()
+    with pytest.raises(ClipWeightsError, match=r"evil\.pt does not fit"):
+        load_clip(str(tiny_clip_config), str(tmp_path / "evil.pt"))
+    assert not made.exists()
+
+
+def test_weights_of_a_deeper_model_are_not_cut(
+    tmp_path: Path, tiny_clip_config: Path, rounded: dict[str, Tensor]
+) -> None:
+    config: dict[str, Any] = json.loads(tiny_clip_config.read_text())
+    config["vision_cfg"]["layers"] = 2
+    (tmp_path / "shallow.json").write_text(json.dumps(config))
+    torch.save(rounded, tmp_path / "deep.pt")
+    with pytest.raises(ClipWeightsError, match=r"holds visual\..*resblocks\.2.*3 layers"):
+        load_clip(str(tmp_path / "shallow.json"), str(tmp_path / "deep.pt"))
+
+
+def test_safetensors_metadata_tell_the_activation(
+    tmp_path: Path, tiny_clip_config: Path, rounded: dict[str, Tensor]
+) -> None:
+    save_file(rounded, str(tmp_path / "gelu.safetensors"), {"quick_gelu": "false"})
+    with pytest.raises(ClipWeightsError, match=r"trained with GELU.*\"quick_gelu\": false in"):
+        load_clip(str(tiny_clip_config), str(tmp_path / "gelu.safetensors"))
+
+
+def test_reading_weights_leaves_the_generator_alone(
+    tmp_path: Path, tiny_clip_config: Path, rounded: dict[str, Tensor]
+) -> None:
+    torch.save(rounded, tmp_path / "plain.pt")
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    load_clip(str(tiny_clip_config), str(tmp_path / "plain.pt"))
+    assert torch.equal(torch.rand(1), expected)
