@@ -102,6 +102,10 @@ class TrustyHead(ZeroShotHead):
         """Whether training needs to know which pixels are of unseen classes."""
         return self.trusty_target == "unseen_gt"
 
+    def start_aligned(self, gain: float) -> None:
+        self.trusty_learner.relationship_descriptor.pass_class_embeddings()
+        self.decoder.layers[-1].cross_attention.compare_directly(gain)
+
     def forward(
         self, patch_embeddings: Tensor, cls_embedding: Tensor, class_embeddings: Tensor
     ) -> HeadOutput:

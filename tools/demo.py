@@ -82,7 +82,7 @@ def main(argv: list[str] | None = None) -> int:
     relative = config.relative_to(ROOT)
     console.rule(f"[bold]1. training[/] {relative}")
     started = time.monotonic()
-    runner = Runner.from_cfg(cfg)
+    runner = _quiet_runner(cfg)
     runner.train()
     minutes = (time.monotonic() - started) / 60
 
@@ -107,6 +107,16 @@ def main(argv: list[str] | None = None) -> int:
     if args.record:
         _record(args, report, minutes)
     return 0
+
+
+def _quiet_runner(cfg: Config) -> Runner:
+    """A runner that logs progress and results, without the pages about the environment."""
+    cfg.log_level = "WARNING"
+    runner = Runner.from_cfg(cfg)
+    runner.logger.setLevel("INFO")
+    for handler in runner.logger.handlers:
+        handler.setLevel("INFO")
+    return runner
 
 
 def _line(name: str, scores: dict[str, float]) -> str:

@@ -134,6 +134,17 @@ class HeadTester:
         assert head.protocol(True)["gamma"] == 0.1
         assert head.protocol(False)["gamma"] == 0.0
 
+    def test_aligned_start_ranks_classes_as_clip_does(self) -> None:
+        torch.manual_seed(0)
+        head = MODELS.build({**self.head, "embed_dims": 32, "aligned_start": 4.0})
+        head.init_weights()
+        head.eval()
+        patches, classes = unit(1, 32, 6, 6, dim=1), unit(5, 32, seed=1)
+        similarity = torch.einsum("bdhw,cd->bchw", patches, classes)
+        masks = head(patches, unit(1, 32, seed=2), classes).mask_logits
+        stacked = torch.stack([similarity.flatten(), masks.flatten()])
+        assert torch.corrcoef(stacked)[0, 1] > 0.9
+
     def test_save_and_load(self) -> None:
         head, other = self.build_head(), self.build_head()
         for parameter in other.parameters():

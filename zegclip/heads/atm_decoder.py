@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -48,6 +49,13 @@ class CrossAttention(nn.Module):
             self._split_heads(self.value(context)),
         )
         return self.output(attended.transpose(-3, -2).flatten(-2))
+
+    @torch.no_grad()
+    def compare_directly(self, gain: float) -> None:
+        """Add ``gain`` times the identity to the query and the key projection."""
+        identity = gain * torch.eye(len(self.query.weight))
+        self.query.weight += identity
+        self.key.weight += identity
 
     def attention_logits(self, queries: Tensor, context: Tensor) -> Tensor:
         """Pre-softmax attention ``Q K^T / sqrt(head_dim)``, mean over heads: the mask logits.

@@ -42,6 +42,10 @@ class ATMHead(ZeroShotHead):
             embed_dims, num_layers, num_heads, feedforward_channels, dropout
         )
 
+    def start_aligned(self, gain: float) -> None:
+        self.relationship_descriptor.pass_class_embeddings()
+        self.decoder.layers[-1].cross_attention.compare_directly(gain)
+
     def forward(
         self, patch_embeddings: Tensor, cls_embedding: Tensor, class_embeddings: Tensor
     ) -> HeadOutput:

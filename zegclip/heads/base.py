@@ -49,6 +49,10 @@ class ZeroShotHead(BaseModule, metaclass=ABCMeta):
             (ZegCLIP, Sec. 3.4: 0.1). Belongs to the protocol.
         init_std: standard deviation of the truncated normal from which the weights of linear
             layers start, biases at 0 (inferred); ``None`` keeps torch's own start.
+        aligned_start: where set, masks start as CLIP's own similarity of class embeddings and
+            patches, times about this gain squared (see :meth:`start_aligned`); ours, not the
+            papers'. It skips the plateau at which all masks are empty, on which a small model
+            with a short schedule otherwise stays.
         init_cfg: mmengine's.
     """
 
@@ -58,6 +62,7 @@ class ZeroShotHead(BaseModule, metaclass=ABCMeta):
         loss: dict[str, Any] | None = None,
         gamma: float = 0.1,
         init_std: float | None = 0.02,
+        aligned_start: float | None = None,
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -65,17 +70,28 @@ class ZeroShotHead(BaseModule, metaclass=ABCMeta):
         self.mask_loss = MODELS.build({"type": "MaskLoss", **(loss or {})})
         self.gamma = gamma
         self.init_std = init_std
+        self.aligned_start = aligned_start
 
     def init_weights(self) -> None:
-        """Start the linear layers from a truncated normal (``init_std``)."""
+        """Start the linear layers (``init_std``, ``aligned_start``)."""
         super().init_weights()
-        if self.init_std is None:
-            return
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.trunc_normal_(module.weight, std=self.init_std)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+        if self.init_std is not None:
+            for module in self.modules():
+                if isinstance(module, nn.Linear):
+                    nn.init.trunc_normal_(module.weight, std=self.init_std)
+                    if module.bias is not None:
+                        nn.init.zeros_(module.bias)
+        if self.aligned_start is not None:
+            self.start_aligned(self.aligned_start)
+
+    def start_aligned(self, gain: float) -> None:
+        """Let the masks start from the similarity of class embeddings and patches.
+
+        Args:
+            gain: added as a multiple of the identity to the query and the key projection whose
+                product is the mask.
+        """
+        raise ValueError(f"{type(self).__name__} has no aligned start: set aligned_start=None")
 
     @abstractmethod
     def forward(

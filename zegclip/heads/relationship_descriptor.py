@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -32,6 +33,11 @@ class RelationshipDescriptor(nn.Module):
         super().__init__()
         self.embed_dims = embed_dims
         self.projection = nn.Linear(2 * embed_dims, embed_dims)
+
+    @torch.no_grad()
+    def pass_class_embeddings(self) -> None:
+        """Add the identity on T, so that at the start classes are described by themselves."""
+        self.projection.weight[:, self.embed_dims :] += torch.eye(self.embed_dims)
 
     def forward(self, matched: Tensor, class_embeddings: Tensor) -> Tensor:
         """Describe every class by every image.
