@@ -9,6 +9,7 @@ this script is needed only to change the choice of drawings.
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import math
 import subprocess
@@ -196,14 +197,22 @@ def download(folder: Path) -> dict[str, tarfile.TarFile]:
     return archives
 
 
+def read_member(archive: tarfile.TarFile, name: str) -> io.BytesIO:
+    """A file of the archive; KeyError where it has none of that name."""
+    file = archive.extractfile(name)
+    if file is None:
+        raise KeyError(name)
+    return io.BytesIO(file.read())
+
+
 def read_drawing(archive: tarfile.TarFile, style: str, code: str) -> Image.Image | None:
     """The drawing cropped to its outline, longest side :data:`CELL`; None where there is none."""
     for name in dict.fromkeys((code, code.replace("-fe0f", ""), f"{code}-fe0f")):
         try:
-            member = archive.getmember(PACKAGES[style][1].format(name))
+            file = read_member(archive, PACKAGES[style][1].format(name))
         except KeyError:
             continue
-        image = Image.open(archive.extractfile(member)).convert("RGBA")
+        image = Image.open(file).convert("RGBA")
         box = Image.fromarray((np.asarray(image)[..., 3] > 16).astype(np.uint8)).getbbox()
         if box is None:
             return None
@@ -229,13 +238,13 @@ def chosen_drawings(emoji: list[dict]) -> list[dict]:
     for entry in emoji:
         code = entry["unified"].lower()
         name = entry["short_name"].replace("_", " ").replace("-", " ").rstrip("0123456789").strip()
-        words = set(name.split()) | set(entry["name"].lower().replace("-", " ").split())
+        tokens = set(name.split()) | set(entry["name"].lower().replace("-", " ").split())
         if (
             entry["category"] in DISTRACTOR_CATEGORIES
             and entry["subcategory"] not in EXCLUDED_SUBCATEGORIES
             and entry["subcategory"] != "animal-bird"
             and code not in taken
-            and not words & EXCLUDED_WORDS
+            and not tokens & EXCLUDED_WORDS
         ):
             chosen.append(dict(code=code, name=name, is_class=False, words=[]))
     return chosen
@@ -263,12 +272,12 @@ def main() -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         archives = download(Path(folder))
-        emoji = json.load(archives["noto"].extractfile("package/emoji.json"))
+        emoji = json.load(read_member(archives["noto"], "package/emoji.json"))
         chosen = chosen_drawings(emoji)
         index: list[dict] = []
         for style in STYLES:
-            cells = [(d, read_drawing(archives[style], style, d["code"])) for d in chosen]
-            cells = [(d, image) for d, image in cells if image is not None]
+            found = [(d, read_drawing(archives[style], style, d["code"])) for d in chosen]
+            cells = [(d, image) for d, image in found if image is not None]
             columns = math.ceil(math.sqrt(len(cells)))
             rows = math.ceil(len(cells) / columns)
             sheet = Image.new("RGBA", (columns * CELL, rows * CELL))

@@ -332,14 +332,14 @@ class Judge:
             ]
             self.single[kind] = np.stack(pictures), labels
         rng = np.random.default_rng(78)
-        images, labels = [], []
+        images, truths = [], []
         for _ in range(scenes):
             chosen = rng.permutation(len(self.classes))[: rng.integers(1, 5)]
-            pools = [groups[self.classes[i]] for i in chosen]
-            scene = compose_scene([p[rng.integers(len(p))] for p in pools], rng)
+            several = [groups[self.classes[i]] for i in chosen]
+            scene = compose_scene([pool[rng.integers(len(pool))] for pool in several], rng)
             images.append(scene.image)
-            labels.append(np.concatenate([[255], chosen])[scene.mask])
-        self.scenes = np.stack(images), np.stack(labels)
+            truths.append(np.concatenate([[255], chosen])[scene.mask])
+        self.scenes = np.stack(images), np.stack(truths)
 
     def patch_labels(self, grid: int) -> np.ndarray:
         """(n, grid * grid) class that covers most of the patch, 255 for background."""
@@ -398,8 +398,8 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--config", type=Path, default=ROOT / "data/mini/tiny_clip.json")
     parser.add_argument("--out", type=Path, default=ROOT / "data/mini/tiny_clip.safetensors")
-    parser.add_argument("--crop-steps", type=int, default=3500, help="steps on 48-pixel crops")
-    parser.add_argument("--scene-steps", type=int, default=1800, help="steps on 96-pixel scenes")
+    parser.add_argument("--crop-steps", type=int, default=1500, help="steps on 48-pixel crops")
+    parser.add_argument("--scene-steps", type=int, default=1500, help="steps on 96-pixel scenes")
     parser.add_argument("--batch-size", type=int, default=40, help="scenes; crops: four times")
     parser.add_argument("--class-share", type=float, default=0.45, help="objects of VOC's classes")
     parser.add_argument("--lr", type=float, default=1.5e-3)
@@ -449,7 +449,8 @@ def main() -> int:
         start, spent = state["step"], state["seconds"]
     plan = [(i, 48 if i < args.crop_steps else 96) for i in range(start, steps)]
     grid = model.clip.visual.grid_size[0]
-    began, mean_loss = time.time() - spent, {}
+    began = time.time() - spent
+    mean_loss: dict[str, float] = {}
     report: dict = {}
     for step, batch in zip(range(start, steps), batches(composer, plan, args.max_uses)):
         for group in optimizer.param_groups:
