@@ -13,6 +13,8 @@ for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 import pytest
 import torch
 
+import zegclip  # noqa: F401  (prepares the stack before a test imports mmseg or torchvision)
+
 torch.set_num_threads(1)
 
 

@@ -1,0 +1,71 @@
+"""The vocabulary's way from the data set to the model."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from torch import nn
+
+from zegclip.engine import VocabularyHook
+from zegclip.engine.vocabulary_hook import SplitMismatchError
+
+CLASSES = ("cat", "dog", "bus")
+
+
+def meta(**changes: Any) -> dict[str, Any]:
+    return {"classes": CLASSES, "unseen": ("dog",), "setting": "inductive", **changes}
+
+
+def runner(train: dict[str, Any], val: dict[str, Any], test: dict[str, Any]) -> SimpleNamespace:
+    loaders = {
+        f"{name}_dataloader": SimpleNamespace(dataset=SimpleNamespace(metainfo=metainfo))
+        for name, metainfo in (("train", train), ("val", val), ("test", test))
+    }
+    loop = SimpleNamespace()
+    return SimpleNamespace(
+        model=nn.Module(), val_loop=loop, train_loop=loop, _train_loop=loop, **loaders
+    )
+
+
+def test_model_gets_the_metainfo_of_what_runs() -> None:
+    val = meta(classes=("tree", "road"), unseen=("tree",))  # another data set
+    run, hook = runner(meta(), val, meta(setting="supervised")), VocabularyHook()
+    hook.before_train(run)
+    assert run.model.dataset_meta["classes"] == CLASSES
+    hook.before_val_epoch(run)
+    assert run.model.dataset_meta["classes"] == ("tree", "road")
+    hook.after_val_epoch(run)
+    assert run.model.dataset_meta["classes"] == CLASSES
+    hook.before_test_epoch(run)
+    assert run.model.dataset_meta["setting"] == "supervised"
+
+
+def test_training_and_validation_must_agree_on_the_split() -> None:
+    run = runner(meta(), meta(unseen=("bus",)), meta())
+    with pytest.raises(SplitMismatchError, match=r"\['dog'\].*\['bus'\]"):
+        VocabularyHook().before_train(run)
+
+
+@pytest.mark.parametrize(
+    ("trained", "tested", "leaks"),
+    [
+        (meta(), meta(), False),
+        (meta(unseen=("bus",)), meta(), True),
+        (meta(setting="supervised"), meta(), True),
+        (meta(setting="supervised"), meta(setting="supervised"), False),
+        (meta(), meta(classes=("tree", "dog"), unseen=("dog",)), False),
+    ],
+)
+def test_a_checkpoint_is_not_tested_on_what_it_has_seen_as_unseen(
+    trained: dict[str, Any], tested: dict[str, Any], leaks: bool
+) -> None:
+    run, hook = runner(trained, trained, tested), VocabularyHook()
+    hook.after_load_checkpoint(run, {"meta": {"dataset_meta": trained}})
+    if leaks:
+        with pytest.raises(SplitMismatchError, match=r"trained on dog.*config that trained it"):
+            hook.before_test_epoch(run)
+    else:
+        hook.before_test_epoch(run)
+        assert run.model.dataset_meta is tested
