@@ -81,12 +81,11 @@ class TrustyHead(ZeroShotHead):
                 raise ValueError(f"{word}={value!r} is not one of {', '.join(allowed)}")
         self.trusty_token = nn.Parameter(torch.empty(1, embed_dims))
         self.trusty_learner = TrustyLearner(embed_dims, num_heads, dropout, structure)
-        self.decoder = ATMDecoder(
-            embed_dims, num_layers, num_heads, feedforward_channels, dropout
-        )
+        self.decoder = ATMDecoder(embed_dims, num_layers, num_heads, feedforward_channels, dropout)
         self.trusty_loss = trusty_loss
         self.trusty_loss_weight = trusty_loss_weight
         self.trusty_target = trusty_target
+        self.needs_unseen_map = trusty_target == "unseen_gt"
         self.trusty_weighting = trusty_weighting
         # About unit length, as the class embeddings that it stands beside (inferred).
         nn.init.normal_(self.trusty_token, std=embed_dims**-0.5)
@@ -96,11 +95,6 @@ class TrustyHead(ZeroShotHead):
                 "published code does: the result is not zero-shot. Use trusty_target='seen'.",
                 stacklevel=2,
             )
-
-    @property
-    def needs_unseen_map(self) -> bool:
-        """Whether training needs to know which pixels are of unseen classes."""
-        return self.trusty_target == "unseen_gt"
 
     def start_aligned(self, gain: float) -> None:
         self.trusty_learner.relationship_descriptor.pass_class_embeddings()
@@ -148,9 +142,7 @@ class TrustyHead(ZeroShotHead):
         trusty_map = self.trusty_map(output, size)
         if inductive:
             probabilities = calibrate(probabilities, seen, self.gamma)
-            probabilities = weight_by_trust(
-                probabilities, trusty_map, seen, self.trusty_weighting
-            )
+            probabilities = weight_by_trust(probabilities, trusty_map, seen, self.trusty_weighting)
         return HeadPrediction(probabilities, trusty_map)
 
     def protocol(self, inductive: bool) -> dict[str, Any]:

@@ -221,9 +221,7 @@ class Reference:
                 raise ValueError(f"no counterpart of {published}, which has a gradient")
             gradient = own[next(iter(converted))].grad
             gradients[f"train.grad.{name}"] = (
-                torch.full_like(theirs, torch.nan)
-                if gradient is None
-                else gradient.view_as(theirs)
+                torch.full_like(theirs, torch.nan) if gradient is None else gradient.view_as(theirs)
             )
         return gradients
 

@@ -100,8 +100,8 @@ def main(argv: list[str] | None = None) -> int:
     console.rule("[bold]result")
     console.print(_line(f"{args.method}, {args.setting}", report) + f"   ({minutes:.1f} min)")
     _print_ceiling(args.method, args.setting)
-    console.print(f"report    {work_dir / 'report.json'}")
-    console.print(f"pictures  {picture}  (unseen classes in red)")
+    console.print(f"report    {work_dir / 'report.json'}", soft_wrap=True)
+    console.print(f"pictures  {picture}  (unseen classes in red)", soft_wrap=True)
     if args.setting == "inductive":
         _print_the_same_on_voc(args.method)
     if args.record:

@@ -64,6 +64,7 @@ _HEADS = {
     ],
 }
 
+
 def our_name(published: str, method: str) -> str | None:
     """Our name of a published tensor.
 

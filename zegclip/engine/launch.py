@@ -48,9 +48,7 @@ def make_parser(description: str, example: str) -> argparse.ArgumentParser:
         default="none",
         help="who started the processes (dist_train.sh and dist_test.sh say pytorch)",
     )
-    parser.add_argument(
-        "--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS
-    )
+    parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
     return parser
 
 

@@ -99,9 +99,7 @@ class ATMDecoderLayer(nn.Module):
         attended = self.cross_attention(class_tokens, patch_tokens)
         class_tokens = self.attention_norm(class_tokens + self.dropout(attended))
         hidden = self.dropout(F.relu(self.feedforward_in(class_tokens)))
-        return self.feedforward_norm(
-            class_tokens + self.dropout(self.feedforward_out(hidden))
-        )
+        return self.feedforward_norm(class_tokens + self.dropout(self.feedforward_out(hidden)))
 
 
 class ATMDecoder(nn.Module):

@@ -38,9 +38,7 @@ class ATMHead(ZeroShotHead):
     ) -> None:
         super().__init__(embed_dims, **kwargs)
         self.relationship_descriptor = RelationshipDescriptor(embed_dims)
-        self.decoder = ATMDecoder(
-            embed_dims, num_layers, num_heads, feedforward_channels, dropout
-        )
+        self.decoder = ATMDecoder(embed_dims, num_layers, num_heads, feedforward_channels, dropout)
 
     def start_aligned(self, gain: float) -> None:
         self.relationship_descriptor.pass_class_embeddings()

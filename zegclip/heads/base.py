@@ -56,6 +56,9 @@ class ZeroShotHead(BaseModule, metaclass=ABCMeta):
         init_cfg: mmengine's.
     """
 
+    # Whether the losses need to know which pixels are of unseen classes.
+    needs_unseen_map: bool = False
+
     def __init__(
         self,
         embed_dims: int,

@@ -58,9 +58,7 @@ def keep_learned_state(model: nn.Module, clip: LoadedClip) -> None:
             del state[key]
         return state
 
-    def check_and_fill(
-        module: nn.Module, state: dict[str, Any], prefix: str, *_: Any
-    ) -> None:
+    def check_and_fill(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
         theirs: Tensor | None = state.get(prefix + "clip_fingerprint")
         ours = module.get_buffer("clip_fingerprint")
         if theirs is not None and not theirs.cpu().equal(ours.cpu()):

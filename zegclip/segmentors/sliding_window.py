@@ -72,9 +72,7 @@ def sliding_windows(
     at_once = max(window_batch // batch_size, 1)
     for first in range(0, len(boxes), at_once):
         some = boxes[first : first + at_once]
-        windows = torch.cat(
-            [image[..., y : y + crop_height, x : x + crop_width] for y, x in some]
-        )
+        windows = torch.cat([image[..., y : y + crop_height, x : x + crop_width] for y, x in some])
         for place, maps in enumerate(predict(windows)):
             if maps is None:
                 continue

@@ -15,9 +15,10 @@ from torch import Tensor
 
 from zegclip.clip import LoadedClip, load_clip
 from zegclip.datasets.vocabulary import Vocabulary
-from zegclip.heads import HeadOutput, HeadPrediction, ZeroShotHead
+from zegclip.heads import HeadOutput, HeadPrediction, ZeroShotHead, upsample
 
 from .learned_state import keep_learned_state
+from .pseudo_labels import pseudo_label
 from .query_labels import QueryLabels
 from .sliding_window import pad_to_multiple, sliding_windows
 
@@ -124,6 +125,8 @@ class ZeroShotSegmentor(BaseSegmentor):
     def loss(self, inputs: Tensor, data_samples: Sequence[SegDataSample]) -> dict[str, Tensor]:
         """Losses of a batch; queries are the vocabulary's training classes.
 
+        In the transductive setting the unseen pixels are pseudo-labelled first, each step.
+
         Args:
             inputs: normalised images, ``(B, 3, H, W)``.
             data_samples: with ``gt_sem_seg`` over the whole vocabulary, 255 = ignored.
@@ -131,15 +134,20 @@ class ZeroShotSegmentor(BaseSegmentor):
         Raises:
             LabelLeakError: a label id of an unseen class arrived in the inductive setting.
         """
+        vocabulary = self.vocabulary
         full_labels = torch.cat([sample.gt_sem_seg.data for sample in data_samples])
-        self.vocabulary  # noqa: B018  (its error, if there is none, comes before any work)
         labels = self._query_labels(full_labels, data_samples)
+        transductive = vocabulary.setting == "transductive"
         unseen_map = None
-        if getattr(self.decode_head, "needs_unseen_map", False):
+        if transductive or self.decode_head.needs_unseen_map:
             unseen_map = _unseen_maps(data_samples, labels.shape[-2:])
         embeddings = self.class_embeddings()
         queries = embeddings[self._train_ids.to(embeddings.device)]
         output = self.decode_head(*self.image_encoder(inputs), queries)
+        if transductive:
+            assert unseen_map is not None
+            logits = upsample(output.mask_logits.detach(), labels.shape[-2:])
+            labels = pseudo_label(labels, unseen_map, logits, vocabulary.unseen_ids)
         return self.decode_head.losses(output, labels, unseen_map)
 
     # --- inference --------------------------------------------------------------------------
@@ -237,7 +245,9 @@ def _checked_test_cfg(test_cfg: Mapping[str, Any], patch_size: int) -> dict[str,
                 f"test_cfg: crop_size={checked['crop_size']} must be multiples of the patch size "
                 f"{patch_size}"
             )
-        if any(s > c or s < 1 for s, c in zip(checked["stride"], checked["crop_size"], strict=True)):
+        if any(
+            s > c or s < 1 for s, c in zip(checked["stride"], checked["crop_size"], strict=True)
+        ):
             raise ValueError(
                 f"test_cfg: stride={checked['stride']} must be between 1 and "
                 f"crop_size={checked['crop_size']}, or pixels are left out"
@@ -260,8 +270,8 @@ def _unseen_maps(data_samples: Sequence[SegDataSample], size: torch.Size) -> Ten
     for sample in data_samples:
         if "gt_unseen_map" not in sample:
             raise ValueError(
-                "this head needs the data set's unseen map: set keep_unseen_map=True in "
-                "HideUnseenLabels of the training pipeline"
+                "this run needs the data set's unseen map: put HideUnseenLabels into the training "
+                "pipeline, and for trusty_target='unseen_gt' set its keep_unseen_map=True"
             )
         unseen = sample.gt_unseen_map.data
         bottom, right = (full - own for full, own in zip(size, unseen.shape[-2:], strict=True))

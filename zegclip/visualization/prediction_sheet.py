@@ -26,6 +26,7 @@ def images_with_unseen(dataset: Any, count: int, among: int = 100) -> list[int]:
     scores = []
     for index in range(min(among, len(dataset))):
         labels = np.unique(dataset[index]["data_samples"].gt_sem_seg.data.numpy())
+        labels = labels[labels < len(dataset.metainfo["classes"])]  # 255 is ignored
         # Most unseen classes first; among equals, those with seen ones beside them.
         scores.append((np.isin(labels, unseen).sum(), len(labels), -index))
     return sorted(-score[2] for score in sorted(scores, reverse=True)[:count])

@@ -37,9 +37,7 @@ def make_voc(root: Path, *splits: str) -> None:
 
 
 @pytest.mark.usefixtures("clip_message")
-def test_everything_missing_is_one_message(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_everything_missing_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     cfg = Config(
         dict(

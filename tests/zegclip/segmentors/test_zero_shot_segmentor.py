@@ -8,13 +8,15 @@ from typing import Any
 import pytest
 import torch
 from mmengine.runner.checkpoint import load_checkpoint, save_checkpoint, weights_to_cpu
+from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
 from zegclip.datasets.vocabulary import Vocabulary
 from zegclip.segmentors import ClipMismatchError, ZeroShotSegmentor
 
-VOCABULARY = Vocabulary(classes=("cat", "bus", "sofa"), unseen=("sofa",))
+CLASSES = ("cat", "bus", "sofa")
+VOCABULARY = Vocabulary(CLASSES, unseen=("sofa",))
 
 
 def build(config: Path, seed: int = 0, **changes: Any) -> ZeroShotSegmentor:
@@ -141,3 +143,28 @@ def test_protocol_names_what_numbers_depend_on(model: ZeroShotSegmentor) -> None
     assert protocol["gamma"] == 0.1
     model.set_vocabulary(Vocabulary(classes=("cat",), setting="supervised"))
     assert model.protocol()["gamma"] == 0.0
+
+
+def test_transductive_training_labels_unseen_pixels_by_itself(model: ZeroShotSegmentor) -> None:
+    image = torch.randn(1, 3, 32, 32)
+    labels = torch.full((1, 32, 32), 255)
+    labels[:, :16] = 0
+    unseen = torch.zeros(1, 32, 32, dtype=torch.uint8)
+    unseen[:, 24:] = 1
+    sample = SegDataSample(gt_sem_seg=PixelData(data=labels), gt_unseen_map=PixelData(data=unseen))
+    # With one unseen class there is only one pseudo-label: the same as that label itself.
+    model.set_vocabulary(Vocabulary(CLASSES, unseen=("sofa",), setting="transductive"))
+    losses = model.loss(image, [sample])
+    told = torch.where(unseen == 1, 2, labels)
+    model.set_vocabulary(Vocabulary(CLASSES, unseen=("sofa",), setting="supervised"))
+    expected = model.loss(image, [SegDataSample(gt_sem_seg=PixelData(data=told))])
+    torch.testing.assert_close(losses, expected)
+    without = model.loss(image, [SegDataSample(gt_sem_seg=PixelData(data=labels))])
+    assert not torch.allclose(losses["loss_dice"], without["loss_dice"])
+
+
+def test_transductive_training_needs_the_unseen_map(model: ZeroShotSegmentor) -> None:
+    model.set_vocabulary(Vocabulary(CLASSES, unseen=("sofa",), setting="transductive"))
+    sample = SegDataSample(gt_sem_seg=PixelData(data=torch.zeros(1, 32, 32)))
+    with pytest.raises(ValueError, match="needs the data set's unseen map"):
+        model.loss(torch.randn(1, 3, 32, 32), [sample])
