@@ -45,11 +45,11 @@ class QueryLabels:
         """
         self.table = self.table.to(labels.device)
         labels = labels.long()
-        if labels.numel() and not 0 <= labels.min() <= labels.max() < len(self.table):
-            self._refuse(labels, (labels < 0) | (labels >= len(self.table)), data_samples)
-        queries = self.table[labels]
-        if (queries < 0).any():
-            self._refuse(labels, queries < 0, data_samples)
+        index = labels.clamp(0, len(self.table) - 1)
+        queries = self.table[index]
+        bad = (queries < 0) | (index != labels)
+        if bad.any():  # the one point where a GPU is waited for
+            self._refuse(labels, bad, data_samples)
         return queries
 
     def _refuse(self, labels: Tensor, bad: Tensor, data_samples: Sequence[SegDataSample]) -> None:
