@@ -29,7 +29,7 @@ $(STAMP):
 	$(PY) -m pip install --disable-pip-version-check -r requirements.txt
 	$(PY) -m pip install --disable-pip-version-check --no-deps --no-build-isolation --quiet -e .
 	@rm -f $(VENV)/.installed-* && touch $@
-	@echo "Installed into $(VENV)."
+	@echo "Installed into $(VENV): source $(VENV)/bin/activate"
 
 demo: $(STAMP)
 	$(PY) tools/demo.py --method $(METHOD)

@@ -256,7 +256,8 @@ def main(argv: list[str] | None = None) -> int:
     if absent := [path for path in args.archives if not Path(path).is_file()]:
         parser.error(f"no such file: {', '.join(absent)}")
 
-    console, failed = Console(), False
+    # (In a file or a pipe there is no reason to cut names.)
+    console, failed = Console(width=None if sys.stdout.isatty() else 120), False
     for path in args.archives:
         rows = Reference(path).compare()
         table = Table("output", "deviation", "tolerance", "", title=Path(path).name)

@@ -55,6 +55,8 @@ def main() -> int:
     )
     parser.add_argument("--write", action="store_true", help="change README.md")
     args = parser.parse_args()
+    if not RESULTS.is_file():
+        parser.error(f"{RESULTS} is not there: record a run with tools/demo.py --record")
     rendered = table(json.loads(RESULTS.read_text()))
     if args.write:
         readme = ROOT / "README.md"

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import runpy
 import sys
+from pathlib import Path
 
 
 def main() -> None:
     """Run the script as if it had been started itself."""
     if len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help"):
         raise SystemExit(__doc__)
+    if not Path(sys.argv[1]).is_file():
+        raise SystemExit(f"error: no script {sys.argv[1]!r}")
     del sys.argv[0]
     runpy.run_path(sys.argv[0], run_name="__main__")
 

@@ -211,8 +211,17 @@ def _wrap(owner: Any, name: str, replacement: Callable[..., Any]) -> None:
 
 
 def import_quietly() -> None:
-    """Import mmseg's data sets without the notes about optional parts that nobody misses here."""
-    warnings.filterwarnings("ignore", message="Fail to import ``MultiScaleDeformableAttention``")
+    """Import mmseg's data sets without the notes about optional parts that nobody misses here.
+
+    Nor are the stack's warnings about itself shown, which look like faults of a run.
+    """
+    for message in (
+        "Fail to import ``MultiScaleDeformableAttention``",
+        "The draw is False, it means that the hook for visualization",
+        '"FileClient" will be deprecated',
+        '"HardDiskBackend" is the alias',
+    ):
+        warnings.filterwarnings("ignore", message=message)
     with contextlib.redirect_stdout(io.StringIO()) as said:
         importlib.import_module("mmseg.datasets")
     rest = [line for line in said.getvalue().splitlines() if line != "Could not import OneDL"]

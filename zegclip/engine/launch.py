@@ -104,6 +104,19 @@ def load_config(args: argparse.Namespace) -> Config:
     return cfg
 
 
+def _is_message(error: BaseException) -> bool:
+    """Whether an error speaks to the user: an exception that our packages define, or a
+    ``ValueError`` that they raise (a setting that cannot be). Others are bugs."""
+    ours = ("zegclip", "tagclip", "ldvc")
+    if type(error).__module__.partition(".")[0] in ours:
+        return True
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    raised_in = "" if trace is None else str(trace.tb_frame.f_globals.get("__name__", ""))
+    return type(error) is ValueError and raised_in.partition(".")[0] in ours
+
+
 @contextmanager
 def ready(cfg: Config, modes: Sequence[str]) -> Iterator[None]:
     """Around a run: what is missing or refused ends it with one message instead of a traceback.
@@ -118,8 +131,7 @@ def ready(cfg: Config, modes: Sequence[str]) -> Iterator[None]:
         limit_threads(max((loader.get("num_workers", 0) for loader in loaders), default=0))
         yield
     except (PreflightError, Exception) as error:
-        # The exceptions that our packages define are messages to the user; others are bugs.
-        if type(error).__module__.partition(".")[0] not in ("zegclip", "tagclip", "ldvc"):
+        if not _is_message(error):
             raise
         first = os.environ.get("RANK", "0") == "0"  # not once for every process
         message = str(error) if isinstance(error, PreflightError) else f"error: {error}"

@@ -11,10 +11,15 @@ from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
 from zegclip.datasets.vocabulary import Vocabulary
+from zegclip.segmentors.learned_state import learned_keys
 
 
 class SplitMismatchError(ValueError):
     """Two data sets, or a data set and a checkpoint, disagree about what is unseen."""
+
+
+class CheckpointMismatchError(RuntimeError):
+    """A checkpoint that is to be tested does not hold what the config's model learns."""
 
 
 @HOOKS.register_module()
@@ -22,8 +27,8 @@ class VocabularyHook(Hook):
     """Before training, validation and testing, the model gets that data set's metainfo.
 
     It also refuses what would make an "unseen" number a wrong one: training and validation with
-    different splits of the same classes, and testing a checkpoint on classes called unseen that
-    its training has seen.
+    different splits of the same classes, testing a checkpoint on classes called unseen that its
+    training has seen, and testing a checkpoint of another model.
     """
 
     priority = "VERY_HIGH"
@@ -33,6 +38,8 @@ class VocabularyHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         self._trained_on = checkpoint.get("meta", {}).get("dataset_meta")
+        if runner._train_loop is None:  # training may start from parts of a checkpoint
+            _check_same_model(_unwrapped(runner), checkpoint.get("state_dict", checkpoint))
 
     def before_train(self, runner: Runner) -> None:
         train = runner.train_dataloader.dataset.metainfo
@@ -56,9 +63,27 @@ class VocabularyHook(Hook):
         _give(runner, test)
 
 
+def _unwrapped(runner: Runner) -> Any:
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+
+
 def _give(runner: Runner, metainfo: Mapping[str, Any]) -> None:
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    model.dataset_meta = metainfo
+    _unwrapped(runner).dataset_meta = metainfo
+
+
+def _check_same_model(model: Any, state: Mapping[str, Any]) -> None:
+    """mmengine only warns of missing parameters, and would test random ones."""
+    learned = learned_keys(model)
+    missing = sorted(learned - set(state))
+    unknown = sorted(set(state) - learned - {name for name, _ in model.named_parameters()})
+    if missing or unknown:
+        differences = [f"it lacks {name}" for name in missing[:2]]
+        differences += [f"it holds {name}" for name in unknown[:2]]
+        raise CheckpointMismatchError(
+            f"the checkpoint is of another model than the config ({', '.join(differences)}; "
+            f"{len(missing)} missing, {len(unknown)} unknown): test it with the config that "
+            "trained it"
+        )
 
 
 def _check_same_split(train: Mapping[str, Any], val: Mapping[str, Any]) -> None:

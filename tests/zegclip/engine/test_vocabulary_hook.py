@@ -9,7 +9,7 @@ import pytest
 from torch import nn
 
 from zegclip.engine import VocabularyHook
-from zegclip.engine.vocabulary_hook import SplitMismatchError
+from zegclip.engine.vocabulary_hook import CheckpointMismatchError, SplitMismatchError
 
 CLASSES = ("cat", "dog", "bus")
 
@@ -62,10 +62,22 @@ def test_a_checkpoint_is_not_tested_on_what_it_has_seen_as_unseen(
     trained: dict[str, Any], tested: dict[str, Any], leaks: bool
 ) -> None:
     run, hook = runner(trained, trained, tested), VocabularyHook()
-    hook.after_load_checkpoint(run, {"meta": {"dataset_meta": trained}})
+    hook.after_load_checkpoint(run, {"meta": {"dataset_meta": trained}, "state_dict": {}})
     if leaks:
         with pytest.raises(SplitMismatchError, match=r"trained on dog.*config that trained it"):
             hook.before_test_epoch(run)
     else:
         hook.before_test_epoch(run)
         assert run.model.dataset_meta is tested
+
+
+def test_a_checkpoint_of_another_model_is_not_tested() -> None:
+    run, hook = runner(meta(), meta(), meta()), VocabularyHook()
+    run.model, run._train_loop = nn.Linear(2, 2), None
+    state = nn.Linear(2, 2).state_dict()
+    hook.after_load_checkpoint(run, {"state_dict": state})
+    state["other.weight"] = state.pop("bias")
+    with pytest.raises(CheckpointMismatchError, match=r"lacks bias, it holds other\.weight"):
+        hook.after_load_checkpoint(run, {"state_dict": state})
+    run._train_loop = {}  # a training run may start from parts
+    hook.after_load_checkpoint(run, {"state_dict": state})
