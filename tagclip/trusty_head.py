@@ -122,6 +122,8 @@ class TrustyHead(ZeroShotHead):
             target = unseen_map
         else:
             target = labels < output.mask_logits.shape[1]  # 255 is background, void or unseen
+            if unseen_map is not None:  # transductive: pseudo-labelled, but not seen
+                target = target & ~unseen_map
         trusty = TRUSTY_LOSSES[self.trusty_loss](
             upsample(output.trusty_logits, labels.shape[-2:]), target
         )

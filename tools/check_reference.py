@@ -176,7 +176,7 @@ class Reference:
             output = head(*model["image_encoder"](image), text)
             logits = upsample(output.mask_logits, image.shape[-2:])
             pseudo = pseudo_label(hidden, unseen_map, logits, unseen_ids)
-            losses = head.losses(output, pseudo)
+            losses = head.losses(output, pseudo, unseen_map)
             ours |= {
                 "train_transductive.pred_masks": logits,
                 "train_transductive.pseudo_labelled_gt": pseudo,

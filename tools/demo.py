@@ -133,7 +133,11 @@ def _recorded() -> dict[str, dict[str, Any]]:
 def _print_ceiling(method: str, setting: str) -> None:
     """The fully supervised run of the same model, as it was last recorded."""
     entry = _recorded().get(f"{method}_mini_supervised")
-    if setting == "supervised" or entry is None:
+    if setting == "supervised":
+        return
+    if entry is None:
+        command = f"python tools/demo.py --method {method} --setting supervised --record"
+        console.print(f"[dim]no ceiling is recorded for {method} yet: {command}[/]")
         return
     console.print(_line(f"{method}, supervised", entry) + "   (the ceiling, recorded by)")
     console.print(f"{'':<24}[dim]{entry['command']}[/]")

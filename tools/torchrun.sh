@@ -11,6 +11,11 @@ if [ -z "${PYTHON:-}" ]; then
         PYTHON=$ROOT/.venv/bin/python
     fi
 fi
+# torchrun would set one thread a process; the cores are shared out instead.
+if [ -z "${OMP_NUM_THREADS:-}" ] && [ "$PROCESSES" -gt 0 ] 2>/dev/null; then
+    THREADS=$(($(nproc) / PROCESSES))
+    export OMP_NUM_THREADS=$((THREADS > 0 ? THREADS : 1))
+fi
 NNODES=${NNODES:-1}
 RENDEZVOUS=(--nnodes "$NNODES")
 if [ "$NNODES" = 1 ] && [ -z "${PORT:-}" ]; then

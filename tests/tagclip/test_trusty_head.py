@@ -34,6 +34,15 @@ class TestTrustyHead(HeadTester):
         wrong = head.losses(HeadOutput(masks, -good), labels)["loss_trusty"]
         assert right < 1e-3 < wrong
 
+    def test_pseudo_labelled_pixels_are_not_seen(self) -> None:
+        head = self.build_head()
+        labels = torch.tensor([[[0, 2], [1, 2]]])  # 2: a pseudo-label of an unseen class
+        unseen = torch.tensor([[[False, True], [False, True]]])
+        good = torch.tensor([[[[9.0, -9.0], [9.0, -9.0]]]])
+        output = HeadOutput(torch.zeros(1, 3, 2, 2), good)
+        assert head.losses(output, labels, unseen)["loss_trusty"] < 1e-3
+        assert head.losses(output, labels)["loss_trusty"] > 0.1
+
     def test_unseen_gt_target_warns_and_needs_the_unseen_map(self) -> None:
         with pytest.warns(UserWarning, match="shows the masks of unseen objects to training"):
             head = self.build_head(trusty_target="unseen_gt")

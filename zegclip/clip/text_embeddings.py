@@ -52,10 +52,7 @@ class TextEncoder(BaseModule):
         self.templates = find_templates(templates)
         self.tower = TextTower(clip.model)
         self._tokenizer = clip.tokenizer
-        # Activation and heads change the embeddings, and are not seen in the weights.
-        block = self.tower.transformer.resblocks[0]
-        activation = type(block.mlp.gelu).__name__
-        self._fingerprint = f"{clip.fingerprint} {activation} {block.attn.num_heads}"
+        self._fingerprint = clip.fingerprint
         self._cache = EmbeddingCache(cache_dir)
 
     @torch.no_grad()

@@ -57,7 +57,8 @@ def load_clip(model_name: str, weights: str) -> LoadedClip:
         raise ClipWeightsError(problem)
     kind, _, seed = weights.partition(":")
     with torch.random.fork_rng(devices=[]):  # whatever the weights, nobody's random numbers move
-        torch.manual_seed(int(seed or 0) if kind == "random" else 0)
+        # (Not torch.manual_seed, which seeds every GPU's generator as well.)
+        torch.default_generator.manual_seed(int(seed or 0) if kind == "random" else 0)
         model = architecture.build()
     if kind != "random":
         file = _weights_file(weights)
@@ -83,8 +84,11 @@ def check_clip(model_name: str, weights: str) -> str | None:
 
 
 def fingerprint(model: nn.Module) -> str:
-    """SHA-256 over names, shapes and a strided sample of all parameters, in float32."""
+    """SHA-256 over activation, heads, and names, shapes and a strided sample of the parameters."""
     digest = hashlib.sha256()
+    # Activation and heads make another function of the same weights.
+    block = model.visual.transformer.resblocks[0]
+    digest.update(f"{type(block.mlp.gelu).__name__} {block.attn.num_heads}".encode())
     for name, parameter in sorted(model.named_parameters()):
         values = parameter.detach().float().flatten()
         sample = values[:: max(1, len(values) // 1024)].contiguous()

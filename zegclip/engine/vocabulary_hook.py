@@ -43,8 +43,13 @@ class VocabularyHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         train = runner.train_dataloader.dataset.metainfo
+        if self._trained_on is not None:  # load_from or resume: what it has seen stays seen
+            _check_not_trained(self._trained_on, train)
         if runner.val_loop is not None:
-            _check_same_split(train, runner.val_dataloader.dataset.metainfo)
+            val = runner.val_dataloader.dataset.metainfo
+            _check_same_split(train, val)
+            _check_not_trained(train, val)
+        self._trained_on = train
         _give(runner, train)
 
     def before_val_epoch(self, runner: Runner) -> None:
@@ -98,11 +103,17 @@ def _check_same_split(train: Mapping[str, Any], val: Mapping[str, Any]) -> None:
 
 def _check_not_trained(trained_on: Mapping[str, Any], test: Mapping[str, Any]) -> None:
     trained, tested = Vocabulary.from_metainfo(trained_on), Vocabulary.from_metainfo(test)
-    if trained.classes != tested.classes or tested.setting != "inductive":
+    if trained.classes != tested.classes or tested.setting == "supervised":
         return
-    queried = {trained.classes[index] for index in trained.train_ids}
-    if leaked := sorted(queried & set(tested.unseen)):
+    if trained.setting == "supervised":
+        known = set(trained.classes)
+    elif tested.setting == "transductive":  # there pseudo-labels are allowed, masks are not
+        known = set(trained.seen)
+    else:
+        known = {trained.classes[index] for index in trained.train_ids}
+    if leaked := sorted(known & set(tested.unseen)):
         raise SplitMismatchError(
-            f"the checkpoint was trained on {', '.join(leaked)} (setting {trained.setting!r}), "
-            "which this config calls unseen: test it with the config that trained it"
+            f"the model was trained on {', '.join(leaked)} (setting {trained.setting!r}), which "
+            f"the {tested.setting} setting of this config calls unseen: use one setting in all "
+            "three loaders, and test a checkpoint with the config that trained it"
         )

@@ -53,9 +53,8 @@ class CrossAttention(nn.Module):
     @torch.no_grad()
     def compare_directly(self, gain: float) -> None:
         """Add ``gain`` times the identity to the query and the key projection."""
-        identity = gain * torch.eye(len(self.query.weight))
-        self.query.weight += identity
-        self.key.weight += identity
+        self.query.weight.diagonal().add_(gain)
+        self.key.weight.diagonal().add_(gain)
 
     def attention_logits(self, queries: Tensor, context: Tensor) -> Tensor:
         """Pre-softmax attention ``Q K^T / sqrt(head_dim)``, mean over heads: the mask logits.

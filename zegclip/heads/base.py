@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABCMeta, abstractmethod
 from typing import Any, NamedTuple
 
+import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
@@ -153,7 +154,9 @@ class ZeroShotHead(BaseModule, metaclass=ABCMeta):
 
 
 def upsample(logits: Tensor, size: tuple[int, int] | Any) -> Tensor:
-    """Bilinear (``align_corners=False``): ``(B, C, h, w)`` -> ``(B, C, H, W)``."""
+    """Bilinear (``align_corners=False``): ``(B, C, h, w)`` -> float32 ``(B, C, H, W)``."""
+    # In half precision a sigmoid of 9 is 1, and arg-max would choose by class order.
+    logits = logits if logits.dtype == torch.float64 else logits.float()
     return F.interpolate(logits, size=tuple(size), mode="bilinear", align_corners=False)
 
 

@@ -37,7 +37,7 @@ class RelationshipDescriptor(nn.Module):
     @torch.no_grad()
     def pass_class_embeddings(self) -> None:
         """Add the identity on T, so that at the start classes are described by themselves."""
-        self.projection.weight[:, self.embed_dims :] += torch.eye(self.embed_dims)
+        self.projection.weight[:, self.embed_dims :].diagonal().add_(1)
 
     def forward(self, matched: Tensor, class_embeddings: Tensor) -> Tensor:
         """Describe every class by every image.

@@ -48,7 +48,7 @@ class QueryLabels:
         index = labels.clamp(0, len(self.table) - 1)
         queries = self.table[index]
         bad = (queries < 0) | (index != labels)
-        if bad.any():  # the one point where a GPU is waited for
+        if bad.any():  # waits for a GPU
             self._refuse(labels, bad, data_samples)
         return queries
 

@@ -142,7 +142,8 @@ class ZeroShotSegmentor(BaseSegmentor):
         if transductive or self.decode_head.needs_unseen_map:
             unseen_map = _unseen_maps(data_samples, labels.shape[-2:])
         embeddings = self.class_embeddings()
-        queries = embeddings[self._train_ids.to(embeddings.device)]
+        self._train_ids = self._train_ids.to(embeddings.device)  # once
+        queries = embeddings[self._train_ids]
         output = self.decode_head(*self.image_encoder(inputs), queries)
         if transductive:
             assert unseen_map is not None
@@ -168,13 +169,16 @@ class ZeroShotSegmentor(BaseSegmentor):
         prediction = self.encode_decode(inputs)
         samples = list(data_samples or [SegDataSample() for _ in inputs])
         for index, sample in enumerate(samples):
-            size = sample.metainfo.get("ori_shape", inputs.shape[-2:])[:2]
+            own = _without_padding(sample.metainfo, inputs.shape[-2:])
+            inner = prediction.probabilities[(slice(index, index + 1), ..., *own)]
+            size = sample.metainfo.get("ori_shape", inner.shape[-2:])[:2]
             flip = sample.metainfo.get("flip_direction") if sample.metainfo.get("flip") else None
-            probabilities = _restored(prediction.probabilities[index : index + 1], size, flip)
+            probabilities = _restored(inner, size, flip)
             sample.seg_logits = PixelData(data=probabilities)
             sample.pred_sem_seg = PixelData(data=probabilities.argmax(dim=0, keepdim=True))
             if prediction.trusty_map is not None:
-                trusty_map = _restored(prediction.trusty_map[index : index + 1], size, flip)
+                inner = prediction.trusty_map[(slice(index, index + 1), ..., *own)]
+                trusty_map = _restored(inner, size, flip)
                 sample.trusty_map = PixelData(data=trusty_map)
         return samples
 
@@ -196,10 +200,11 @@ class ZeroShotSegmentor(BaseSegmentor):
         """One window ``(B, 3, H, W)``, padded to whole patches and cut again."""
         height, width = window.shape[-2:]
         padded = pad_to_multiple(window, self.image_encoder.patch_size)
+        self._seen = self._seen.to(window.device)  # once
         prediction = self.decode_head.predict(
             self._forward(padded),
             tuple(padded.shape[-2:]),
-            self._seen.to(window.device),
+            self._seen,
             inductive=self.vocabulary.setting == "inductive",
         )
         return HeadPrediction(
@@ -253,6 +258,13 @@ def _checked_test_cfg(test_cfg: Mapping[str, Any], patch_size: int) -> dict[str,
                 f"crop_size={checked['crop_size']}, or pixels are left out"
             )
     return checked
+
+
+def _without_padding(metainfo: Mapping[str, Any], size: torch.Size) -> tuple[slice, slice]:
+    """Rows and columns that are image, where the data preprocessor padded for the test."""
+    padding = metainfo.get("img_padding_size") or metainfo.get("padding_size") or (0, 0, 0, 0)
+    left, right, top, bottom = padding
+    return slice(top, size[0] - bottom), slice(left, size[1] - right)
 
 
 def _restored(maps: Tensor, size: tuple[int, int], flip: str | None) -> Tensor:

@@ -1,5 +1,5 @@
-# ZegCLIP on the tiny CLIP of the mini benchmark (data/mini/README.md). What differs from ViT-B/16 was
-# chosen on the mini benchmark, for a schedule of minutes; none of it is the papers'.
+# ZegCLIP on the tiny CLIP of the mini benchmark (data/mini/README.md). What differs from ViT-B/16
+# was chosen on the mini benchmark, for a schedule of minutes; none of it is the papers'.
 _base_ = './zegclip_vit-b16.py'
 model = dict(
     data_preprocessor=dict(size=(96, 96)),

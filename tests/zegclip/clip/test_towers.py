@@ -238,3 +238,10 @@ def test_reading_weights_leaves_the_generator_alone(
     torch.manual_seed(5)
     load_clip(str(tiny_clip_config), str(tmp_path / "plain.pt"))
     assert torch.equal(torch.rand(1), expected)
+
+
+def test_fingerprint_tells_the_activation(tmp_path: Path, tiny_clip_config: Path) -> None:
+    config = json.loads(tiny_clip_config.read_text()) | {"quick_gelu": False}
+    (tmp_path / "gelu.json").write_text(json.dumps(config))
+    with_gelu = load_clip(str(tmp_path / "gelu.json"), "random:1").fingerprint
+    assert with_gelu != load_clip(str(tiny_clip_config), "random:1").fingerprint

@@ -56,6 +56,9 @@ def test_training_and_validation_must_agree_on_the_split() -> None:
         (meta(setting="supervised"), meta(), True),
         (meta(setting="supervised"), meta(setting="supervised"), False),
         (meta(), meta(classes=("tree", "dog"), unseen=("dog",)), False),
+        (meta(), meta(setting="transductive"), False),
+        (meta(setting="transductive"), meta(setting="transductive"), False),
+        (meta(setting="supervised"), meta(setting="transductive"), True),
     ],
 )
 def test_a_checkpoint_is_not_tested_on_what_it_has_seen_as_unseen(
@@ -64,7 +67,7 @@ def test_a_checkpoint_is_not_tested_on_what_it_has_seen_as_unseen(
     run, hook = runner(trained, trained, tested), VocabularyHook()
     hook.after_load_checkpoint(run, {"meta": {"dataset_meta": trained}, "state_dict": {}})
     if leaks:
-        with pytest.raises(SplitMismatchError, match=r"trained on dog.*config that trained it"):
+        with pytest.raises(SplitMismatchError, match=r"trained on .*dog.*config that trained it"):
             hook.before_test_epoch(run)
     else:
         hook.before_test_epoch(run)
@@ -81,3 +84,16 @@ def test_a_checkpoint_of_another_model_is_not_tested() -> None:
         hook.after_load_checkpoint(run, {"state_dict": state})
     run._train_loop = {}  # a training run may start from parts
     hook.after_load_checkpoint(run, {"state_dict": state})
+
+
+def test_training_does_not_start_from_what_has_seen_the_unseen() -> None:
+    run, hook = runner(meta(), meta(), meta()), VocabularyHook()
+    supervised = meta(setting="supervised")
+    hook.after_load_checkpoint(run, {"meta": {"dataset_meta": supervised}, "state_dict": {}})
+    with pytest.raises(SplitMismatchError, match="trained on dog"):
+        hook.before_train(run)
+
+
+def test_a_supervised_training_is_not_validated_as_inductive() -> None:
+    with pytest.raises(SplitMismatchError, match="one setting in all three loaders"):
+        VocabularyHook().before_train(runner(meta(setting="supervised"), meta(), meta()))

@@ -119,6 +119,17 @@ def test_prediction_has_the_original_size_and_undoes_a_flip(model: ZeroShotSegme
     torch.testing.assert_close(one.seg_logits.data, other.seg_logits.data.flip(-1))
 
 
+def test_padding_of_the_data_preprocessor_is_removed(model: ZeroShotSegmentor) -> None:
+    image = torch.randn(1, 3, 32, 32)
+    padded = torch.nn.functional.pad(image, (0, 16, 0, 8))
+    sample = SegDataSample()
+    sample.set_metainfo({"ori_shape": (32, 32), "img_padding_size": (0, 16, 0, 8)})
+    with torch.no_grad():
+        (result,) = model.predict(padded, [sample])
+        expected = model.encode_decode(padded).probabilities[0, :, :32, :32]
+    torch.testing.assert_close(result.seg_logits.data, expected)
+
+
 @pytest.mark.parametrize(
     ("test_cfg", "message"),
     [
