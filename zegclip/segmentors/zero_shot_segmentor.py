@@ -169,15 +169,15 @@ class ZeroShotSegmentor(BaseSegmentor):
         prediction = self.encode_decode(inputs)
         samples = list(data_samples or [SegDataSample() for _ in inputs])
         for index, sample in enumerate(samples):
-            own = _without_padding(sample.metainfo, inputs.shape[-2:])
-            inner = prediction.probabilities[(slice(index, index + 1), ..., *own)]
+            rows, columns = _without_padding(sample.metainfo, inputs.shape[-2:])
+            inner = prediction.probabilities[index : index + 1, :, rows, columns]
             size = sample.metainfo.get("ori_shape", inner.shape[-2:])[:2]
             flip = sample.metainfo.get("flip_direction") if sample.metainfo.get("flip") else None
             probabilities = _restored(inner, size, flip)
             sample.seg_logits = PixelData(data=probabilities)
             sample.pred_sem_seg = PixelData(data=probabilities.argmax(dim=0, keepdim=True))
             if prediction.trusty_map is not None:
-                inner = prediction.trusty_map[(slice(index, index + 1), ..., *own)]
+                inner = prediction.trusty_map[index : index + 1, :, rows, columns]
                 trusty_map = _restored(inner, size, flip)
                 sample.trusty_map = PixelData(data=trusty_map)
         return samples
