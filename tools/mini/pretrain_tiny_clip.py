@@ -399,7 +399,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--config", type=Path, default=ROOT / "data/mini/tiny_clip.json")
     parser.add_argument("--out", type=Path, default=ROOT / "data/mini/tiny_clip.safetensors")
     parser.add_argument("--crop-steps", type=int, default=1500, help="steps on 48-pixel crops")
-    parser.add_argument("--scene-steps", type=int, default=1500, help="steps on 96-pixel scenes")
+    parser.add_argument("--scene-steps", type=int, default=4900, help="steps on 96-pixel scenes")
     parser.add_argument("--batch-size", type=int, default=40, help="scenes; crops: four times")
     parser.add_argument("--class-share", type=float, default=0.45, help="objects of VOC's classes")
     parser.add_argument("--lr", type=float, default=1.5e-3)

@@ -58,7 +58,7 @@ def test_top1_on_unseen_renderings(clip, class_embeddings):
     images = [compose_scene([groups[i][rng.integers(len(groups[i]))]], rng).image for i in labels]
     embeddings = clip.encode_image(normalise(images), normalize=True)
     guesses = (embeddings @ class_embeddings.T).argmax(1).numpy()
-    assert (guesses == labels).mean() >= 0.75
+    assert (guesses == labels).mean() >= 0.8
 
 
 def test_image_embedding_is_the_mean_of_the_patches(clip):
@@ -81,4 +81,4 @@ def test_patches_find_their_class_far_above_chance(clip, class_embeddings):
     guesses = similar.argmax(-1).view(-1, grid, grid).numpy()
     centres = np.stack([labels[3::6, 3::6] for _, labels in scenes]).astype(int)
     objects = centres > 0
-    assert (guesses[objects] == centres[objects] - 1).mean() > 0.4  # chance: 0.05
+    assert (guesses[objects] == centres[objects] - 1).mean() > 0.5  # chance: 0.05
