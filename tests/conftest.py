@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 # Before torch and huggingface_hub are imported: both read these once.
@@ -12,10 +13,18 @@ for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import pytest
 import torch
+from mmengine.registry import DefaultScope
 
 import zegclip  # noqa: F401  (prepares the stack before a test imports mmseg or torchvision)
 
 torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def no_default_scope() -> Iterator[None]:
+    """A Runner in one test leaves mmengine's registry scope behind; the next test starts without."""
+    yield
+    DefaultScope._instance_dict.clear()
 
 
 @pytest.fixture(scope="session")
