@@ -22,7 +22,7 @@ torch.set_num_threads(1)
 
 @pytest.fixture(autouse=True)
 def no_default_scope() -> Iterator[None]:
-    """A Runner in one test leaves mmengine's registry scope behind; the next test starts without."""
+    """A Runner leaves mmengine's registry scope behind; the next test starts without one."""
     yield
     DefaultScope._instance_dict.clear()
 
