@@ -28,7 +28,7 @@ from zegclip.visualization import images_with_unseen, prediction_sheet
 METHODS = ("zegclip", "tagclip")
 RESULTS = ROOT / "docs" / "results" / "demo.json"
 SCORES = {"pAcc": "pAcc", "mIoU_S": "mIoU(S)", "mIoU_U": "mIoU(U)", "hIoU": "hIoU"}
-console = Console()
+console = Console(soft_wrap=True)  # paths and commands stay in one piece
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -100,8 +100,8 @@ def main(argv: list[str] | None = None) -> int:
     console.rule("[bold]result")
     console.print(_line(f"{args.method}, {args.setting}", report) + f"   ({minutes:.1f} min)")
     _print_ceiling(args.method, args.setting)
-    console.print(f"report    {work_dir / 'report.json'}", soft_wrap=True)
-    console.print(f"pictures  {picture}  (unseen classes in red)", soft_wrap=True)
+    console.print(f"report    {work_dir / 'report.json'}")
+    console.print(f"pictures  {picture}  (unseen classes in red)")
     if args.setting == "inductive":
         _print_the_same_on_voc(args.method)
     if args.record:
