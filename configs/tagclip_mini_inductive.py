@@ -1,6 +1,6 @@
 _base_ = [
-    './_base_/models/tagclip_mini.py',
-    './_base_/datasets/mini.py',
-    './_base_/schedules/schedule_mini.py',
-    './_base_/default_runtime.py',
+    "./_base_/models/tagclip_mini.py",
+    "./_base_/datasets/mini.py",
+    "./_base_/schedules/schedule_mini.py",
+    "./_base_/default_runtime.py",
 ]

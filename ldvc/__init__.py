@@ -1,3 +1,16 @@
-"""LDVC: language-driven visual consensus (in preparation)."""
+"""LDVC: language prompts, route attention, local-consensus decoder and its head."""
 
 import zegclip  # noqa: F401  (first: prepares the stack and registers what is shared)
+
+from .consensus_decoder import ConsensusDecoder, ConsensusLayer
+from .consensus_head import ConsensusHead
+from .language_prompts import PromptedTextEncoder
+from .route_attention import RouteAttention
+
+__all__ = [
+    "ConsensusDecoder",
+    "ConsensusHead",
+    "ConsensusLayer",
+    "PromptedTextEncoder",
+    "RouteAttention",
+]

@@ -31,6 +31,7 @@ class HeadTester:
     """Set ``head`` to a config without ``embed_dims`` and inherit."""
 
     head: ClassVar[dict[str, Any]]
+    text_encoder: ClassVar[dict[str, Any]] = {"type": "TextEncoder"}
     # Parameters that the forward pass does not reach, as substrings of their names.
     without_gradient: ClassVar[tuple[str, ...]] = ()
 
@@ -53,7 +54,7 @@ class HeadTester:
                 "type": "ZeroShotSegmentor",
                 "clip": {"model_name": str(tiny_clip_config), "weights": "random:0"},
                 "image_encoder": {"type": "PromptedImageEncoder", "num_prompts": 2},
-                "text_encoder": {"type": "TextEncoder"},
+                "text_encoder": self.text_encoder,
                 "decode_head": self.head,
             }
         )

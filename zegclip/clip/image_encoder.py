@@ -28,6 +28,8 @@ class PromptedImageEncoder(BaseModule):
         prompt_dropout: rate after the prompts' projection.
         class_embedding_twice: add the class embedding to the CLS token twice, as the published
             code does. Its checkpoints need it; CLIP itself adds it once.
+        patch_level: after how many blocks the patch embeddings are taken; ``None``: all. The CLS
+            embedding is always the last block's.
         init_cfg: mmengine's.
 
     Attributes:
@@ -42,6 +44,7 @@ class PromptedImageEncoder(BaseModule):
         prompt_depth: int | None = None,
         prompt_dropout: float = 0.1,
         class_embedding_twice: bool = False,
+        patch_level: int | None = None,
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -56,6 +59,9 @@ class PromptedImageEncoder(BaseModule):
                 f"num_prompts={num_prompts} must not be negative, and prompt_depth={prompt_depth} "
                 f"must be between 1 and the tower's {depth} blocks"
             )
+        self.patch_level = depth if patch_level is None else patch_level
+        if not 1 <= self.patch_level <= depth:
+            raise ValueError(f"patch_level={patch_level} must be between 1 and {depth} blocks")
         self.class_embedding_twice = class_embedding_twice
         width, self.embed_dims = self.visual.proj.shape
         self.patch_size = self.visual.patch_size[0]
@@ -92,19 +98,27 @@ class PromptedImageEncoder(BaseModule):
             ValueError: a side is no multiple of the patch size.
         """
         tokens, grid = self._embed(image)
-        tokens = self._run_blocks(tokens)
-        tokens = torch.cat([tokens[:, :1], tokens[:, -grid[0] * grid[1] :]], dim=1)
+        num_patches = grid[0] * grid[1]
+        at_level, last = self._run_blocks(tokens)
+        last = torch.cat([last[:, :1], last[:, -num_patches:]], dim=1)
         if self.num_prompts:
-            tokens = self.prompt_norm(tokens)
-        embeddings = self.visual.ln_post(tokens) @ self.visual.proj
+            last = self.prompt_norm(last)
+        embeddings = self._project(last)
         if self.visual.pool_type == "tok":
             pooled = embeddings[:, 0]
         elif self.visual.final_ln_after_pool:
-            pooled = self.visual.ln_post(tokens[:, 1:].mean(dim=1)) @ self.visual.proj
+            pooled = self._project(last[:, 1:].mean(dim=1))
         else:
             pooled = embeddings[:, 1:].mean(dim=1)
-        patches = F.normalize(embeddings[:, 1:], dim=-1).transpose(1, 2).unflatten(2, grid)
+        patches = embeddings[:, 1:]
+        if self.patch_level < len(self.visual.transformer.resblocks):
+            patches = self._project(at_level[:, -num_patches:])
+        patches = F.normalize(patches, dim=-1).transpose(1, 2).unflatten(2, grid)
         return patches, F.normalize(pooled, dim=-1)
+
+    def _project(self, tokens: Tensor) -> Tensor:
+        """CLIP's last norm and projection: ``(..., width)`` -> ``(..., D)``."""
+        return self.visual.ln_post(tokens) @ self.visual.proj
 
     def _embed(self, image: Tensor) -> tuple[Tensor, tuple[int, int]]:
         """CLS and patch tokens ``(B, 1 + N, width)`` before the first block, and their grid."""
@@ -137,20 +151,22 @@ class PromptedImageEncoder(BaseModule):
             self._positions[grid] = cached
         return cached
 
-    def _run_blocks(self, tokens: Tensor) -> Tensor:
-        """All blocks; fresh prompts stand between CLS and patches: ``[CLS, prompts, patches]``."""
-        blocks = self.visual.transformer.resblocks
-        if not self.num_prompts:
-            for block in blocks:
-                tokens = block(tokens)
-            return tokens
-        # One projection for the prompts of all blocks.
-        prompts = self.prompt_projection(torch.cat([self.prompts, self.deep_prompts]))
-        for index, block in enumerate(blocks):
-            if index < self.prompt_depth:
+    def _run_blocks(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Tokens after ``patch_level`` blocks and after all.
+
+        Fresh prompts stand between CLS and patches: ``[CLS, prompts, patches]``.
+        """
+        at_level = tokens
+        prompts = None
+        if self.num_prompts:  # one projection for the prompts of all blocks
+            prompts = self.prompt_projection(torch.cat([self.prompts, self.deep_prompts]))
+        for index, block in enumerate(self.visual.transformer.resblocks):
+            if prompts is not None and index < self.prompt_depth:
                 fresh = self.prompt_dropout(prompts[index].expand(len(tokens), -1, -1))
                 old = 1 + (self.num_prompts if index else 0)
                 fresh = fresh.to(tokens.dtype)
                 tokens = torch.cat([tokens[:, :1], fresh, tokens[:, old:]], dim=1)
             tokens = block(tokens)
-        return tokens
+            if index + 1 == self.patch_level:
+                at_level = tokens
+        return at_level, tokens

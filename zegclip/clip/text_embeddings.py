@@ -37,7 +37,10 @@ class TextEncoder(BaseModule):
 
     Attributes:
         templates: the templates themselves.
+        learns: whether anything here is learned, so that the result changes with every step.
     """
+
+    learns = False
 
     def __init__(
         self,
@@ -70,14 +73,26 @@ class TextEncoder(BaseModule):
         key = self._cache.key(self._fingerprint, self.templates, words)
         embeddings = self._cache.read(key, words)
         if embeddings is None:
-            flat = [word for synonyms in words for word in synonyms]
-            each = self._embed_words(flat).split([len(synonyms) for synonyms in words])
-            embeddings = F.normalize(torch.stack([rows.mean(dim=0) for rows in each]), dim=-1)
+            embeddings = self.embed(words)
             self._cache.write(key, words, embeddings)
         return embeddings.to(self.tower.positional_embedding.device)
 
-    def _embed_words(self, words: Sequence[str]) -> Tensor:
-        """``(W, D)`` float32, unit rows."""
+    def embed(self, words: Sequence[Sequence[str]]) -> Tensor:
+        """Embed words without a cache: for each class its synonyms -> ``(C, D)``, unit rows."""
+        flat = [word for synonyms in words for word in synonyms]
+        tokens = self._tokenize(flat).to(self.tower.positional_embedding.device)
+        with torch.autocast(tokens.device.type, enabled=False):
+            rows = self._encode(tokens).float()
+        rows = F.normalize(rows.unflatten(0, (len(flat), -1)).mean(dim=1), dim=-1)
+        each = rows.split([len(synonyms) for synonyms in words])
+        return F.normalize(torch.stack([rows.mean(dim=0) for rows in each]), dim=-1)
+
+    def _encode(self, tokens: Tensor) -> Tensor:
+        """Token ids ``(N, L)`` -> unit rows ``(N, D)``."""
+        return torch.cat([self.tower(part) for part in tokens.split(_TEXTS_AT_ONCE)])
+
+    def _tokenize(self, words: Sequence[str]) -> Tensor:
+        """Token ids of every word in every template, ``(W * templates, L)``."""
         texts = [template.format(word) for word in words for template in self.templates]
         tokens = self._tokenizer(texts)
         known = self.tower.token_embedding.num_embeddings
@@ -87,10 +102,7 @@ class TextEncoder(BaseModule):
                 f"{int(tokens.max())}: vocab_size in the model's text_cfg is too small"
             )
         self._warn_of_long(texts, tokens)
-        device = self.tower.positional_embedding.device
-        with torch.autocast(device.type, enabled=False):
-            rows = torch.cat([self.tower(part.to(device)) for part in tokens.split(_TEXTS_AT_ONCE)])
-        return F.normalize(rows.float().unflatten(0, (len(words), -1)).mean(dim=1), dim=-1)
+        return tokens
 
     @staticmethod
     def _warn_of_long(texts: Sequence[str], tokens: Tensor) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch.nn.functional as F
 from open_clip.transformer import text_global_pool
 from torch import Tensor, nn
@@ -14,7 +16,7 @@ class TextTower(nn.Module):
         clip: open_clip's model.
     """
 
-    attn_mask: Tensor
+    attn_mask: Tensor | None
 
     def __init__(self, clip: nn.Module) -> None:
         super().__init__()
@@ -29,12 +31,37 @@ class TextTower(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Encode texts: token ids ``(N, L)`` -> unit rows ``(N, D)``."""
-        hidden = self.token_embedding(tokens) + self.positional_embedding
-        hidden = self.transformer(hidden, attn_mask=self.attn_mask)
-        return self.project(hidden, tokens)
+        return self.project(self.run_blocks(tokens), tokens)
+
+    def run_blocks(
+        self, tokens: Tensor, before_block: Callable[[int, Tensor], Tensor] | None = None
+    ) -> Tensor:
+        """Embed tokens and run the transformer, on as many positions as the texts need.
+
+        Args:
+            tokens: ids ``(N, L)``.
+            before_block: gets the index of every block and its input ``(N, L', width)``, and
+                returns what the block gets instead.
+
+        Returns:
+            The last block's output ``(N, L', width)``. Where attention is causal and a text's
+            embedding is that of its end token, L' is the longest text's length.
+        """
+        if self.attn_mask is not None and self.pool_type in ("argmax", "eos"):
+            used = (tokens != 0).any(dim=0).nonzero().max() + 1
+            tokens = tokens[:, : int(used)]
+        length = tokens.shape[1]
+        hidden = self.token_embedding(tokens) + self.positional_embedding[:length]
+        mask = None if self.attn_mask is None else self.attn_mask[:length, :length]
+        for index, block in enumerate(self.transformer.resblocks):
+            if before_block is not None:
+                hidden = before_block(index, hidden)
+            hidden = block(hidden, attn_mask=mask)
+        return hidden
 
     def project(self, hidden: Tensor, tokens: Tensor) -> Tensor:
-        """From the last block's output ``(N, L, width)`` to unit rows ``(N, D)``."""
+        """From the last block's output ``(N, L', width)`` to unit rows ``(N, D)``."""
+        tokens = tokens[:, : hidden.shape[1]]
         pooled = text_global_pool(
             self.ln_final(hidden), tokens, self.pool_type, eos_token_id=self.eos_id
         )

@@ -113,6 +113,13 @@ class Vocabulary:
         return self.seen_ids if self.setting == "inductive" else tuple(range(len(self.classes)))
 
     @property
+    def training(self) -> Vocabulary:
+        """The classes of :attr:`train_ids` by themselves."""
+        names = tuple(self.classes[index] for index in self.train_ids)
+        synonyms = {name: words for name, words in self.synonyms.items() if name in names}
+        return Vocabulary(names, synonyms=synonyms, setting="supervised")
+
+    @property
     def words(self) -> tuple[tuple[str, ...], ...]:
         """For each class, the words that go into the prompt templates."""
         return tuple(self.synonyms.get(name, (name,)) for name in self.classes)

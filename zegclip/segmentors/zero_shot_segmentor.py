@@ -78,6 +78,7 @@ class ZeroShotSegmentor(BaseSegmentor):
 
         self._vocabulary: Vocabulary | None = None
         self._embeddings_of: dict[tuple[tuple[str, ...], ...], Tensor] = {}
+        self._embeddings_version: tuple[int, ...] = ()
 
     # --- vocabulary -------------------------------------------------------------------------
 
@@ -86,6 +87,7 @@ class ZeroShotSegmentor(BaseSegmentor):
         if vocabulary == self._vocabulary:
             return
         self._vocabulary = vocabulary
+        self._training_vocabulary = vocabulary.training
         self._query_labels = QueryLabels(vocabulary)
         self._seen = torch.zeros(len(vocabulary.classes), dtype=torch.bool)
         self._seen[list(vocabulary.seen_ids)] = True
@@ -111,14 +113,32 @@ class ZeroShotSegmentor(BaseSegmentor):
         self._dataset_meta = dict(metainfo)
         self.set_vocabulary(Vocabulary.from_metainfo(metainfo))
 
+    @torch.inference_mode(False)  # what is cached may be used in training
+    @torch.no_grad()
     def class_embeddings(self) -> Tensor:
-        """T of the whole vocabulary, ``(C, D)``, on the model's device; computed once."""
+        """T of the whole vocabulary, ``(C, D)``, on the model's device, without gradient.
+
+        Computed once, and again after a learning text encoder has learned.
+        """
+        # Every change of a parameter in place, by an optimizer or from a checkpoint, counts up.
+        version = tuple(p._version for p in self.text_encoder.parameters() if p.requires_grad)
+        if version != self._embeddings_version:
+            self._embeddings_of.clear()
+            self._embeddings_version = version
         words = self.vocabulary.words
         embeddings = self._embeddings_of.get(words)
         if embeddings is None:
             embeddings = self.text_encoder(self.vocabulary)
         self._embeddings_of[words] = embeddings = embeddings.to(self.clip_fingerprint.device)
         return embeddings
+
+    def training_embeddings(self) -> Tensor:
+        """T of the training classes, ``(C, D)``; with gradient where the text encoder learns."""
+        if self.text_encoder.learns:
+            return self.text_encoder(self._training_vocabulary)
+        embeddings = self.class_embeddings()
+        self._train_ids = self._train_ids.to(embeddings.device)  # once
+        return embeddings[self._train_ids]
 
     # --- training ---------------------------------------------------------------------------
 
@@ -141,10 +161,7 @@ class ZeroShotSegmentor(BaseSegmentor):
         unseen_map = None
         if transductive or self.decode_head.needs_unseen_map:
             unseen_map = _unseen_maps(data_samples, labels.shape[-2:])
-        embeddings = self.class_embeddings()
-        self._train_ids = self._train_ids.to(embeddings.device)  # once
-        queries = embeddings[self._train_ids]
-        output = self.decode_head(*self.image_encoder(inputs), queries)
+        output = self.decode_head(*self.image_encoder(inputs), self.training_embeddings())
         if transductive:
             assert unseen_map is not None
             logits = upsample(output.mask_logits.detach(), labels.shape[-2:])

@@ -1,10 +1,9 @@
 # ZegCLIP on the tiny CLIP of the mini benchmark (data/mini/README.md). What differs from ViT-B/16
 # was chosen on the mini benchmark, for a schedule of minutes; none of it is the papers'.
-_base_ = './zegclip_vit-b16.py'
+_base_ = "./zegclip_vit-b16.py"
 model = dict(
     data_preprocessor=dict(size=(96, 96)),
-    clip=dict(
-        model_name='data/mini/tiny_clip.json', weights='data/mini/tiny_clip.safetensors'),
+    clip=dict(model_name="data/mini/tiny_clip.json", weights="data/mini/tiny_clip.safetensors"),
     # No dropout: a tower of 1 M parameters rather underfits (inferred).
     image_encoder=dict(prompt_dropout=0.0),
     decode_head=dict(
@@ -14,5 +13,7 @@ model = dict(
         # From the other start one class took all pixels still after 250 steps at lr 1e-3.
         aligned_start=4.0,
         gamma=0.0,
-        loss=dict(ignored_as_negative=False)),
-    test_cfg=dict(_delete_=True, mode='whole'))
+        loss=dict(ignored_as_negative=False),
+    ),
+    test_cfg=dict(_delete_=True, mode="whole"),
+)

@@ -2,27 +2,27 @@
 # with one learning rate for every learnable parameter, linear warm-up, polynomial decay, batch 16.
 # The schedule_*.py files add how long it lasts.
 optim_wrapper = dict(
-    type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=2e-4, betas=(0.9, 0.999), weight_decay=0.01),
+    type="OptimWrapper",
+    optimizer=dict(type="AdamW", lr=2e-4, betas=(0.9, 0.999), weight_decay=0.01),
 )
 # Both from the first iteration on: while it warms up, the rate is the product of the two. PolyLR
 # ends with train_cfg.max_iters, so that another length is one number.
 param_scheduler = [
-    dict(type='LinearLR', start_factor=1e-6, begin=0, end=1500, by_epoch=False),
-    dict(type='PolyLR', power=0.9, eta_min=1e-6, begin=0, by_epoch=False),
+    dict(type="LinearLR", start_factor=1e-6, begin=0, end=1500, by_epoch=False),
+    dict(type="PolyLR", power=0.9, eta_min=1e-6, begin=0, by_epoch=False),
 ]
 # The batch (x GPUs x accumulation) that the learning rate was chosen for; --auto-scale-lr uses it.
 auto_scale_lr = dict(enable=False, base_batch_size=16)
 
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=20000, val_interval=2000)
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
+train_cfg = dict(type="IterBasedTrainLoop", max_iters=20000, val_interval=2000)
+val_cfg = dict(type="ValLoop")
+test_cfg = dict(type="TestLoop")
 # Here and not in the runtime, because two bases may not set the same key (as in mmseg).
 default_hooks = dict(
-    timer=dict(type='IterTimerHook'),
-    logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
-    param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=2000, max_keep_ckpts=2),
-    sampler_seed=dict(type='DistSamplerSeedHook'),
-    visualization=dict(type='SegVisualizationHook'),
+    timer=dict(type="IterTimerHook"),
+    logger=dict(type="LoggerHook", interval=50, log_metric_by_epoch=False),
+    param_scheduler=dict(type="ParamSchedulerHook"),
+    checkpoint=dict(type="CheckpointHook", by_epoch=False, interval=2000, max_keep_ckpts=2),
+    sampler_seed=dict(type="DistSamplerSeedHook"),
+    visualization=dict(type="SegVisualizationHook"),
 )

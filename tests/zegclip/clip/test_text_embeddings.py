@@ -57,7 +57,7 @@ def test_second_time_comes_from_the_cache(
     vocabulary = Vocabulary(classes=("cat", "bus"))
     first = TextEncoder(clip, cache_dir=tmp_path)(vocabulary)
     other = TextEncoder(clip, cache_dir=tmp_path)
-    monkeypatch.setattr(other, "_embed_words", lambda words: pytest.fail("computed again"))
+    monkeypatch.setattr(other, "embed", lambda words: pytest.fail("computed again"))
     assert torch.equal(other(vocabulary), first)
 
 

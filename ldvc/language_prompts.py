@@ -1,0 +1,176 @@
+"""Language prompts: learnable tokens before every block of the frozen text tower."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from zegclip.clip import LoadedClip, TextEncoder
+from zegclip.datasets.vocabulary import Vocabulary
+
+PROMPT_INITS = ("template", "random")
+
+
+@MODELS.register_module()
+class PromptedTextEncoder(TextEncoder):
+    """CLIP's text tower, frozen, with language prompts in the place of the template's words.
+
+    At every prompted layer the m tokens behind the start token are replaced by learnable ones.
+    They are started from the tower's own hidden states of the template there: text attention is
+    causal, so the words before the class name are the same in every text, and at step 0 the class
+    embeddings are plain CLIP's.
+
+    The tower runs in every training step, once for the whole batch. With ``num_prompts=0`` nothing
+    is learned, and the class embeddings are computed once and cached, as :class:`TextEncoder` does.
+
+    Source: LDVC, Sec. 3 (deep prompts in the text encoder). m = 4, the place of "a photo of a",
+    is inferred.
+
+    Args:
+        clip: a loaded CLIP, or the arguments of :func:`~zegclip.clip.load_clip`.
+        templates: with prompts, one template, with its words before the ``{}``.
+        num_prompts: m, prompts a layer.
+        prompt_depth: how many layers get prompts of their own; ``None``: all.
+        prompt_init: ``"template"``, or ``"random"`` (normal, standard deviation 0.02: inferred).
+            Random prompts may be more than the template has words.
+        texts_at_once: how many texts go through the tower together.
+        checkpoint_activations: compute the tower's activations again in the backward pass instead
+            of keeping them; for vocabularies of many hundred classes on a small GPU.
+        cache_dir: as in :class:`TextEncoder`; used without prompts only.
+        init_cfg: mmengine's.
+
+    Attributes:
+        language_prompts: ``(prompt_depth, m, width)``.
+
+    Raises:
+        ValueError: the settings do not fit the template or the tower.
+    """
+
+    def __init__(
+        self,
+        clip: dict[str, Any] | LoadedClip,
+        templates: str | Sequence[str] = "single",
+        num_prompts: int = 4,
+        prompt_depth: int | None = None,
+        prompt_init: str = "template",
+        texts_at_once: int = 256,
+        checkpoint_activations: bool = False,
+        cache_dir: str | Path | None = None,
+        init_cfg: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(clip, templates, cache_dir, init_cfg)
+        depth = len(self.tower.transformer.resblocks)
+        self.num_prompts = num_prompts
+        self.prompt_depth = depth if prompt_depth is None else prompt_depth
+        self.texts_at_once = texts_at_once
+        self.checkpoint_activations = checkpoint_activations
+        if num_prompts < 0 or not 1 <= self.prompt_depth <= depth or texts_at_once < 1:
+            raise ValueError(
+                f"num_prompts={num_prompts} must not be negative, prompt_depth={prompt_depth} "
+                f"between 1 and the text tower's {depth} blocks, texts_at_once={texts_at_once} "
+                "at least 1"
+            )
+        if prompt_init not in PROMPT_INITS:
+            raise ValueError(f"prompt_init={prompt_init!r} is not one of {', '.join(PROMPT_INITS)}")
+        if num_prompts:
+            self._add_prompts(prompt_init)
+
+    @property
+    def learns(self) -> bool:  # type: ignore[override]
+        """Whether there are prompts."""
+        return self.num_prompts > 0
+
+    def _add_prompts(self, prompt_init: str) -> None:
+        if len(self.templates) > 1:
+            raise ValueError(
+                f"language prompts take the place of one template's words, but templates has "
+                f"{len(self.templates)}: set templates='single' or a list of one"
+            )
+        before_name = self.templates[0].partition("{}")[0]
+        # Without the start and the end token.
+        self._template_words = int((self._tokenizer([before_name])[0] != 0).sum()) - 2
+        self._extra = max(0, self.num_prompts - self._template_words)
+        if prompt_init == "template":
+            if self._extra:
+                raise ValueError(
+                    f"num_prompts={self.num_prompts}, but {before_name!r} has only "
+                    f"{self._template_words} tokens to start them from: use fewer, a longer "
+                    "template, or prompt_init='random'"
+                )
+            if self.tower.attn_mask is None:
+                raise ValueError(
+                    "this text tower's attention is not causal, so the template's hidden states "
+                    "differ from class to class: set prompt_init='random'"
+                )
+            start = self._template_states(before_name)
+        else:
+            width = self.tower.positional_embedding.shape[1]
+            start = 0.02 * torch.randn(self.prompt_depth, self.num_prompts, width)
+        self.language_prompts = nn.Parameter(start)
+
+    @torch.no_grad()
+    def _template_states(self, before_name: str) -> Tensor:
+        """Inputs of the prompted blocks at the m positions, ``(prompt_depth, m, width)``."""
+        states: list[Tensor] = []
+
+        def record(_: int, hidden: Tensor) -> Tensor:
+            states.append(hidden[0, 1 : 1 + self.num_prompts].clone())
+            return hidden
+
+        self.tower.run_blocks(self._tokenizer([before_name]), record)
+        return torch.stack(states[: self.prompt_depth])
+
+    def forward(self, vocabulary: Vocabulary) -> Tensor:
+        """Embed a vocabulary, with gradient to the prompts.
+
+        Args:
+            vocabulary: its ``words`` are embedded.
+
+        Returns:
+            ``(C, D)`` float32, unit rows, as :meth:`TextEncoder.forward`.
+        """
+        if not self.learns:
+            return super().forward(vocabulary)
+        return self.embed(vocabulary.words)
+
+    def _tokenize(self, words: Sequence[str]) -> Tensor:
+        tokens = super()._tokenize(words)
+        if not self.learns or not self._extra:
+            return tokens
+        # More prompts than words: their places are held by repeating the last word's id.
+        if tokens[:, -self._extra :].any():
+            raise ValueError(
+                f"a name or the template leaves no room for {self.num_prompts} prompts in the "
+                f"text tower's context of {tokens.shape[1]} tokens: use fewer prompts"
+            )
+        behind = 1 + self._template_words
+        places = tokens[:, behind - 1 : behind].expand(-1, self._extra)
+        return torch.cat([tokens[:, :behind], places, tokens[:, behind : -self._extra]], dim=1)
+
+    def _encode(self, tokens: Tensor) -> Tensor:
+        if not self.learns:
+            return super()._encode(tokens)
+        rows = []
+        for part in tokens.split(self.texts_at_once):
+            if self.checkpoint_activations and torch.is_grad_enabled():
+                row = checkpoint(self._encode_part, part, use_reentrant=False)
+            else:
+                row = self._encode_part(part)
+            rows.append(row)
+        return torch.cat(rows)
+
+    def _encode_part(self, tokens: Tensor) -> Tensor:
+        return self.tower.project(self.tower.run_blocks(tokens, self._with_prompts), tokens)
+
+    def _with_prompts(self, index: int, hidden: Tensor) -> Tensor:
+        """A block's input ``(N, L, width)`` with that layer's prompts in it."""
+        if index >= self.prompt_depth:
+            return hidden
+        prompts = self.language_prompts[index].expand(len(hidden), -1, -1)
+        return torch.cat([hidden[:, :1], prompts, hidden[:, 1 + self.num_prompts :]], dim=1)

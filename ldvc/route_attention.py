@@ -1,0 +1,297 @@
+"""Route attention: every region attends to the tokens of the k regions that resemble it most.
+
+Source: LDVC, Sec. 3 (route attention in the decoder's self-attention); the routing itself:
+BiFormer, Sec. 3.2 (bi-level routing attention).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+ROUTINGS = ("detached", "differentiable")
+# Most elements of gathered keys and values at a time; what is more is done in parts. On a CPU (the
+# second number) they should stay near its cache.
+GATHERED_AT_ONCE = (2**26, 2**22)
+
+
+@contextmanager
+def gathered_again(gathered: list[Tensor], gather: list[Callable[[], Tensor]]) -> Iterator[None]:
+    """Within, autograd keeps no copy of gathered tensors: the backward pass gathers them again.
+
+    Without it a layer's memory would be k times that of its keys and values.
+
+    Args:
+        gathered: contiguous tensors.
+        gather: for each, the function that makes it.
+    """
+    makers = {
+        tensor.untyped_storage().data_ptr(): make
+        for tensor, make in zip(gathered, gather, strict=True)
+    }
+
+    def pack(tensor: Tensor) -> Any:
+        make = makers.get(tensor.untyped_storage().data_ptr())
+        if make is None:
+            return tensor
+        return make, tensor.size(), tensor.stride(), tensor.storage_offset()
+
+    def unpack(packed: Any) -> Tensor:
+        if isinstance(packed, Tensor):
+            return packed
+        make, *view = packed
+        with torch.no_grad():
+            return make().as_strided(*view)
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
+        yield
+
+
+class RegionGrid:
+    """How an ``H x W`` token grid is cut into ``p x p`` regions of n tokens.
+
+    A grid that p does not divide is padded at the bottom and on the right; ``valid`` says which
+    tokens are real. In a small grid whole regions may be padding.
+
+    Args:
+        grid: (H, W).
+        num_regions: p, regions a side.
+    """
+
+    def __init__(self, grid: tuple[int, int], num_regions: int) -> None:
+        self.grid = grid
+        self.num_regions = num_regions
+        self.height, self.width = (math.ceil(side / num_regions) for side in grid)
+        self.bottom = self.height * num_regions - grid[0]
+        self.right = self.width * num_regions - grid[1]
+
+    @property
+    def is_padded(self) -> bool:
+        """Whether p does not divide a side."""
+        return bool(self.bottom or self.right)
+
+    def split(self, tokens: Tensor) -> Tensor:
+        """``(B, H * W, D)`` -> ``(B, p * p, n, D)``, padding at 0."""
+        p = self.num_regions
+        tokens = tokens.unflatten(1, self.grid)
+        if self.is_padded:
+            tokens = F.pad(tokens, (0, 0, 0, self.right, 0, self.bottom))
+        tokens = tokens.unflatten(2, (p, self.width)).unflatten(1, (p, self.height))
+        return tokens.transpose(2, 3).flatten(3, 4).flatten(1, 2)
+
+    def merge(self, regions: Tensor) -> Tensor:
+        """The inverse of :meth:`split`: ``(B, p * p, n, D)`` -> ``(B, H * W, D)``."""
+        p = self.num_regions
+        tokens = regions.unflatten(2, (self.height, self.width)).unflatten(1, (p, p))
+        tokens = tokens.transpose(2, 3).flatten(3, 4).flatten(1, 2)
+        return tokens[:, : self.grid[0], : self.grid[1]].flatten(1, 2)
+
+    def valid(self, device: torch.device) -> Tensor:
+        """Which tokens are real, ``(p * p, n)`` bool."""
+        ones = torch.ones(1, self.grid[0] * self.grid[1], 1, device=device)
+        return self.split(ones)[0, :, :, 0] > 0
+
+
+class RouteAttention(nn.Module):
+    """Multi-head self-attention over the tokens of each region's top-k regions.
+
+    The grid is cut into p x p regions. A region's descriptor is the mean of its queries, and of
+    its keys; the affinity of two regions is the product of the one's query and the other's key
+    descriptor. Every token of a region attends to all tokens of the k regions of the highest
+    affinity. With k = p * p that is full self-attention. Exact for every grid: where p does not
+    divide it, padding is masked out of means, routes and attention.
+
+    Source: BiFormer, Sec. 3.2. That LDVC uses it with p = 8, k = 16 and detached routes is
+    inferred; the paper's text as we have it gives no numbers.
+
+    Args:
+        embed_dims: D.
+        num_heads: attention heads; must divide D.
+        num_regions: p, regions a side.
+        topk: k, regions that a region attends to, from 1 to p * p.
+        routing: ``"detached"``: affinities only choose (BiFormer). ``"differentiable"`` (ours):
+            the log-softmax over a region's k affinities is added to the attention logits of the
+            gathered tokens, so that the descriptors learn; then k = p * p is not full attention.
+        local_kernel: side of a depthwise convolution of the values that is added to the result
+            (BiFormer's local enhancement); 0: none.
+    """
+
+    def __init__(
+        self,
+        embed_dims: int,
+        num_heads: int = 8,
+        num_regions: int = 8,
+        topk: int = 16,
+        routing: str = "detached",
+        local_kernel: int = 0,
+    ) -> None:
+        super().__init__()
+        if embed_dims % num_heads:
+            raise ValueError(f"num_heads={num_heads} does not divide embed_dims={embed_dims}")
+        if num_regions < 1 or not 1 <= topk <= num_regions**2:
+            raise ValueError(
+                f"num_regions={num_regions} must be at least 1 and topk={topk} between 1 and "
+                f"num_regions * num_regions = {num_regions**2}"
+            )
+        if routing not in ROUTINGS:
+            raise ValueError(f"routing={routing!r} is not one of {', '.join(ROUTINGS)}")
+        if local_kernel < 0 or (local_kernel and local_kernel % 2 == 0):
+            raise ValueError(f"local_kernel={local_kernel} must be odd, or 0 for none")
+        self.num_heads = num_heads
+        self.num_regions = num_regions
+        self.topk = topk
+        self.routing = routing
+        self.query = nn.Linear(embed_dims, embed_dims)
+        self.key = nn.Linear(embed_dims, embed_dims)
+        self.value = nn.Linear(embed_dims, embed_dims)
+        self.output = nn.Linear(embed_dims, embed_dims)
+        self.local_enhancement = (
+            nn.Conv2d(
+                embed_dims, embed_dims, local_kernel, padding=local_kernel // 2, groups=embed_dims
+            )
+            if local_kernel
+            else None
+        )
+
+    def forward(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Attend.
+
+        Args:
+            tokens: ``(B, H * W, D)``, row by row.
+            grid: (H, W).
+
+        Returns:
+            ``(B, H * W, D)``.
+        """
+        query, key, value = self.query(tokens), self.key(tokens), self.value(tokens)
+        if self.topk == self.num_regions**2 and self.routing == "detached":
+            attended = self._attend(query, key, value)  # the same, without the gathering
+        else:
+            attended = self._attend_along_routes(query, key, value, grid)
+        if self.local_enhancement is not None:
+            local = self.local_enhancement(value.transpose(1, 2).unflatten(2, grid))
+            attended = attended + local.flatten(2).transpose(1, 2)
+        return self.output(attended)
+
+    @torch.no_grad()
+    def routes(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
+        """The regions that each region attends to, most alike first.
+
+        Args:
+            tokens: ``(B, H * W, D)``.
+            grid: (H, W).
+
+        Returns:
+            Region indices, row by row, ``(B, p * p, k)``.
+        """
+        regions = RegionGrid(grid, self.num_regions)
+        query, key = regions.split(self.query(tokens)), regions.split(self.key(tokens))
+        return self._route(query, key, regions.valid(tokens.device))[1]
+
+    def _attend_along_routes(
+        self, query: Tensor, key: Tensor, value: Tensor, grid: tuple[int, int]
+    ) -> Tensor:
+        regions = RegionGrid(grid, self.num_regions)
+        query, key, value = regions.split(query), regions.split(key), regions.split(value)
+        valid = regions.valid(query.device)
+        affinity, routes = self._route(query, key, valid)
+        masked = valid if regions.is_padded else None
+        in_one = 2 * key[:, :1].numel() * self.topk  # keys and values of one region of every image
+        regions_at_once = max(1, GATHERED_AT_ONCE[query.device.type == "cpu"] // in_one)
+        parts = [
+            self._attend_gathered(*part, key, value, masked)
+            for part in zip(
+                query.split(regions_at_once, dim=1),
+                affinity.split(regions_at_once, dim=1),
+                routes.split(regions_at_once, dim=1),
+                strict=True,
+            )
+        ]
+        return regions.merge(torch.cat(parts, dim=1))
+
+    def _route(self, query: Tensor, key: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        """Affinities and indices of the top-k regions, ``(B, p * p, k)`` each.
+
+        Args:
+            query: ``(B, p * p, n, D)``.
+            key: as ``query``.
+            valid: which tokens are real, ``(p * p, n)`` bool.
+        """
+        if self.routing == "detached":
+            query, key = query.detach(), key.detach()
+        real = valid[..., None].to(query.dtype)
+        count = real.sum(dim=1).clamp(min=1)
+        query_descriptors = (query * real).sum(dim=2) / count
+        key_descriptors = (key * real).sum(dim=2) / count
+        affinity = query_descriptors @ key_descriptors.transpose(1, 2)
+        affinity = affinity / math.sqrt(query.shape[-1])
+        affinity = affinity.masked_fill(~valid.any(dim=1), -torch.inf)  # regions of padding
+        best = affinity.topk(self.topk, dim=-1)
+        return best.values, best.indices
+
+    def _attend_gathered(
+        self,
+        query: Tensor,
+        affinity: Tensor,
+        routes: Tensor,
+        key: Tensor,
+        value: Tensor,
+        valid: Tensor | None,
+    ) -> Tensor:
+        """Attention of r regions to the regions of their routes.
+
+        Args:
+            query: ``(B, r, n, D)``.
+            affinity: ``(B, r, k)``.
+            routes: ``(B, r, k)``.
+            key: of all regions, ``(B, p * p, n, D)``.
+            value: as ``key``.
+            valid: ``(p * p, n)``, or ``None`` where all tokens are real.
+
+        Returns:
+            ``(B, r, n, D)``.
+        """
+        batch, num_regions, size, _ = key.shape
+        # Rows of one matrix, so that a region is copied as a whole.
+        rows = routes + num_regions * torch.arange(batch, device=routes.device)[:, None, None]
+        rows = rows.flatten()
+
+        def gather(tokens: Tensor) -> Tensor:
+            picked = tokens.flatten(0, 1).flatten(1).index_select(0, rows)
+            return picked.view(-1, self.topk * size, tokens.shape[-1])  # (B * r, k * n, D)
+
+        bias = None
+        if self.routing == "differentiable":
+            bias = affinity.log_softmax(dim=-1).repeat_interleave(size, dim=-1)
+        if valid is not None:
+            real = valid[routes].flatten(2)  # (B, r, k * n)
+            bias = real if bias is None else bias.masked_fill(~real, -torch.inf)
+        if bias is not None:
+            bias = bias.flatten(0, 1)[:, None, None]
+        gathered = [gather(key), gather(value)]
+        with gathered_again(gathered, [lambda: gather(key), lambda: gather(value)]):
+            attended = self._attend(query.flatten(0, 1), *gathered, bias)
+        return attended.unflatten(0, (batch, -1))
+
+    def _attend(
+        self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
+    ) -> Tensor:
+        """Multi-head attention: ``(N, L, D)``, ``(N, S, D)``, ``(N, S, D)`` -> ``(N, L, D)``."""
+        heads = (
+            tokens.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+            for tokens in (query, key, value)
+        )
+        attended = F.scaled_dot_product_attention(*heads, attn_mask=mask)
+        return attended.transpose(1, 2).flatten(2)
+
+    def extra_repr(self) -> str:
+        return (
+            f"num_heads={self.num_heads}, num_regions={self.num_regions}, topk={self.topk}, "
+            f"routing={self.routing!r}"
+        )
