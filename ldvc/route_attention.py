@@ -22,19 +22,15 @@ GATHERED_AT_ONCE = (2**26, 2**22)
 
 
 @contextmanager
-def gathered_again(gathered: list[Tensor], gather: list[Callable[[], Tensor]]) -> Iterator[None]:
+def gathered_again(*gathered: tuple[Tensor, Callable[[], Tensor]]) -> Iterator[None]:
     """Within, autograd keeps no copy of gathered tensors: the backward pass gathers them again.
 
     Without it a layer's memory would be k times that of its keys and values.
 
     Args:
-        gathered: contiguous tensors.
-        gather: for each, the function that makes it.
+        gathered: contiguous tensors, each with the function that makes it.
     """
-    makers = {
-        tensor.untyped_storage().data_ptr(): make
-        for tensor, make in zip(gathered, gather, strict=True)
-    }
+    makers = {tensor.untyped_storage().data_ptr(): make for tensor, make in gathered}
 
     def pack(tensor: Tensor) -> Any:
         make = makers.get(tensor.untyped_storage().data_ptr())
@@ -274,20 +270,20 @@ class RouteAttention(nn.Module):
             bias = real if bias is None else bias.masked_fill(~real, -torch.inf)
         if bias is not None:
             bias = bias.flatten(0, 1)[:, None, None]
-        gathered = [gather(key), gather(value)]
-        with gathered_again(gathered, [lambda: gather(key), lambda: gather(value)]):
-            attended = self._attend(query.flatten(0, 1), *gathered, bias)
+        keys, values = gather(key), gather(value)
+        with gathered_again((keys, lambda: gather(key)), (values, lambda: gather(value))):
+            attended = self._attend(query.flatten(0, 1), keys, values, bias)
         return attended.unflatten(0, (batch, -1))
 
     def _attend(
         self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
     ) -> Tensor:
         """Multi-head attention: ``(N, L, D)``, ``(N, S, D)``, ``(N, S, D)`` -> ``(N, L, D)``."""
-        heads = (
+        query, key, value = (
             tokens.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
             for tokens in (query, key, value)
         )
-        attended = F.scaled_dot_product_attention(*heads, attn_mask=mask)
+        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         return attended.transpose(1, 2).flatten(2)
 
     def extra_repr(self) -> str:

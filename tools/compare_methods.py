@@ -31,6 +31,7 @@ from mmengine.config import Config
 from rich.console import Console
 
 from zegclip.compat import available_cores
+from zegclip.engine.step_time import seconds_per_step
 from zegclip.evaluation.report import code_version
 
 RESULTS = ROOT / "docs" / "results" / "mini.json"
@@ -282,11 +283,12 @@ def learnable_parameters(run: Run) -> int:
 
 
 def timing(runs: dict[str, Run]) -> dict[str, float]:
-    """Seconds of a training step of each variant, measured in turns in this process."""
+    """Seconds of a training step of each variant, in turns, in this process; one CPU core."""
     configs = {}
     for name, run in runs.items():
         configs[name] = Config.fromfile(run.config)
         configs[name].merge_from_dict(run.options)
+    torch.set_num_threads(1)
     return seconds_per_step(configs)
 
 

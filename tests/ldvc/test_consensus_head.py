@@ -1,10 +1,14 @@
-"""LDVC's head passes the base tester; its decoder does what the options say."""
+"""LDVC's head passes the base tester, with its options and with language prompts."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from tests.heads.base import HeadTester
+import torch
+
+from ldvc import ConsensusHead
+from tests.heads.base import HeadTester, unit
+from zegclip.heads import RelationshipDescriptor
 
 SMALL: dict[str, Any] = {
     "type": "ConsensusHead",
@@ -20,13 +24,22 @@ class TestConsensusHead(HeadTester):
     head: ClassVar[dict[str, Any]] = SMALL
     text_encoder: ClassVar[dict[str, Any]] = {"type": "PromptedTextEncoder"}
 
+    def test_text_adapter_is_the_cores(self) -> None:
+        head = self.build_head()
+        assert isinstance(head, ConsensusHead)
+        assert type(head.text_adapter) is RelationshipDescriptor
+        patches, g, classes = unit(2, 32, 4, 4, dim=1), unit(2, 32), unit(3, 32, seed=1)
+        both = torch.cat([classes * g[:, None], classes.expand(2, -1, -1)], dim=-1)
+        masks = head.decoder(patches, head.text_adapter.projection(both))
+        torch.testing.assert_close(head(patches, g, classes).mask_logits, masks)
+
 
 class TestWithoutLocalConsensus(HeadTester):
     head: ClassVar[dict[str, Any]] = {**SMALL, "local_consensus": False}
 
 
 class TestEverythingElse(HeadTester):
-    """Cosine masks, another order, learned routes, local enhancement, learning text encoder."""
+    """Cosine masks, another order, differentiable routes, local enhancement, two layers."""
 
     head: ClassVar[dict[str, Any]] = {
         **SMALL,
@@ -36,4 +49,7 @@ class TestEverythingElse(HeadTester):
         "local_kernel": 3,
         "num_layers": 2,
     }
-    text_encoder: ClassVar[dict[str, Any]] = {"type": "PromptedTextEncoder"}
+    text_encoder: ClassVar[dict[str, Any]] = {
+        "type": "PromptedTextEncoder",
+        "checkpoint_activations": True,
+    }

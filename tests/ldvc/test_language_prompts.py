@@ -1,0 +1,279 @@
+"""Language prompts: plain CLIP at step 0, gradients through the frozen tower, one run a step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from mmengine.structures import PixelData
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+from torch import Tensor
+
+import zegclip
+from ldvc import PromptedTextEncoder
+from zegclip.clip import LoadedClip, TextEncoder, load_clip
+from zegclip.datasets.vocabulary import Vocabulary
+from zegclip.segmentors import ZeroShotSegmentor
+
+VOCABULARY = Vocabulary(
+    classes=("cat", "potted plant", "tv", "long name of a thing"),
+    unseen=("tv",),
+    synonyms={"tv": ("tv", "monitor")},
+)
+MINI = Path(zegclip.__file__).parents[1] / "data" / "mini"
+
+
+@pytest.fixture(scope="module")
+def clip(tiny_clip_config: Path) -> LoadedClip:
+    return load_clip(str(tiny_clip_config), "random:0")
+
+
+def moved(encoder: PromptedTextEncoder) -> PromptedTextEncoder:
+    """The encoder with its prompts somewhere else than at the start."""
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        prompts = encoder.language_prompts
+        prompts.add_(0.3 * torch.randn(prompts.shape, generator=generator))
+    return encoder
+
+
+# --- the start ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("weights", ["random", "pretrained"])
+@pytest.mark.parametrize(("num_prompts", "prompt_depth"), [(4, None), (2, None), (4, 1)])
+@pytest.mark.parametrize("templates", ["single", ["a drawing of the {}, on paper."]])
+def test_step_0_is_plain_clip(
+    clip: LoadedClip,
+    weights: str,
+    num_prompts: int,
+    prompt_depth: int | None,
+    templates: Any,
+    tmp_path: Path,
+) -> None:
+    if weights == "pretrained":
+        clip = load_clip(str(MINI / "tiny_clip.json"), str(MINI / "tiny_clip.safetensors"))
+    plain = TextEncoder(clip, templates, cache_dir=tmp_path)(VOCABULARY)
+    encoder = PromptedTextEncoder(clip, templates, num_prompts, prompt_depth)
+    torch.testing.assert_close(encoder(VOCABULARY), plain, atol=1e-5, rtol=0)
+    width = clip.model.positional_embedding.shape[1]
+    assert encoder.language_prompts.shape == (prompt_depth or 2, num_prompts, width)
+    # The prompts are what is used: elsewhere, every class has another embedding.
+    change = (moved(encoder)(VOCABULARY) - plain).norm(dim=-1)
+    assert (change > 1e-3).all()
+
+
+def test_prompts_past_their_depth_are_left_to_the_tower(clip: LoadedClip) -> None:
+    shallow = moved(PromptedTextEncoder(clip, prompt_depth=1))
+    deep = PromptedTextEncoder(clip)
+    with torch.no_grad():
+        deep.language_prompts[:1] = shallow.language_prompts
+    # Same first layer, but the second layer's prompts are not its output.
+    assert not torch.allclose(shallow(VOCABULARY), deep(VOCABULARY), atol=1e-4)
+
+
+@pytest.mark.parametrize("num_prompts", [2, 4, 9])
+def test_random_prompts_of_any_number(clip: LoadedClip, num_prompts: int) -> None:
+    encoder = PromptedTextEncoder(clip, num_prompts=num_prompts, prompt_init="random")
+    rows = encoder(VOCABULARY)
+    torch.testing.assert_close(rows.norm(dim=-1), torch.ones(4))
+    one = encoder(Vocabulary(classes=("cat",)))
+    torch.testing.assert_close(one[0], rows[0], atol=1e-6, rtol=0)
+
+
+def test_more_prompts_than_words_stand_between_template_and_name(clip: LoadedClip) -> None:
+    encoder = PromptedTextEncoder(clip, num_prompts=6, prompt_init="random")
+    plain = clip.tokenizer(["a photo of a potted plant"])[0]
+    longer = encoder._tokenize(["potted plant"])[0]
+    name_and_end = plain[5 : int((plain != 0).sum())]
+    assert longer[7 : 7 + len(name_and_end)].equal(name_and_end)
+    assert int((longer != 0).sum()) == int((plain != 0).sum()) + 2
+
+
+def test_without_prompts_it_is_the_frozen_encoder(clip: LoadedClip, tmp_path: Path) -> None:
+    encoder = PromptedTextEncoder(clip, "multi15", num_prompts=0, cache_dir=tmp_path)
+    assert not encoder.learns and not any(p.requires_grad for p in encoder.parameters())
+    rows = encoder(VOCABULARY)
+    assert rows.equal(TextEncoder(clip, "multi15", cache_dir=tmp_path)(VOCABULARY))
+    assert list(tmp_path.glob("*.safetensors"))
+
+
+# --- learning ----------------------------------------------------------------------------------
+
+
+def gradient(encoder: PromptedTextEncoder, vocabulary: Vocabulary = VOCABULARY) -> Tensor:
+    rows = encoder(vocabulary)
+    weights = torch.linspace(-1, 1, rows.numel()).view_as(rows)
+    (gradient,) = torch.autograd.grad((rows * weights).sum(), encoder.language_prompts)
+    return gradient
+
+
+def test_only_the_prompts_learn(clip: LoadedClip) -> None:
+    encoder = PromptedTextEncoder(clip)
+    names = [name for name, p in encoder.named_parameters() if p.requires_grad]
+    assert names == ["language_prompts"]
+    assert (gradient(encoder).flatten(1).norm(dim=1) > 0).all()  # of every layer
+
+
+def test_gradient_is_that_of_finite_differences(clip: LoadedClip) -> None:
+    encoder = moved(PromptedTextEncoder(clip))
+    direction = torch.randn(
+        encoder.language_prompts.shape, generator=torch.Generator().manual_seed(2)
+    )
+    expected = (gradient(encoder) * direction).sum().item()
+
+    def value(step: float) -> float:
+        with torch.no_grad():
+            encoder.language_prompts.add_(step * direction)
+            rows = encoder(VOCABULARY).double()
+            encoder.language_prompts.add_(-step * direction)
+        return float((rows * torch.linspace(-1, 1, rows.numel()).view_as(rows)).sum())
+
+    difference = (value(0.01) - value(-0.01)) / 0.02
+    assert expected == pytest.approx(difference, rel=2e-2)
+
+
+@pytest.mark.parametrize("changes", [{"texts_at_once": 2}, {"checkpoint_activations": True}])
+def test_parts_and_recomputation_change_nothing(clip: LoadedClip, changes: dict[str, Any]) -> None:
+    plain, other = moved(PromptedTextEncoder(clip)), moved(PromptedTextEncoder(clip, **changes))
+    torch.testing.assert_close(other(VOCABULARY), plain(VOCABULARY), atol=1e-6, rtol=0)
+    torch.testing.assert_close(gradient(other), gradient(plain), atol=1e-6, rtol=1e-4)
+
+
+def test_recomputation_keeps_less(clip: LoadedClip) -> None:
+    def kept(encoder: PromptedTextEncoder) -> int:
+        sizes: list[int] = []
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda tensor: sizes.append(tensor.numel()) or tensor,  # type: ignore[func-returns-value]
+            lambda tensor: tensor,
+        ):
+            encoder(VOCABULARY)
+        return sum(sizes)
+
+    plain = kept(PromptedTextEncoder(clip))
+    assert kept(PromptedTextEncoder(clip, checkpoint_activations=True)) < plain / 2
+
+
+# --- in the segmentor --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def model(tiny_clip_config: Path) -> ZeroShotSegmentor:
+    torch.manual_seed(0)
+    model = MODELS.build(
+        {
+            "type": "ZeroShotSegmentor",
+            "clip": {"model_name": str(tiny_clip_config), "weights": "random:0"},
+            "image_encoder": {"type": "PromptedImageEncoder", "num_prompts": 2},
+            "text_encoder": {"type": "PromptedTextEncoder"},
+            "decode_head": {"type": "ConsensusHead", "num_heads": 2, "num_regions": 2, "topk": 2},
+        }
+    )
+    model.init_weights()
+    model.set_vocabulary(VOCABULARY)
+    return model
+
+
+@pytest.fixture
+def embedded(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[tuple[str, ...], ...]]]:
+    """The words of every run of the text tower."""
+    calls: list[tuple[tuple[str, ...], ...]] = []
+    embed = PromptedTextEncoder.embed
+
+    def counted(self: PromptedTextEncoder, words: Any) -> Tensor:
+        calls.append(tuple(words))
+        return embed(self, words)
+
+    monkeypatch.setattr(PromptedTextEncoder, "embed", counted)
+    yield calls
+
+
+def step(model: ZeroShotSegmentor, optimizer: torch.optim.Optimizer) -> None:
+    labels = torch.zeros(3, 1, 32, 32, dtype=torch.long)
+    labels[..., 16:] = 1
+    samples = [SegDataSample(gt_sem_seg=PixelData(data=each)) for each in labels]
+    losses = model.loss(torch.randn(3, 3, 32, 32), samples)
+    optimizer.zero_grad()
+    torch.stack(list(losses.values())).sum().backward()
+    optimizer.step()
+
+
+def learnable(model: ZeroShotSegmentor) -> torch.optim.Optimizer:
+    return torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-2)
+
+
+def test_one_run_a_training_step_of_seen_names_only(
+    model: ZeroShotSegmentor, embedded: list[tuple[tuple[str, ...], ...]]
+) -> None:
+    before = model.text_encoder.language_prompts.detach().clone()
+    optimizer = learnable(model.train())
+    for _ in range(2):
+        step(model, optimizer)
+    seen = (("cat",), ("potted plant",), ("long name of a thing",))
+    assert embedded == [seen, seen]
+    assert not torch.equal(model.text_encoder.language_prompts, before)
+
+
+def test_cached_per_vocabulary_until_something_is_learned(
+    model: ZeroShotSegmentor, embedded: list[tuple[tuple[str, ...], ...]]
+) -> None:
+    image = torch.randn(1, 3, 32, 32)
+
+    def predict() -> None:
+        model.eval()
+        with torch.inference_mode():
+            model.predict(image)
+
+    predict()
+    predict()
+    assert len(embedded) == 1
+    other = Vocabulary(classes=("grass", "sky"))
+    for vocabulary in (other, VOCABULARY, other):
+        model.set_vocabulary(vocabulary)
+        predict()
+    assert embedded == [VOCABULARY.words, other.words]
+    model.set_vocabulary(VOCABULARY)
+    step(model.train(), learnable(model))
+    predict()
+    fresh = model.text_encoder(VOCABULARY)
+    torch.testing.assert_close(model.class_embeddings(), fresh)
+    # A checkpoint changes the prompts as well.
+    key = "text_encoder.language_prompts"
+    state = model.state_dict()
+    model.load_state_dict({**state, key: state[key] + 0.3 * torch.randn(state[key].shape)})
+    torch.testing.assert_close(model.class_embeddings(), model.text_encoder(VOCABULARY))
+    assert not torch.allclose(model.class_embeddings(), fresh, atol=1e-4)
+
+
+def test_checkpoint_holds_the_prompts_and_no_tower(model: ZeroShotSegmentor) -> None:
+    text = [key for key in model.state_dict() if key.startswith("text_encoder")]
+    assert text == ["text_encoder.language_prompts"]
+
+
+# --- messages ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"templates": "multi15"}, "one template's words.*has 15.*'single'"),
+        ({"num_prompts": 5}, "num_prompts=5.*'a photo of a ' has only 4.*prompt_init='random'"),
+        ({"num_prompts": -1}, "num_prompts=-1 must not be negative"),
+        ({"prompt_depth": 3}, "prompt_depth=3 between 1 and the text tower's 2 blocks"),
+        ({"prompt_init": "zeros"}, "'zeros' is not one of template, random"),
+        ({"texts_at_once": 0}, "texts_at_once=0"),
+    ],
+)
+def test_settings_that_cannot_be(clip: LoadedClip, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        PromptedTextEncoder(clip, **changes)
+
+
+def test_no_room_for_the_prompts(clip: LoadedClip) -> None:
+    encoder = PromptedTextEncoder(clip, num_prompts=73, prompt_init="random")
+    with pytest.raises(ValueError, match="no room for 73 prompts.*77 tokens"):
+        encoder(VOCABULARY)
