@@ -11,7 +11,8 @@ STAMP := $(VENV)/.installed-$(shell cat requirements.txt setup.py | cksum | cut 
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo [METHOD=$(METHOD)]  train a method on the mini benchmark, test it, show what it sees"
+	@echo "make demo [METHOD=ldvc]   train a method on the mini benchmark, test it, show what it sees"
+	@echo "                          (METHOD: tagclip, ldvc or zegclip; here $(METHOD))"
 	@echo "make test                 ruff, mypy and the tests"
 	@echo "make setup                only create $(VENV) and install requirements.txt"
 	@echo "make lint                 ruff and mypy"

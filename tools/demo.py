@@ -25,7 +25,7 @@ from rich.console import Console
 from zegclip.engine import preflight
 from zegclip.visualization import images_with_unseen, prediction_sheet
 
-METHODS = ("zegclip", "tagclip")
+METHODS = ("zegclip", "tagclip", "ldvc")
 RESULTS = ROOT / "docs" / "results" / "demo.json"
 SCORES = {"pAcc": "pAcc", "mIoU_S": "mIoU(S)", "mIoU_U": "mIoU(U)", "hIoU": "hIoU"}
 console = Console(soft_wrap=True)  # paths and commands stay in one piece

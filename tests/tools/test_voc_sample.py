@@ -60,7 +60,7 @@ def run(script: str, *arguments: object, cwd: Path, fails: bool = False) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["zegclip", "tagclip"])
+@pytest.mark.parametrize("method", ["zegclip", "tagclip", "ldvc"])
 def test_train_test_and_mmsegs_inference(
     method: str, tmp_path: Path, tiny_clip_config: Path
 ) -> None:
@@ -70,7 +70,8 @@ def test_train_test_and_mmsegs_inference(
     assert "batch" in output and "16" in output  # a batch of 2 is not the recipe's
     checkpoint = work_dir / "iter_2.pth"
     state = torch.load(checkpoint, weights_only=True)["state_dict"]
-    assert not any("visual" in name or "text_encoder" in name for name in state)
+    assert not any("visual" in name or "tower" in name for name in state)
+    assert ("text_encoder.language_prompts" in state) == (method == "ldvc")
 
     (work_dir / "report.json").unlink()
     output = run("test.py", config, checkpoint, "--work-dir", work_dir, cwd=tmp_path)
@@ -83,7 +84,7 @@ def test_train_test_and_mmsegs_inference(
     protocol = report["protocol"]
     assert protocol["unseen"] == UNSEEN and protocol["setting"] == "inductive"
     assert protocol["inference"]["mode"] == "slide" and protocol["gamma"] == 0.1
-    assert protocol["trusty_weighting"] == {"zegclip": "none", "tagclip": "both"}[method]
+    assert protocol["trusty_weighting"] == ("both" if method == "tagclip" else "none")
     assert protocol["clip"]["weights"] == "random:0"
 
     model = init_model(str(config), str(checkpoint), device="cpu")
