@@ -21,6 +21,7 @@ from .text_tower import TextTower
 from .towers import LoadedClip, load_clip
 
 _TEXTS_AT_ONCE = 256
+_VOCABULARIES_KEPT = 8
 
 
 @MODELS.register_module()
@@ -57,6 +58,7 @@ class TextEncoder(BaseModule):
         self._tokenizer = clip.tokenizer
         self._fingerprint = clip.fingerprint
         self._cache = EmbeddingCache(cache_dir)
+        self._tokens: dict[tuple[str, ...], Tensor] = {}
 
     @torch.no_grad()
     def forward(self, vocabulary: Vocabulary) -> Tensor:
@@ -79,13 +81,28 @@ class TextEncoder(BaseModule):
 
     def embed(self, words: Sequence[Sequence[str]]) -> Tensor:
         """Embed words without a cache: for each class its synonyms -> ``(C, D)``, unit rows."""
-        flat = [word for synonyms in words for word in synonyms]
-        tokens = self._tokenize(flat).to(self.tower.positional_embedding.device)
+        flat = tuple(word for synonyms in words for word in synonyms)
+        tokens = self._tokens_of(flat).to(self.tower.positional_embedding.device)
         with torch.autocast(tokens.device.type, enabled=False):
             rows = self._encode(tokens).float()
         rows = F.normalize(rows.unflatten(0, (len(flat), -1)).mean(dim=1), dim=-1)
-        each = rows.split([len(synonyms) for synonyms in words])
-        return F.normalize(torch.stack([rows.mean(dim=0) for rows in each]), dim=-1)
+        if len(flat) == len(words):
+            return rows
+        counts = torch.tensor([len(synonyms) for synonyms in words], device=rows.device)
+        owners = torch.arange(len(words), device=rows.device).repeat_interleave(counts)
+        # A sum points where the mean does.
+        sums = rows.new_zeros(len(words), rows.shape[1]).index_add(0, owners, rows)
+        return F.normalize(sums, dim=-1)
+
+    def _tokens_of(self, words: tuple[str, ...]) -> Tensor:
+        """:meth:`_tokenize`, remembered: a learning text encoder asks for the same every step."""
+        tokens = self._tokens.get(words)
+        if tokens is None:
+            tokens = self.tower.without_padding(self._tokenize(words))
+            if len(self._tokens) >= _VOCABULARIES_KEPT:
+                self._tokens.pop(next(iter(self._tokens)))
+            self._tokens[words] = tokens
+        return tokens
 
     def _encode(self, tokens: Tensor) -> Tensor:
         """Token ids ``(N, L)`` -> unit rows ``(N, D)``."""

@@ -33,23 +33,28 @@ class TextTower(nn.Module):
         """Encode texts: token ids ``(N, L)`` -> unit rows ``(N, D)``."""
         return self.project(self.run_blocks(tokens), tokens)
 
+    def without_padding(self, tokens: Tensor) -> Tensor:
+        """Token ids ``(N, L)`` up to the longest text's end, where that changes no embedding.
+
+        It changes none where attention is causal and the end token's state is the text's.
+        """
+        if self.attn_mask is None or self.pool_type not in ("argmax", "eos"):
+            return tokens
+        return tokens[:, : int((tokens != 0).any(dim=0).nonzero().max()) + 1]
+
     def run_blocks(
         self, tokens: Tensor, before_block: Callable[[int, Tensor], Tensor] | None = None
     ) -> Tensor:
-        """Embed tokens and run the transformer, on as many positions as the texts need.
+        """Embed tokens and run the transformer.
 
         Args:
-            tokens: ids ``(N, L)``.
-            before_block: gets the index of every block and its input ``(N, L', width)``, and
+            tokens: ids ``(N, L)``, L at most the context.
+            before_block: gets the index of every block and its input ``(N, L, width)``, and
                 returns what the block gets instead.
 
         Returns:
-            The last block's output ``(N, L', width)``. Where attention is causal and a text's
-            embedding is that of its end token, L' is the longest text's length.
+            The last block's output ``(N, L, width)``.
         """
-        if self.attn_mask is not None and self.pool_type in ("argmax", "eos"):
-            used = (tokens != 0).any(dim=0).nonzero().max() + 1
-            tokens = tokens[:, : int(used)]
         length = tokens.shape[1]
         hidden = self.token_embedding(tokens) + self.positional_embedding[:length]
         mask = None if self.attn_mask is None else self.attn_mask[:length, :length]
@@ -60,8 +65,7 @@ class TextTower(nn.Module):
         return hidden
 
     def project(self, hidden: Tensor, tokens: Tensor) -> Tensor:
-        """From the last block's output ``(N, L', width)`` to unit rows ``(N, D)``."""
-        tokens = tokens[:, : hidden.shape[1]]
+        """From the last block's output ``(N, L, width)`` to unit rows ``(N, D)``."""
         pooled = text_global_pool(
             self.ln_final(hidden), tokens, self.pool_type, eos_token_id=self.eos_id
         )

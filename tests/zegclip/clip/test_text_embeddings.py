@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from zegclip.clip import TEMPLATES, LoadedClip, TextEncoder, find_templates, load_clip
+from zegclip.clip import TEMPLATES, LoadedClip, TextEncoder, TextTower, find_templates, load_clip
 from zegclip.datasets.vocabulary import Vocabulary
 
 
@@ -147,3 +147,17 @@ def test_a_vocabulary_smaller_than_the_tokenizers_is_named(
     encoder = TextEncoder(load_clip(str(tmp_path / "small.json"), "random"), cache_dir=tmp_path)
     with pytest.raises(ValueError, match=r"knows 64 tokens.*vocab_size"):
         encoder(Vocabulary(classes=("cat",)))
+
+
+def test_positions_behind_the_texts_are_left_out_where_they_change_nothing(
+    clip: LoadedClip,
+) -> None:
+    tower = TextTower(clip.model)
+    tokens = clip.tokenizer(["a cat", "a photo of a bus"])
+    short = tower.without_padding(tokens)
+    assert short.shape == (2, 7)
+    torch.testing.assert_close(tower(short), tower(tokens), atol=1e-6, rtol=0)
+    tower.pool_type = "last"
+    assert tower.without_padding(tokens) is tokens
+    tower.pool_type, tower.attn_mask = "argmax", None
+    assert tower.without_padding(tokens) is tokens
