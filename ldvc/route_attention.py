@@ -18,7 +18,7 @@ from torch import Tensor, nn
 ROUTINGS = ("detached", "differentiable")
 # Most elements of gathered keys and values at a time; what is more is done in parts. On a CPU (the
 # second number) they should stay near its cache.
-GATHERED_AT_ONCE = (2**26, 2**22)
+GATHERED_AT_ONCE = (2**26, 2**21)
 
 
 @contextmanager
