@@ -39,7 +39,7 @@ SCORES = ("pAcc", "mIoU_S", "mIoU_U", "hIoU")
 # Of the search: no seed of the table.
 SEARCH_SEED = 1000
 SEARCH: list[dict[str, Any]] = [
-    {"optim_wrapper.optimizer.lr": rate} for rate in (1e-3, 2e-3, 3e-3, 5e-3, 5e-4, 8e-3)
+    {"optim_wrapper.optimizer.lr": rate} for rate in (1e-3, 2e-3, 3e-3, 5e-3, 5e-4, 8e-3, 2.5e-4)
 ]
 console = Console(soft_wrap=True)
 

@@ -1,0 +1,146 @@
+"""The tiny CLIP in training: bfloat16 tower, CLIP's loss and the patch loss."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import torch
+import torch.nn.functional as F
+from open_clip.model import CLIP
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from .captions import Batch
+
+MEAN = (123.675, 116.28, 103.53)  # RGB, of ImageNet, as the data preprocessor of the configs
+STD = (58.395, 57.12, 57.375)
+
+
+def embed_patches(visual: nn.Module, images: Tensor, window: tuple[int, int] = (0, 0)) -> Tensor:
+    """What open_clip's tower computes, for every patch: its projected embedding.
+
+    Their mean is the image embedding of a tower with ``pool_type: avg``. Attention is written out:
+    on the CPU torch's fused one is several times slower backwards in bfloat16 at such sizes.
+
+    Args:
+        images: (B, 3, H, W), normalised.
+        window: row and column of the crop's first patch in the grid of position embeddings.
+
+    Returns:
+        (B, H/p * W/p, D), not normalised.
+    """
+    patch = visual.patch_size[0]
+    batch, _, height, width = images.shape
+    rows, columns = height // patch, width // patch
+    x = images.view(batch, 3, rows, patch, columns, patch).permute(0, 2, 4, 1, 3, 5)
+    x = F.linear(x.reshape(batch, rows * columns, -1), visual.conv1.weight.flatten(1))
+    grid = visual.positional_embedding[1:].unflatten(0, visual.grid_size)
+    top, left = window
+    x = x + grid[top : top + rows, left : left + columns].flatten(0, 1)
+    cls = visual.class_embedding + visual.positional_embedding[0]
+    x = visual.ln_pre(torch.cat([cls.expand(batch, 1, -1), x], dim=1))
+    for block in visual.transformer.resblocks:
+        heads = block.attn.num_heads
+        tokens, channels = x.shape[1:]
+        qkv = F.linear(block.ln_1(x), block.attn.in_proj_weight, block.attn.in_proj_bias)
+        qkv = qkv.view(batch, tokens, 3, heads, -1).permute(2, 0, 3, 1, 4)
+        query, key, value = qkv.reshape(3, batch * heads, tokens, -1)
+        scale = (channels // heads) ** -0.5
+        weights = torch.bmm(query * scale, key.transpose(1, 2)).softmax(-1)
+        mixed = torch.bmm(weights, value).view(batch, heads, tokens, -1)
+        x = x + block.attn.out_proj(mixed.transpose(1, 2).reshape(batch, tokens, channels))
+        x = x + block.mlp(block.ln_2(x))
+    return visual.ln_post(x[:, 1:]) @ visual.proj
+
+
+def normalise(images: np.ndarray) -> Tensor:
+    """(B, H, W, 3) uint8 -> (B, 3, H, W) bfloat16."""
+    x = torch.from_numpy(images).float()
+    x = (x - torch.tensor(MEAN)) / torch.tensor(STD)
+    return x.permute(0, 3, 1, 2).bfloat16().contiguous()
+
+
+def both_ways(logits: Tensor, right: Tensor) -> Tensor:
+    """CLIP's loss with several right answers: (B, M) logits and (B, M) bool."""
+    target = right.float()
+    rows = -(F.log_softmax(logits, 1) * target).sum(1) / target.sum(1)
+    columns = -(F.log_softmax(logits, 0) * target).sum(0) / target.sum(0)
+    return (rows.mean() + columns.mean()) / 2
+
+
+class TinyClip(nn.Module):
+    """open_clip's CLIP in training: vocabulary cut to the captions' tokens, tower in bfloat16."""
+
+    def __init__(self, config: dict, texts: Sequence[str]):
+        super().__init__()
+        self.clip = CLIP(**config)
+        length = config["text_cfg"]["context_length"]
+        self.tokenizer = open_clip.SimpleTokenizer(context_length=length)
+        # Ascending ids, so that the end token stays the largest: open_clip pools at the argmax.
+        self.used = self.tokenizer(list(texts)).unique()
+        self.full_embedding = self.clip.token_embedding.weight.detach().clone()
+        self.clip.token_embedding = nn.Embedding.from_pretrained(
+            self.full_embedding[self.used].clone(), freeze=False
+        )
+        self.fast = CLIP(**config).visual.bfloat16()
+        # Temperature and offset of the patch loss: from few positives, as in SigLIP.
+        self.patch_scale = nn.Parameter(torch.tensor(math.log(10.0)))
+        self.patch_bias = nn.Parameter(torch.tensor(-5.0))
+        self.cache: dict[str, Tensor] = {}
+
+    def texts(self, captions: Sequence[str]) -> Tensor:
+        """(M, D) unit rows."""
+        new = [c for c in captions if c not in self.cache]
+        if new:
+            self.cache.update(zip(new, torch.searchsorted(self.used, self.tokenizer(new))))
+        return self.clip.encode_text(torch.stack([self.cache[c] for c in captions]), True)
+
+    @torch.no_grad()
+    def to_fast(self) -> None:
+        for fast, master in zip(self.fast.parameters(), self.clip.visual.parameters()):
+            fast.copy_(master)
+            fast.grad = None
+
+    @torch.no_grad()
+    def from_fast(self) -> None:
+        for fast, master in zip(self.fast.parameters(), self.clip.visual.parameters()):
+            if fast.grad is not None:
+                master.grad = fast.grad.float()
+
+    def loss(self, batch: Batch, window: tuple[int, int], patch_weight: float) -> dict[str, Tensor]:
+        patches = embed_patches(self.fast, normalise(batch.images), window)
+        image = F.normalize(patches.float().mean(1), dim=-1)
+        texts = self.texts([*batch.names, *batch.captions])
+        shows, fits = torch.from_numpy(batch.shows), torch.from_numpy(batch.fits)
+        scale = self.clip.logit_scale.exp().clamp(max=100)
+        loss_clip = both_ways(scale * image @ texts.T, torch.cat([shows, fits], 1))
+        patches = F.normalize(patches, dim=-1)
+        similar = (patches @ texts[: len(batch.names)].T.bfloat16()).float()  # (B, P, N)
+        pooled = ((similar.detach() * 12).softmax(1) * similar).sum(1)
+        logits = pooled * self.patch_scale.exp() + self.patch_bias
+        each = F.binary_cross_entropy_with_logits(logits, shows.float(), reduction="none")
+        loss_patch = each.sum() / shows.sum()
+        return {"clip": loss_clip, "patch": loss_patch * patch_weight}
+
+    def load_exported(self, path: Path) -> None:
+        """Take the weights of an earlier run."""
+        state = load_file(path)
+        embedding = state.pop("token_embedding.weight").float()
+        self.full_embedding = embedding
+        state["token_embedding.weight"] = embedding[self.used]
+        missing, unexpected = self.clip.load_state_dict(state, strict=False)
+        if unexpected or set(missing) - {"attn_mask"}:
+            raise SystemExit(f"{path} does not fit the config: {missing + unexpected}")
+        self.to_fast()
+
+    def export(self) -> dict[str, Tensor]:
+        """open_clip's state dict, half precision."""
+        state = dict(self.clip.state_dict())
+        embedding = self.full_embedding.clone()
+        embedding[self.used] = state["token_embedding.weight"].detach()
+        state["token_embedding.weight"] = embedding
+        return {k: v.detach().half().contiguous() for k, v in state.items() if k != "attn_mask"}
