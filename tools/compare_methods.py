@@ -16,7 +16,7 @@ import shlex
 import statistics
 import subprocess
 import sys
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
@@ -205,7 +205,7 @@ def execute(runs: list[Run], jobs: int) -> None:
     """Do what is not done yet, ``jobs`` at a time.
 
     Raises:
-        SystemExit: a run failed; names its log. The others that were going on are finished.
+        SystemExit: a run failed; names its log. Those that were going on are finished before.
     """
     waiting = [run for run in runs if run.result() is None]
     if not waiting:
@@ -223,13 +223,13 @@ def execute(runs: list[Run], jobs: int) -> None:
             places.put(place)
         console.print(f"{run.name}, seed {run.seed}: {line(run.result() or {})}")
 
-    with ThreadPoolExecutor(jobs) as pool:
-        futures: list[Future[None]] = [pool.submit(one, run) for run in waiting]
-        done, pending = wait(futures, return_when=FIRST_EXCEPTION)
-        for future in pending:
-            future.cancel()
-    for future in done:
-        future.result()
+    pool = ThreadPoolExecutor(jobs)
+    futures: list[Future[None]] = [pool.submit(one, run) for run in waiting]
+    try:
+        for future in as_completed(futures):
+            future.result()
+    finally:  # after a failure or Ctrl-C no further run is begun
+        pool.shutdown(cancel_futures=True)
 
 
 def train(run: Run, place: int) -> None:
@@ -239,7 +239,11 @@ def train(run: Run, place: int) -> None:
     (run.folder / "command.json").write_text(json.dumps(run.command))
     environment = dict(os.environ)
     if torch.cuda.is_available():
-        environment["CUDA_VISIBLE_DEVICES"] = str(place % torch.cuda.device_count())
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        devices = (
+            visible.split(",") if visible else list(map(str, range(torch.cuda.device_count())))
+        )
+        environment["CUDA_VISIBLE_DEVICES"] = devices[place % len(devices)]
     else:
         environment["OMP_NUM_THREADS"] = "1"
     script, config, *rest = run.command
