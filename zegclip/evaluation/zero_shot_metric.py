@@ -32,6 +32,9 @@ class ZeroShotIoUMetric(BaseMetric):
 
     Args:
         ignore_index: label of pixels that do not count.
+        collect_device: ``"gpu"`` collects through the process group (which works without a GPU as
+            well); ``"cpu"``, mmengine's default, through files, which needs a file system that all
+            machines share and leaves a folder ``.dist_test`` behind.
         **kwargs: mmengine's.
 
     Attributes:
@@ -41,8 +44,10 @@ class ZeroShotIoUMetric(BaseMetric):
     # Not None, for which mmengine warns: the names of these numbers need no prefix.
     default_prefix = ""
 
-    def __init__(self, ignore_index: int = 255, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(
+        self, ignore_index: int = 255, collect_device: str = "gpu", **kwargs: Any
+    ) -> None:
+        super().__init__(collect_device=collect_device, **kwargs)
         self.ignore_index = ignore_index
         self.summary: dict[str, Any] | None = None
 

@@ -159,3 +159,4 @@ with open(f"rank{{get_rank()}}.json", "w") as file:
     alone.process(None, images(5))
     assert first["result"] == second["result"] == alone.evaluate(5)
     assert first["summary"] == alone.summary and second["summary"] is None
+    assert not (tmp_path / ".dist_test").exists()
