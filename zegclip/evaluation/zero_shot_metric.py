@@ -44,9 +44,7 @@ class ZeroShotIoUMetric(BaseMetric):
     # Not None, for which mmengine warns: the names of these numbers need no prefix.
     default_prefix = ""
 
-    def __init__(
-        self, ignore_index: int = 255, collect_device: str = "gpu", **kwargs: Any
-    ) -> None:
+    def __init__(self, ignore_index: int = 255, collect_device: str = "gpu", **kwargs: Any) -> None:
         super().__init__(collect_device=collect_device, **kwargs)
         self.ignore_index = ignore_index
         self.summary: dict[str, Any] | None = None
