@@ -2,8 +2,8 @@
 
 The opposite direction of ZegCLIP's decoder, whose class tokens move toward the image.
 
-Source: LDVC, Sec. 3 (local-consensus transformer decoder); numbers of layers and heads, post-norm
-and the order within a layer are inferred.
+Source: LDVC (local-consensus transformer decoder; class embeddings are anchors); numbers of layers
+and heads, post-norm and the order within a layer are inferred.
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ class ConsensusLayer(nn.Module):
         steps: Sequence[str] = ORDER,
     ) -> None:
         super().__init__()
+        if unknown := set(steps) - set(ORDER):
+            raise ValueError(f"steps: unknown {sorted(unknown)}; known are {', '.join(ORDER)}")
         self.steps = tuple(steps)
         if "local_consensus" in steps:
             self.local_consensus = RouteAttention(embed_dims, num_heads, **route)
@@ -88,6 +90,7 @@ class ConsensusDecoder(nn.Module):
 
     With ``masks="attention"`` the masks are the logits of the last layer's cross attention, patches
     asking class embeddings, and that layer ends there: what would follow has no effect on a mask.
+    So three layers in the default order are two whole ones and an LCSA before the masks.
 
     Args:
         embed_dims: D.
@@ -144,6 +147,12 @@ class ConsensusDecoder(nn.Module):
             ConsensusLayer(embed_dims, num_heads, feedforward_channels, dropout, route, each)
             for each in [*[steps] * (num_layers - 1), last_steps]
         )
+        if local_consensus and not any("local_consensus" in layer.steps for layer in self.layers):
+            raise ValueError(
+                f"with num_layers=1 and order={tuple(order)} the masks are made before any "
+                "local_consensus: use more layers, another order, masks='cosine', or "
+                "local_consensus=False"
+            )
         self.mask_attention = (
             AttentionLogits(embed_dims, num_heads) if masks == "attention" else None
         )

@@ -20,7 +20,7 @@ class ConsensusHead(ZeroShotHead):
     The text adapter T_new = Linear([T * g ; T]) is ZegCLIP's relationship descriptor (a secondary
     source). Loss and inference are ZegCLIP's (inferred).
 
-    Source: LDVC, Sec. 3 and Fig. 2.
+    Source: LDVC (text adapter, local-consensus decoder); see ldvc/README.md for what is inferred.
 
     Args:
         embed_dims: D.
@@ -58,21 +58,26 @@ class ConsensusHead(ZeroShotHead):
     ) -> None:
         super().__init__(embed_dims, **kwargs)
         self.text_adapter = RelationshipDescriptor(embed_dims)
+        route: dict[str, Any] = {
+            "num_regions": num_regions,
+            "topk": topk,
+            "routing": routing,
+            "local_kernel": local_kernel,
+            "local_consensus": local_consensus,
+        }
+        layout: dict[str, Any] = {"order": tuple(order), "masks": masks}
         self.decoder = ConsensusDecoder(
             embed_dims,
-            num_layers,
-            num_heads,
-            feedforward_channels,
-            dropout,
-            num_regions,
-            topk,
-            routing,
-            local_kernel,
-            local_consensus,
-            order,
-            masks,
-            temperature,
+            num_layers=num_layers,
+            num_heads=num_heads,
+            feedforward_channels=feedforward_channels,
+            dropout=dropout,
+            temperature=temperature,
+            **route,
+            **layout,
         )
+        # No weight tells these from each other, but the masks depend on them.
+        self._decoder_protocol = route | layout
 
     def start_aligned(self, gain: float) -> None:
         self.text_adapter.pass_class_embeddings()
@@ -84,3 +89,6 @@ class ConsensusHead(ZeroShotHead):
     ) -> HeadOutput:
         adapted = self.text_adapter(match(class_embeddings, cls_embedding), class_embeddings)
         return HeadOutput(self.decoder(patch_embeddings, adapted))
+
+    def protocol(self, inductive: bool) -> dict[str, Any]:
+        return {**super().protocol(inductive), "decoder": self._decoder_protocol}

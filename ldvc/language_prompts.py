@@ -29,8 +29,9 @@ class PromptedTextEncoder(TextEncoder):
     The tower runs in every training step, once for the whole batch. With ``num_prompts=0`` nothing
     is learned, and the class embeddings are computed once and cached, as :class:`TextEncoder` does.
 
-    Source: LDVC, Sec. 3 (deep prompts in the text encoder). m = 4, the place of "a photo of a",
-    is inferred.
+    Source: LDVC (deep learnable prompts in the text encoder); that they start from the template's
+    per-layer embeddings: a secondary source; that they take the place of the template's words, so
+    m = 4 for "a photo of a": inferred.
 
     Args:
         clip: a loaded CLIP, or the arguments of :func:`~zegclip.clip.load_clip`.
@@ -39,7 +40,7 @@ class PromptedTextEncoder(TextEncoder):
         prompt_depth: how many layers get prompts of their own; ``None``: all.
         prompt_init: ``"template"``, or ``"random"`` (normal, standard deviation 0.02: inferred).
             Random prompts may be more than the template has words.
-        texts_at_once: how many texts go through the tower together.
+        texts_at_once: as in :class:`TextEncoder`.
         checkpoint_activations: compute the tower's activations again in the backward pass instead
             of keeping them; for vocabularies of many hundred classes on a small GPU.
         cache_dir: as in :class:`TextEncoder`; used without prompts only.
@@ -64,17 +65,15 @@ class PromptedTextEncoder(TextEncoder):
         cache_dir: str | Path | None = None,
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
-        super().__init__(clip, templates, cache_dir, init_cfg)
+        super().__init__(clip, templates, cache_dir, texts_at_once, init_cfg)
         depth = len(self.tower.transformer.resblocks)
         self.num_prompts = num_prompts
         self.prompt_depth = depth if prompt_depth is None else prompt_depth
-        self.texts_at_once = texts_at_once
         self.checkpoint_activations = checkpoint_activations
-        if num_prompts < 0 or not 1 <= self.prompt_depth <= depth or texts_at_once < 1:
+        if num_prompts < 0 or not 1 <= self.prompt_depth <= depth:
             raise ValueError(
-                f"num_prompts={num_prompts} must not be negative, prompt_depth={prompt_depth} "
-                f"between 1 and the text tower's {depth} blocks, texts_at_once={texts_at_once} "
-                "at least 1"
+                f"num_prompts={num_prompts} must not be negative, and prompt_depth={prompt_depth} "
+                f"must be between 1 and the text tower's {depth} blocks"
             )
         if prompt_init not in PROMPT_INITS:
             raise ValueError(f"prompt_init={prompt_init!r} is not one of {', '.join(PROMPT_INITS)}")
@@ -93,8 +92,15 @@ class PromptedTextEncoder(TextEncoder):
                 f"{len(self.templates)}: set templates='single' or a list of one"
             )
         before_name = self.templates[0].partition("{}")[0]
+        alone, in_text = self._tokenizer([before_name, self.templates[0].format("cat")])
         # Without the start and the end token.
-        self._template_words = int((self._tokenizer([before_name])[0] != 0).sum()) - 2
+        self._template_words = int((alone != 0).sum()) - 2
+        same = slice(0, 1 + self._template_words)
+        if not alone[same].equal(in_text[same]):
+            raise ValueError(
+                f"template {self.templates[0]!r}: its words before the name become other tokens "
+                "when the name follows; put a space before '{}'"
+            )
         self._extra = max(0, self.num_prompts - self._template_words)
         if prompt_init == "template":
             if self._extra:
@@ -110,8 +116,9 @@ class PromptedTextEncoder(TextEncoder):
                 )
             start = self._template_states(before_name)
         else:
-            width = self.tower.positional_embedding.shape[1]
-            start = 0.02 * torch.randn(self.prompt_depth, self.num_prompts, width)
+            positions = self.tower.positional_embedding
+            shape = (self.prompt_depth, self.num_prompts, positions.shape[1])
+            start = 0.02 * torch.randn(shape, device=positions.device)
         self.language_prompts = nn.Parameter(start)
 
     @torch.no_grad()
@@ -123,7 +130,8 @@ class PromptedTextEncoder(TextEncoder):
             states.append(hidden[0, 1 : 1 + self.num_prompts].clone())
             return hidden
 
-        self.tower.run_blocks(self._tokenizer([before_name]), record)
+        tokens = self._tokenizer([before_name]).to(self.tower.positional_embedding.device)
+        self.tower.run_blocks(tokens, record)
         return torch.stack(states[: self.prompt_depth])
 
     def forward(self, vocabulary: Vocabulary) -> Tensor:
@@ -138,6 +146,9 @@ class PromptedTextEncoder(TextEncoder):
         if not self.learns:
             return super().forward(vocabulary)
         return self.embed(vocabulary.words)
+
+    def protocol(self) -> dict[str, Any]:
+        return {**super().protocol(), "language_prompts": self.num_prompts}
 
     def _tokenize(self, words: Sequence[str]) -> Tensor:
         tokens = super()._tokenize(words)

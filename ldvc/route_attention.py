@@ -1,19 +1,21 @@
 """Route attention: every region attends to the tokens of the k regions that resemble it most.
 
-Source: LDVC, Sec. 3 (route attention in the decoder's self-attention); the routing itself:
-BiFormer, Sec. 3.2 (bi-level routing attention).
+Source: LDVC (route attention in the decoder's self-attention); that its routing is BiFormer's
+(Sec. 3.2, bi-level routing attention): inferred.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 ROUTINGS = ("detached", "differentiable")
 # Most elements of gathered keys and values at a time; what is more is done in parts. On a CPU (the
@@ -25,7 +27,9 @@ GATHERED_AT_ONCE = (2**26, 2**21)
 def gathered_again(*gathered: tuple[Tensor, Callable[[], Tensor]]) -> Iterator[None]:
     """Within, autograd keeps no copy of gathered tensors: the backward pass gathers them again.
 
-    Without it a layer's memory would be k times that of its keys and values.
+    Without it a layer's memory would be k times that of its keys and values. Inside an activation
+    checkpoint of one's own around the layer, these hooks take the place of the checkpoint's: the
+    keys and values themselves are then kept.
 
     Args:
         gathered: contiguous tensors, each with the function that makes it.
@@ -165,6 +169,8 @@ class RouteAttention(nn.Module):
         Returns:
             ``(B, H * W, D)``.
         """
+        if tokens.shape[1] != grid[0] * grid[1]:
+            raise ValueError(f"{tokens.shape[1]} tokens do not fill a grid of {grid}")
         query, key, value = self.query(tokens), self.key(tokens), self.value(tokens)
         if self.topk == self.num_regions**2 and self.routing == "detached":
             attended = self._attend(query, key, value)  # the same, without the gathering
@@ -184,11 +190,13 @@ class RouteAttention(nn.Module):
             grid: (H, W).
 
         Returns:
-            Region indices, row by row, ``(B, p * p, k)``.
+            Region indices, row by row, ``(B, p * p, k)``; -1 where a small grid has fewer regions
+            than k that are not padding.
         """
         regions = RegionGrid(grid, self.num_regions)
         query, key = regions.split(self.query(tokens)), regions.split(self.key(tokens))
-        return self._route(query, key, regions.valid(tokens.device))[1]
+        affinity, routes = self._route(query, key, regions.valid(tokens.device))
+        return routes.masked_fill(affinity.isneginf(), -1)
 
     def _attend_along_routes(
         self, query: Tensor, key: Tensor, value: Tensor, grid: tuple[int, int]
@@ -199,9 +207,13 @@ class RouteAttention(nn.Module):
         affinity, routes = self._route(query, key, valid)
         masked = valid if regions.is_padded else None
         in_one = 2 * key[:, :1].numel() * self.topk  # keys and values of one region of every image
-        regions_at_once = max(1, GATHERED_AT_ONCE[query.device.type == "cpu"] // in_one)
+        regions_at_once = max(1, GATHERED_AT_ONCE[query.device.type == "cpu"] // max(1, in_one))
+        attend: Callable[..., Tensor] = self._attend_gathered
+        if self.routing == "differentiable" and torch.is_grad_enabled():
+            # With a bias that learns, torch keeps copies of its own: all is computed again.
+            attend = partial(checkpoint, attend, use_reentrant=False, preserve_rng_state=False)
         parts = [
-            self._attend_gathered(*part, key, value, masked)
+            attend(*part, key, value, masked)
             for part in zip(
                 query.split(regions_at_once, dim=1),
                 affinity.split(regions_at_once, dim=1),
@@ -271,7 +283,8 @@ class RouteAttention(nn.Module):
         if bias is not None:
             bias = bias.flatten(0, 1)[:, None, None]
         keys, values = gather(key), gather(value)
-        with gathered_again((keys, lambda: gather(key)), (values, lambda: gather(value))):
+        again = [(keys, lambda: gather(key)), (values, lambda: gather(value))]
+        with gathered_again(*again) if self.routing == "detached" else nullcontext():
             attended = self._attend(query.flatten(0, 1), keys, values, bias)
         return attended.unflatten(0, (batch, -1))
 

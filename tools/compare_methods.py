@@ -1,25 +1,23 @@
 #!/usr/bin/env python
 """The three methods side by side on the mini benchmark: same recipe, same budget, several seeds.
 
-Trains every variant with every seed (tools/train.py, one process a run), after a search for each
-method's learning rate that is equally long for all and uses a seed of its own. Finished runs are
-kept, so that a stopped comparison goes on where it was. Writes docs/results/mini.json, which
-tools/results_table.py shows in the README.
+First a search for each method's learning rate, equally long for all, by hIoU, on a seed that the
+table does not use (the validation scenes are the same); a method's ablations take its rate. Then
+every variant is trained with every seed (tools/train.py, a process a run). Finished runs are kept,
+so that a stopped comparison goes on where it was. Writes WORK_DIR/results.json; with --record
+docs/results/mini.json, which tools/results_table.py shows in the README.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import shlex
+import signal
 import statistics
-import subprocess
 import sys
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,12 +25,11 @@ sys.path.insert(0, str(ROOT))
 
 import zegclip  # noqa: F401  isort: skip  (first: prepares the stack)
 import torch
-from mmengine.config import Config
 from rich.console import Console
 
 from zegclip.compat import available_cores
 from zegclip.engine.step_time import seconds_per_step
-from zegclip.evaluation.report import code_version
+from zegclip.engine.training_runs import TrainingRun, TrainingRunError, only_one, train_all
 
 RESULTS = ROOT / "docs" / "results" / "mini.json"
 SCORES = ("pAcc", "mIoU_S", "mIoU_U", "hIoU")
@@ -85,45 +82,6 @@ VARIANTS = {
 }
 
 
-@dataclass(frozen=True)
-class Run:
-    """One training: a config, its changes, a seed, and the folder that it fills."""
-
-    name: str
-    config: Path
-    options: dict[str, Any]
-    seed: int
-    folder: Path
-
-    @property
-    def command(self) -> list[str]:
-        """The command line, from the repository's root."""
-        changes = [f"{key}={json.dumps(value)}" for key, value in self.options.items()]
-        changes = [
-            change.replace("=true", "=True").replace("=false", "=False") for change in changes
-        ]
-        return [
-            "tools/train.py",
-            str(self.config.relative_to(ROOT)),
-            f"--seed={self.seed}",
-            "--cfg-options",
-            *(change.replace('"', "") for change in changes),
-        ]
-
-    def result(self) -> dict[str, Any] | None:
-        """The scores, if this very run is finished."""
-        try:
-            asked = json.loads((self.folder / "command.json").read_text())
-            report = json.loads((self.folder / "report.json").read_text())
-        except (OSError, ValueError):
-            return None
-        if asked != self.command:
-            return None
-        if report["protocol"]["iteration"] != self.options["train_cfg.max_iters"]:
-            return None
-        return {"seed": self.seed} | {key: report[key] for key in SCORES}
-
-
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__,
@@ -145,9 +103,14 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--work-dir", type=Path, default=ROOT / "work_dirs" / "compare")
     parser.add_argument(
-        "--out", type=Path, default=RESULTS, help=f"default: {RESULTS.relative_to(ROOT)}"
+        "--record",
+        action="store_true",
+        help=f"write {RESULTS.relative_to(ROOT)}, which the README's table shows; all variants",
     )
     args = parser.parse_args(argv)
+    args.typed = sys.argv[1:] if argv is None else argv
+    if args.record and set(args.variants) != set(VARIANTS):
+        parser.error("--record writes the whole table: leave --variants out")
     for name in ("seeds", "iterations", "jobs"):
         if (value := getattr(args, name)) is not None and value < 1:
             parser.error(f"--{name} must be at least 1, got {value}")
@@ -169,10 +132,10 @@ def mini_config(method: str) -> Path:
     return ROOT / "configs" / f"{method}_mini_inductive.py"
 
 
-def search_runs(method: str, args: argparse.Namespace) -> list[Run]:
+def search_runs(method: str, args: argparse.Namespace) -> list[TrainingRun]:
     """The runs that choose a method's settings."""
     return [
-        Run(
+        TrainingRun(
             f"search {method} {index}",
             mini_config(method),
             budget(args.iterations) | candidate,
@@ -185,80 +148,38 @@ def search_runs(method: str, args: argparse.Namespace) -> list[Run]:
 
 def chosen(method: str, args: argparse.Namespace) -> dict[str, Any]:
     """The candidate with the highest hIoU in a method's finished search."""
-    scores = [run.result() for run in search_runs(method, args)]
-    best = max(range(len(SEARCH)), key=lambda index: scores[index]["hIoU"])  # type: ignore[index]
-    return SEARCH[best]
+    scores = [finished(run)["hIoU"] for run in search_runs(method, args)]
+    return SEARCH[scores.index(max(scores))]
 
 
-def final_runs(name: str, args: argparse.Namespace) -> list[Run]:
+def final_runs(name: str, args: argparse.Namespace) -> list[TrainingRun]:
     """The runs of one row, after the search."""
     variant = VARIANTS[name]
     options = budget(args.iterations) | chosen(variant.method, args) | variant.options
     folder = args.work_dir.resolve() / name
     return [
-        Run(name, mini_config(variant.method), options, seed, folder / f"seed_{seed}")
+        TrainingRun(name, mini_config(variant.method), options, seed, folder / f"seed_{seed}")
         for seed in range(args.seeds)
     ]
 
 
-def execute(runs: list[Run], jobs: int) -> None:
-    """Do what is not done yet, ``jobs`` at a time.
+def train(runs: list[TrainingRun], jobs: int) -> None:
+    """Train what is not done yet, and say so."""
+    console.print(f"{len(runs)} runs, {jobs} at a time; those that are there are kept")
 
-    Raises:
-        SystemExit: a run failed; names its log. Those that were going on are finished before.
-    """
-    waiting = [run for run in runs if run.result() is None]
-    if not waiting:
-        return
-    console.print(f"{len(runs) - len(waiting)} of {len(runs)} runs are there, {jobs} at a time")
-    places: SimpleQueue[int] = SimpleQueue()
-    for place in range(jobs):
-        places.put(place)
+    def say(run: TrainingRun, report: dict[str, Any]) -> None:
+        console.print(f"{run.name}, seed {run.seed}: {line(report)}")
 
-    def one(run: Run) -> None:
-        place = places.get()
-        try:
-            train(run, place)
-        finally:
-            places.put(place)
-        console.print(f"{run.name}, seed {run.seed}: {line(run.result() or {})}")
-
-    pool = ThreadPoolExecutor(jobs)
-    futures: list[Future[None]] = [pool.submit(one, run) for run in waiting]
-    try:
-        for future in as_completed(futures):
-            future.result()
-    finally:  # after a failure or Ctrl-C no further run is begun
-        pool.shutdown(cancel_futures=True)
+    train_all(runs, jobs, say)
 
 
-def train(run: Run, place: int) -> None:
-    """One run in a process of its own, on the GPU or the core ``place``."""
-    run.folder.mkdir(parents=True, exist_ok=True)
-    (run.folder / "report.json").unlink(missing_ok=True)
-    (run.folder / "command.json").write_text(json.dumps(run.command))
-    environment = dict(os.environ)
-    if torch.cuda.is_available():
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-        devices = (
-            visible.split(",") if visible else list(map(str, range(torch.cuda.device_count())))
-        )
-        environment["CUDA_VISIBLE_DEVICES"] = devices[place % len(devices)]
-    else:
-        environment["OMP_NUM_THREADS"] = "1"
-    script, config, *rest = run.command
-    log = run.folder / "output.txt"
-    with log.open("w") as output:
-        code = subprocess.run(
-            [sys.executable, script, config, "--work-dir", str(run.folder), *rest],
-            cwd=ROOT,
-            env=environment,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            check=False,
-        ).returncode
-    if code or run.result() is None:
-        raise SystemExit(f"error: {run.name}, seed {run.seed}, failed: see {log}")
+def finished(run: TrainingRun) -> dict[str, Any]:
+    """What is written of a finished run."""
+    report = run.report()
+    assert report is not None
+    scores = {key: report[key] for key in SCORES}
+    code = report["protocol"].get("code")
+    return {"seed": run.seed, **scores, "code": code, "command": run.command_line()}
 
 
 def line(scores: dict[str, Any]) -> str:
@@ -277,80 +198,89 @@ def summary(runs: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     }
 
 
-def learnable_parameters(run: Run) -> int:
+def learnable_parameters(run: TrainingRun) -> int:
     """How many numbers a run learned; its checkpoint holds nothing else."""
-    checkpoint = torch.load(
-        run.folder / f"iter_{run.options['train_cfg.max_iters']}.pth", weights_only=True
-    )
-    state = checkpoint["state_dict"]
+    state = torch.load(run.checkpoint, map_location="cpu", weights_only=True)["state_dict"]
     return sum(value.numel() for key, value in state.items() if key != "clip_fingerprint")
 
 
-def timing(runs: dict[str, Run]) -> dict[str, float]:
+def timing(runs: dict[str, TrainingRun]) -> dict[str, float]:
     """Seconds of a training step of each variant, in turns, in this process; one CPU core."""
-    configs = {}
-    for name, run in runs.items():
-        configs[name] = Config.fromfile(run.config)
-        configs[name].merge_from_dict(run.options)
     torch.set_num_threads(1)
-    return seconds_per_step(configs)
+    return seconds_per_step({name: run.resolved() for name, run in runs.items()})
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parse_args(argv)
+def compare(args: argparse.Namespace) -> dict[str, Any]:
+    """All runs, and what is written of them."""
     jobs = args.jobs or torch.cuda.device_count() or available_cores()
     methods = list(dict.fromkeys(VARIANTS[name].method for name in args.variants))
 
     console.rule("[bold]1. search[/] for each method's learning rate")
-    execute([run for method in methods for run in search_runs(method, args)], jobs)
+    searches = {method: search_runs(method, args) for method in methods}
+    train([run for runs in searches.values() for run in runs], jobs)
     for method in methods:
         console.print(f"{method}: {chosen(method, args)}")
 
     console.rule("[bold]2. runs[/] of the table")
     finals = {name: final_runs(name, args) for name in args.variants}
     # Seed by seed, so that a comparison that is stopped early has some of everything.
-    execute([run for group in zip(*finals.values(), strict=True) for run in group], jobs)
+    train([run for group in zip(*finals.values(), strict=True) for run in group], jobs)
 
     console.rule("[bold]3. time[/] of a step")
     seconds = timing({name: runs[0] for name, runs in finals.items()})
 
-    results = {
-        "command": shlex.join(["python", "tools/compare_methods.py", *(argv or sys.argv[1:])]),
-        "code": code_version(),
+    results: dict[str, Any] = {
+        "command": shlex.join(["python", "tools/compare_methods.py", *args.typed]),
         "iterations": args.iterations,
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "one CPU core",
         "search": {
-            "seed": SEARCH_SEED,
             "chosen_by": "hIoU",
             "methods": {
                 method: [
-                    {"options": candidate} | (run.result() or {})
-                    for candidate, run in zip(SEARCH, search_runs(method, args), strict=True)
+                    {"options": candidate, **finished(run)}
+                    for candidate, run in zip(SEARCH, runs, strict=True)
                 ]
-                for method in methods
+                for method, runs in searches.items()
             },
         },
         "variants": {},
     }
     for name, runs in finals.items():
         variant = VARIANTS[name]
-        scores = [run.result() or {} for run in runs]
+        entries = [finished(run) for run in runs]
+        means = summary(entries)
         results["variants"][name] = {
             "title": variant.title,
-            "command": shlex.join(["python", *runs[0].command]),
             "leaks": variant.leaks,
             "published_mIoU_U_on_VOC": variant.published,
+            "settings": chosen(variant.method, args) | variant.options,
             "learnable_parameters": learnable_parameters(runs[0]),
             "seconds_per_step": seconds[name],
-            **summary(scores),
-            "runs": scores,
+            **means,
+            "runs": entries,
         }
-        console.print(
-            f"{variant.title:<34}{line({k: v['mean'] for k, v in summary(scores).items()})}"
-        )
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(results, indent=2) + "\n")
-    console.print(f"written: {args.out}; into the README: python tools/results_table.py --write")
+        console.print(f"{variant.title:<34}{line({k: v['mean'] for k, v in means.items()})}")
+    return results
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    # So that the trainings are ended too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with only_one(args.work_dir.resolve()):
+            results = compare(args)
+    except TrainingRunError as error:
+        raise SystemExit(f"error: {error}") from None
+    versions = {run["code"] for entry in results["variants"].values() for run in entry["runs"]}
+    if len(versions) > 1:
+        console.print(f"[yellow]these runs were made by different code: {sorted(versions)}")
+    out = RESULTS if args.record else args.work_dir / "results.json"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(results, indent=2) + "\n")
+    console.print(f"written: {out}")
+    if args.record:
+        console.print("into the README: python tools/results_table.py --write")
     return 0
 
 

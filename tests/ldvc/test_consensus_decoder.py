@@ -73,13 +73,18 @@ def test_cosine_masks() -> None:
     assert decoder.layers[-1].steps == ("local_consensus", "cross_attention", "feed_forward")
 
 
-@pytest.mark.parametrize("masks", ["attention", "cosine"])
-@pytest.mark.parametrize("num_layers", [1, 2])
+FIRST = ("local_consensus", "cross_attention", "feed_forward")
+LAST = ("cross_attention", "feed_forward", "local_consensus")
+
+
 @pytest.mark.parametrize(
-    "order",
+    ("masks", "num_layers", "order"),
     [
-        ("local_consensus", "cross_attention", "feed_forward"),
-        ("cross_attention", "feed_forward", "local_consensus"),
+        ("attention", 1, FIRST),
+        ("attention", 3, FIRST),
+        ("attention", 2, LAST),
+        ("cosine", 1, LAST),
+        ("cosine", 2, FIRST),
     ],
 )
 def test_no_parameter_is_dead(masks: str, num_layers: int, order: tuple[str, ...]) -> None:
@@ -88,6 +93,8 @@ def test_no_parameter_is_dead(masks: str, num_layers: int, order: tuple[str, ...
     (decoder(patches, classes) * torch.randn(2, 3, 4, 6)).sum().backward()
     for name, parameter in decoder.named_parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name
+        # A key's bias has no effect on a softmax.
+        assert parameter.grad.abs().max() > 1e-9 or name.endswith("key.bias"), name
 
 
 def test_local_consensus_can_be_left_out() -> None:
@@ -138,6 +145,7 @@ def test_dropout_is_on_in_training_only() -> None:
         ({"masks": "dot"}, "masks='dot' is not one of attention, cosine"),
         ({"temperature": 0.0}, "temperature=0.0 must be above 0"),
         ({"topk": 5}, "topk=5 between 1 and .* = 4"),
+        ({"num_layers": 1, "order": LAST}, "masks are made before any local_consensus"),
         ({"num_heads": 3}, "num_heads=3 does not divide embed_dims=16"),
     ],
 )
@@ -150,3 +158,8 @@ def test_a_layer_without_steps_is_the_identity() -> None:
     layer = ConsensusLayer(16, 4, 8, 0.0, {}, steps=())
     tokens = torch.randn(1, 6, 16)
     assert layer(tokens, torch.randn(1, 2, 16), (2, 3)).equal(tokens)
+
+
+def test_unknown_steps_are_named() -> None:
+    with pytest.raises(ValueError, match=r"unknown \['self_attention'\]; known are local_cons"):
+        ConsensusLayer(16, 4, 8, 0.0, {}, steps=("self_attention",))

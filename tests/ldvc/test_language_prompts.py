@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,7 @@ def test_prompts_past_their_depth_are_left_to_the_tower(clip: LoadedClip) -> Non
 @pytest.mark.parametrize("num_prompts", [2, 4, 9])
 def test_random_prompts_of_any_number(clip: LoadedClip, num_prompts: int) -> None:
     encoder = PromptedTextEncoder(clip, num_prompts=num_prompts, prompt_init="random")
+    assert 0.01 < encoder.language_prompts.std() < 0.04
     rows = encoder(VOCABULARY)
     torch.testing.assert_close(rows.norm(dim=-1), torch.ones(4))
     one = encoder(Vocabulary(classes=("cat",)))
@@ -144,6 +145,23 @@ def test_parts_and_recomputation_change_nothing(clip: LoadedClip, changes: dict[
     torch.testing.assert_close(gradient(other), gradient(plain), atol=1e-6, rtol=1e-4)
 
 
+def test_texts_at_once_are_the_texts_at_once(
+    clip: LoadedClip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for num_prompts in (0, 4):
+        encoder = PromptedTextEncoder(clip, num_prompts=num_prompts, texts_at_once=2)
+        sizes: list[int] = []
+        run = encoder.tower.run_blocks
+
+        def counted(tokens: Tensor, *rest: Any, run: Any = run, sizes: Any = sizes) -> Tensor:
+            sizes.append(len(tokens))
+            return run(tokens, *rest)
+
+        monkeypatch.setattr(encoder.tower, "run_blocks", counted)
+        encoder.embed(VOCABULARY.words)
+        assert sizes == [2, 2, 1]  # five words
+
+
 def test_recomputation_keeps_less(clip: LoadedClip) -> None:
     def kept(encoder: PromptedTextEncoder) -> int:
         sizes: list[int] = []
@@ -163,6 +181,10 @@ def test_recomputation_keeps_less(clip: LoadedClip) -> None:
 
 @pytest.fixture
 def model(tiny_clip_config: Path) -> ZeroShotSegmentor:
+    return _build(tiny_clip_config)
+
+
+def _build(tiny_clip_config: Path) -> ZeroShotSegmentor:
     torch.manual_seed(0)
     model = MODELS.build(
         {
@@ -218,7 +240,7 @@ def test_one_run_a_training_step_of_seen_names_only(
     assert not torch.equal(model.text_encoder.language_prompts, before)
 
 
-def test_cached_per_vocabulary_until_something_is_learned(
+def test_cached_per_vocabulary(
     model: ZeroShotSegmentor, embedded: list[tuple[tuple[str, ...], ...]]
 ) -> None:
     image = torch.randn(1, 3, 32, 32)
@@ -236,17 +258,59 @@ def test_cached_per_vocabulary_until_something_is_learned(
         model.set_vocabulary(vocabulary)
         predict()
     assert embedded == [VOCABULARY.words, other.words]
-    model.set_vocabulary(VOCABULARY)
-    step(model.train(), learnable(model))
-    predict()
-    fresh = model.text_encoder(VOCABULARY)
-    torch.testing.assert_close(model.class_embeddings(), fresh)
-    # A checkpoint changes the prompts as well.
-    key = "text_encoder.language_prompts"
-    state = model.state_dict()
-    model.load_state_dict({**state, key: state[key] + 0.3 * torch.randn(state[key].shape)})
-    torch.testing.assert_close(model.class_embeddings(), model.text_encoder(VOCABULARY))
-    assert not torch.allclose(model.class_embeddings(), fresh, atol=1e-4)
+
+
+def _step(model: ZeroShotSegmentor, fused: bool) -> None:
+    learnable_parameters = [p for p in model.parameters() if p.requires_grad]
+    step(model.train(), torch.optim.AdamW(learnable_parameters, lr=1e-2, fused=fused))
+
+
+def _other(prompts: Tensor) -> Tensor:
+    return prompts.detach() + 0.3 * torch.randn(prompts.shape)
+
+
+KEY = "text_encoder.language_prompts"
+CHANGES: dict[str, Callable[[ZeroShotSegmentor], Any]] = {
+    "optimizer": lambda model: _step(model, fused=False),
+    "fused optimizer": lambda model: _step(model, fused=True),
+    "checkpoint": lambda model: model.load_state_dict(
+        {**model.state_dict(), KEY: _other(model.state_dict()[KEY])}
+    ),
+    "assigned checkpoint": lambda model: model.load_state_dict(
+        {**model.state_dict(), KEY: _other(model.state_dict()[KEY])}, assign=True
+    ),
+    "EMA": lambda model: model.text_encoder.language_prompts.data.copy_(
+        _other(model.text_encoder.language_prompts)
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("inference_mode", [False, True])
+def test_test_embeddings_follow_the_prompts(
+    model: ZeroShotSegmentor, change: str, inference_mode: bool
+) -> None:
+    with torch.inference_mode(inference_mode):
+        before = model.class_embeddings().clone()
+    CHANGES[change](model)
+    with torch.inference_mode(inference_mode):
+        after = model.class_embeddings()
+    torch.testing.assert_close(after, model.text_encoder(VOCABULARY))
+    assert not torch.allclose(before, after, atol=1e-4)
+
+
+def test_a_model_made_in_inference_mode_predicts(tiny_clip_config: Path) -> None:
+    with torch.inference_mode():
+        made = _build(tiny_clip_config)
+        rows = made.class_embeddings()
+    assert rows.shape == (4, 32)
+
+
+def test_report_says_the_prompts_and_the_decoder(model: ZeroShotSegmentor) -> None:
+    protocol = model.protocol()
+    assert protocol["language_prompts"] == 4 and protocol["templates"] == ["a photo of a {}"]
+    decoder = protocol["decoder"]
+    assert (decoder["num_regions"], decoder["topk"], decoder["masks"]) == (2, 2, "attention")
 
 
 def test_checkpoint_holds_the_prompts_and_no_tower(model: ZeroShotSegmentor) -> None:
@@ -263,7 +327,8 @@ def test_checkpoint_holds_the_prompts_and_no_tower(model: ZeroShotSegmentor) -> 
         ({"templates": "multi15"}, "one template's words.*has 15.*'single'"),
         ({"num_prompts": 5}, "num_prompts=5.*'a photo of a ' has only 4.*prompt_init='random'"),
         ({"num_prompts": -1}, "num_prompts=-1 must not be negative"),
-        ({"prompt_depth": 3}, "prompt_depth=3 between 1 and the text tower's 2 blocks"),
+        ({"prompt_depth": 3}, "prompt_depth=3 must be between 1 and the text tower's 2 blocks"),
+        ({"templates": ["a photo of the{}."]}, "'a photo of the{}.'.*put a space before"),
         ({"prompt_init": "zeros"}, "'zeros' is not one of template, random"),
         ({"texts_at_once": 0}, "texts_at_once=0"),
     ],

@@ -28,8 +28,9 @@ class PromptedImageEncoder(BaseModule):
         prompt_dropout: rate after the prompts' projection.
         class_embedding_twice: add the class embedding to the CLS token twice, as the published
             code does. Its checkpoints need it; CLIP itself adds it once.
-        patch_level: after how many blocks the patch embeddings are taken; ``None``: all. The CLS
-            embedding is always the last block's.
+        patch_level: after how many blocks the patch embeddings are taken; ``None``: all. They then
+            go through CLIP's last norm and projection alone, without the prompts' norm, which is
+            learned on the last block's output. The CLS embedding is always the last block's.
         init_cfg: mmengine's.
 
     Attributes:

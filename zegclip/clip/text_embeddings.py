@@ -20,7 +20,6 @@ from .templates import find_templates
 from .text_tower import TextTower
 from .towers import LoadedClip, load_clip
 
-_TEXTS_AT_ONCE = 256
 _VOCABULARIES_KEPT = 8
 
 
@@ -34,6 +33,7 @@ class TextEncoder(BaseModule):
         clip: a loaded CLIP, or the arguments of :func:`~zegclip.clip.load_clip`.
         templates: the name of a set, or a list (see :mod:`zegclip.clip.templates`).
         cache_dir: default ``$ZEGCLIP_CACHE`` or ``~/.cache/zegclip``.
+        texts_at_once: how many texts go through the tower together.
         init_cfg: mmengine's.
 
     Attributes:
@@ -48,9 +48,13 @@ class TextEncoder(BaseModule):
         clip: dict[str, Any] | LoadedClip,
         templates: str | Sequence[str] = "single",
         cache_dir: str | Path | None = None,
+        texts_at_once: int = 256,
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(init_cfg)
+        if texts_at_once < 1:
+            raise ValueError(f"texts_at_once={texts_at_once} must be at least 1")
+        self.texts_at_once = texts_at_once
         if not isinstance(clip, LoadedClip):
             clip = load_clip(**clip)
         self.templates = find_templates(templates)
@@ -79,6 +83,10 @@ class TextEncoder(BaseModule):
             self._cache.write(key, words, embeddings)
         return embeddings.to(self.tower.positional_embedding.device)
 
+    def protocol(self) -> dict[str, Any]:
+        """What of this a reported number depends on."""
+        return {"templates": list(self.templates)}
+
     def embed(self, words: Sequence[Sequence[str]]) -> Tensor:
         """Embed words without a cache: for each class its synonyms -> ``(C, D)``, unit rows."""
         flat = tuple(word for synonyms in words for word in synonyms)
@@ -98,7 +106,8 @@ class TextEncoder(BaseModule):
         """:meth:`_tokenize`, remembered: a learning text encoder asks for the same every step."""
         tokens = self._tokens.get(words)
         if tokens is None:
-            tokens = self.tower.without_padding(self._tokenize(words))
+            with torch.inference_mode(False):  # may be used in training later
+                tokens = self.tower.without_padding(self._tokenize(words))
             if len(self._tokens) >= _VOCABULARIES_KEPT:
                 self._tokens.pop(next(iter(self._tokens)))
             self._tokens[words] = tokens
@@ -106,7 +115,7 @@ class TextEncoder(BaseModule):
 
     def _encode(self, tokens: Tensor) -> Tensor:
         """Token ids ``(N, L)`` -> unit rows ``(N, D)``."""
-        return torch.cat([self.tower(part) for part in tokens.split(_TEXTS_AT_ONCE)])
+        return torch.cat([self.tower(part) for part in tokens.split(self.texts_at_once)])
 
     def _tokenize(self, words: Sequence[str]) -> Tensor:
         """Token ids of every word in every template, ``(W * templates, L)``."""

@@ -34,9 +34,10 @@ def seconds_per_step(
     taken: dict[str, list[float]] = {name: [] for name in runs}
     for step in range(warmup + steps):
         for name, (model, optimizer, batch) in runs.items():
+            data = deepcopy(batch)
             _synchronize()
             started = time.perf_counter()
-            model.train_step(deepcopy(batch), optimizer)
+            model.train_step(data, optimizer)
             _synchronize()
             if step >= warmup:
                 taken[name].append(time.perf_counter() - started)

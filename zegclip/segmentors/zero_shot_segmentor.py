@@ -78,7 +78,7 @@ class ZeroShotSegmentor(BaseSegmentor):
 
         self._vocabulary: Vocabulary | None = None
         self._embeddings_of: dict[tuple[tuple[str, ...], ...], Tensor] = {}
-        self._embeddings_version: tuple[int, ...] = ()
+        self._embedded_with: list[Tensor] = []
 
     # --- vocabulary -------------------------------------------------------------------------
 
@@ -120,11 +120,11 @@ class ZeroShotSegmentor(BaseSegmentor):
 
         Computed once, and again after a learning text encoder has learned.
         """
-        # Every change of a parameter in place, by an optimizer or from a checkpoint, counts up.
-        version = tuple(p._version for p in self.text_encoder.parameters() if p.requires_grad)
-        if version != self._embeddings_version:
+        learned = [p for p in self.text_encoder.parameters() if p.requires_grad]
+        if not _all_equal(learned, self._embedded_with):
+            # By value: fused optimizers, EMA and others change parameters without a trace.
+            self._embedded_with = [parameter.detach().clone() for parameter in learned]
             self._embeddings_of.clear()
-            self._embeddings_version = version
         words = self.vocabulary.words
         embeddings = self._embeddings_of.get(words)
         if embeddings is None:
@@ -244,7 +244,7 @@ class ZeroShotSegmentor(BaseSegmentor):
         mode = {key: self.test_cfg[key] for key in ("mode", "crop_size", "stride")}
         return {
             "clip": {**self._clip_source, "fingerprint": bytes(self.clip_fingerprint).hex()},
-            "templates": list(self.text_encoder.templates),
+            **self.text_encoder.protocol(),
             "inference": mode,
             **self.decode_head.protocol(self.vocabulary.setting == "inductive"),
         }
@@ -275,6 +275,13 @@ def _checked_test_cfg(test_cfg: Mapping[str, Any], patch_size: int) -> dict[str,
                 f"crop_size={checked['crop_size']}, or pixels are left out"
             )
     return checked
+
+
+def _all_equal(tensors: Sequence[Tensor], others: Sequence[Tensor]) -> bool:
+    return len(tensors) == len(others) and all(
+        one.device == other.device and torch.equal(one, other)
+        for one, other in zip(tensors, others, strict=True)
+    )
 
 
 def _without_padding(metainfo: Mapping[str, Any], size: torch.Size) -> tuple[slice, slice]:

@@ -102,6 +102,28 @@ def test_equals_a_plain_loop(
     torch.testing.assert_close(patches.norm(dim=1), torch.ones(2, size[0] // 8, size[1] // 8))
 
 
+@pytest.mark.parametrize("num_prompts", [0, 2])
+def test_patches_of_an_earlier_block(clip: LoadedClip, num_prompts: int) -> None:
+    image, states = torch.randn(1, 3, 24, 32), []
+    torch.manual_seed(0)
+    last = PromptedImageEncoder(clip, num_prompts).eval()
+    torch.manual_seed(0)
+    second = PromptedImageEncoder(clip, num_prompts, patch_level=2).eval()
+    block = clip.model.visual.transformer.resblocks[1]
+    hook = block.register_forward_hook(lambda *call: states.append(call[-1]))
+    patches, cls = second(image)
+    hook.remove()
+    visual = clip.model.visual
+    expected = F.normalize(visual.ln_post(states[0][:, -12:]) @ visual.proj, dim=-1)
+    torch.testing.assert_close(patches, expected.transpose(1, 2).unflatten(2, (3, 4)))
+    torch.testing.assert_close(cls, last(image)[1])
+    third = PromptedImageEncoder(clip, num_prompts, patch_level=3).eval()
+    third.load_state_dict(last.state_dict())
+    torch.testing.assert_close(third(image)[0], last(image)[0])
+    with pytest.raises(ValueError, match="patch_level=4 must be between 1 and 3 blocks"):
+        PromptedImageEncoder(clip, patch_level=4)
+
+
 def test_gradients_reach_prompts_only(clip: LoadedClip) -> None:
     encoder = PromptedImageEncoder(clip, num_prompts=2)
     patches, cls = encoder(torch.randn(1, 3, 32, 32))
