@@ -15,12 +15,13 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
 ROUTINGS = ("detached", "differentiable")
 # Most elements of gathered keys and values at a time; what is more is done in parts. On a CPU (the
 # second number) they should stay near its cache.
-GATHERED_AT_ONCE = (2**26, 2**21)
+GATHERED_AT_ONCE = (2**26, 2**20)
 
 
 @contextmanager
@@ -51,6 +52,43 @@ def gathered_again(*gathered: tuple[Tensor, Callable[[], Tensor]]) -> Iterator[N
 
     with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
         yield
+
+
+class SharedGather(torch.autograd.Function):
+    """Rows of a matrix, gathered in parts whose gradients are added up in one place.
+
+    Autograd's own gathering would make a gradient of the whole matrix for every part.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, source: Tensor, rows: Tensor, gradient: SharedGradient) -> Tensor:
+        ctx.rows, ctx.shape, ctx.gradient = rows, source.shape, gradient
+        return source.index_select(0, rows)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, None]:
+        return ctx.gradient.add(ctx.shape, ctx.rows, gradient), None, None
+
+
+class SharedGradient:
+    """The gradient of a matrix of which ``parts`` parts are gathered."""
+
+    def __init__(self, parts: int) -> None:
+        self.parts = parts
+        self._left = parts
+        self._sum: Tensor | None = None
+
+    def add(self, shape: torch.Size, rows: Tensor, gradient: Tensor) -> Tensor | None:
+        """Add a part's gradient; the last part gets the sum, the others ``None``."""
+        if self._sum is None:
+            self._sum = gradient.new_zeros(shape)
+        self._sum.index_add_(0, rows, gradient)
+        self._left -= 1
+        if self._left:
+            return None
+        whole, self._sum, self._left = self._sum, None, self.parts
+        return whole
 
 
 class RegionGrid:
@@ -171,15 +209,25 @@ class RouteAttention(nn.Module):
         """
         if tokens.shape[1] != grid[0] * grid[1]:
             raise ValueError(f"{tokens.shape[1]} tokens do not fill a grid of {grid}")
-        query, key, value = self.query(tokens), self.key(tokens), self.value(tokens)
         if self.topk == self.num_regions**2 and self.routing == "detached":
-            attended = self._attend(query, key, value)  # the same, without the gathering
-        else:
-            attended = self._attend_along_routes(query, key, value, grid)
+            # Every region attends to all: the same, without the gathering.
+            value = self.value(tokens)
+            attended = self._attend(self.query(tokens), self.key(tokens), value)
+            return self.output(self._enhanced(attended, value, grid))
+        regions = RegionGrid(grid, self.num_regions)
+        split = regions.split(tokens)
+        query, key, value = self.query(split), self.key(split), self.value(split)
+        attended = regions.merge(self._attend_along_routes(query, key, value, regions))
         if self.local_enhancement is not None:
-            local = self.local_enhancement(value.transpose(1, 2).unflatten(2, grid))
-            attended = attended + local.flatten(2).transpose(1, 2)
+            attended = self._enhanced(attended, regions.merge(value), grid)
         return self.output(attended)
+
+    def _enhanced(self, attended: Tensor, value: Tensor, grid: tuple[int, int]) -> Tensor:
+        """With the depthwise convolution of the values, ``(B, H * W, D)``, if there is one."""
+        if self.local_enhancement is None:
+            return attended
+        local = self.local_enhancement(value.transpose(1, 2).unflatten(2, grid))
+        return attended + local.flatten(2).transpose(1, 2)
 
     @torch.no_grad()
     def routes(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
@@ -194,34 +242,34 @@ class RouteAttention(nn.Module):
             than k that are not padding.
         """
         regions = RegionGrid(grid, self.num_regions)
-        query, key = regions.split(self.query(tokens)), regions.split(self.key(tokens))
-        affinity, routes = self._route(query, key, regions.valid(tokens.device))
+        split = regions.split(tokens)
+        valid = regions.valid(tokens.device)
+        affinity, routes = self._route(self.query(split), self.key(split), valid)
         return routes.masked_fill(affinity.isneginf(), -1)
 
     def _attend_along_routes(
-        self, query: Tensor, key: Tensor, value: Tensor, grid: tuple[int, int]
+        self, query: Tensor, key: Tensor, value: Tensor, regions: RegionGrid
     ) -> Tensor:
-        regions = RegionGrid(grid, self.num_regions)
-        query, key, value = regions.split(query), regions.split(key), regions.split(value)
+        """``(B, p * p, n, D)`` each, whatever is on padding -> ``(B, p * p, n, D)``."""
         valid = regions.valid(query.device)
         affinity, routes = self._route(query, key, valid)
-        masked = valid if regions.is_padded else None
         in_one = 2 * key[:, :1].numel() * self.topk  # keys and values of one region of every image
         regions_at_once = max(1, GATHERED_AT_ONCE[query.device.type == "cpu"] // max(1, in_one))
         attend: Callable[..., Tensor] = self._attend_gathered
         if self.routing == "differentiable" and torch.is_grad_enabled():
             # With a bias that learns, torch keeps copies of its own: all is computed again.
             attend = partial(checkpoint, attend, use_reentrant=False, preserve_rng_state=False)
-        parts = [
-            attend(*part, key, value, masked)
-            for part in zip(
+        parts = list(
+            zip(
                 query.split(regions_at_once, dim=1),
                 affinity.split(regions_at_once, dim=1),
                 routes.split(regions_at_once, dim=1),
                 strict=True,
             )
-        ]
-        return regions.merge(torch.cat(parts, dim=1))
+        )
+        sources = [(key, SharedGradient(len(parts))), (value, SharedGradient(len(parts)))]
+        masked = valid if regions.is_padded else None
+        return torch.cat([attend(*part, *sources, masked) for part in parts], dim=1)
 
     def _route(self, query: Tensor, key: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
         """Affinities and indices of the top-k regions, ``(B, p * p, k)`` each.
@@ -233,10 +281,10 @@ class RouteAttention(nn.Module):
         """
         if self.routing == "detached":
             query, key = query.detach(), key.detach()
-        real = valid[..., None].to(query.dtype)
-        count = real.sum(dim=1).clamp(min=1)
-        query_descriptors = (query * real).sum(dim=2) / count
-        key_descriptors = (key * real).sum(dim=2) / count
+        # Means over the real tokens of each region, as products with their weights.
+        real = valid.to(query.dtype)
+        weights = (real / real.sum(dim=1, keepdim=True).clamp(min=1))[:, None]
+        query_descriptors, key_descriptors = (weights @ query)[:, :, 0], (weights @ key)[:, :, 0]
         affinity = query_descriptors @ key_descriptors.transpose(1, 2)
         affinity = affinity / math.sqrt(query.shape[-1])
         affinity = affinity.masked_fill(~valid.any(dim=1), -torch.inf)  # regions of padding
@@ -248,8 +296,8 @@ class RouteAttention(nn.Module):
         query: Tensor,
         affinity: Tensor,
         routes: Tensor,
-        key: Tensor,
-        value: Tensor,
+        key: tuple[Tensor, SharedGradient],
+        value: tuple[Tensor, SharedGradient],
         valid: Tensor | None,
     ) -> Tensor:
         """Attention of r regions to the regions of their routes.
@@ -258,21 +306,22 @@ class RouteAttention(nn.Module):
             query: ``(B, r, n, D)``.
             affinity: ``(B, r, k)``.
             routes: ``(B, r, k)``.
-            key: of all regions, ``(B, p * p, n, D)``.
+            key: of all regions, ``(B, p * p, n, D)``, and where its gradient is added up.
             value: as ``key``.
             valid: ``(p * p, n)``, or ``None`` where all tokens are real.
 
         Returns:
             ``(B, r, n, D)``.
         """
-        batch, num_regions, size, _ = key.shape
+        batch, num_regions, size, channels = key[0].shape
         # Rows of one matrix, so that a region is copied as a whole.
         rows = routes + num_regions * torch.arange(batch, device=routes.device)[:, None, None]
         rows = rows.flatten()
 
-        def gather(tokens: Tensor) -> Tensor:
-            picked = tokens.flatten(0, 1).flatten(1).index_select(0, rows)
-            return picked.view(-1, self.topk * size, tokens.shape[-1])  # (B * r, k * n, D)
+        def gather(source: tuple[Tensor, SharedGradient]) -> Tensor:
+            tokens, gradient = source
+            picked = SharedGather.apply(tokens.flatten(0, 1).flatten(1), rows, gradient)
+            return picked.view(-1, self.topk * size, channels)  # (B * r, k * n, D)
 
         bias = None
         if self.routing == "differentiable":

@@ -48,7 +48,8 @@ def mini_table(results: dict[str, Any]) -> str:
     """
     variants = results["variants"]
     baseline = variants["zegclip"]
-    rows = [["method", *HEADINGS, "learnable", "time of a step", "paper's mIoU(U), VOC 2012"]]
+    step = f"a step on {results['device']}"
+    rows = [["method", *HEADINGS, "learnable", step, "paper's mIoU(U), VOC 2012"]]
     for entry in variants.values():
         cells = [f"{entry[key]['mean']:.1f} ± {entry[key]['std']:.1f}" for key in SCORES]
         cells.append(f"{entry['learnable_parameters'] / 1e6:.2f} M")
@@ -94,7 +95,8 @@ def main() -> int:
     for name, table in TABLES.items():
         file = RESULTS / f"{name}.json"
         if not file.is_file():
-            parser.error(f"{file} is not there: see the README for the command that records it")
+            print(f"{file} is not there: the README says which command records it\n")
+            continue
         rendered = table(json.loads(file.read_text()))
         readme = with_table(readme, name, rendered)
         print(rendered, end="\n\n")

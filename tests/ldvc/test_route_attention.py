@@ -96,8 +96,11 @@ def gradients(attention: RouteAttention, output: Tensor, tokens: Tensor) -> dict
 
 def through_gathering(attention: RouteAttention, tokens: Tensor, grid: Grid) -> Tensor:
     """What ``forward`` computes, without its short cut at k = p * p."""
-    query, key, value = attention.query(tokens), attention.key(tokens), attention.value(tokens)
-    return attention.output(attention._attend_along_routes(query, key, value, grid))
+    regions = RegionGrid(grid, attention.num_regions)
+    split = regions.split(tokens)
+    projected = attention.query(split), attention.key(split), attention.value(split)
+    attended = attention._attend_along_routes(*projected, regions)
+    return attention.output(regions.merge(attended))
 
 
 @pytest.mark.parametrize("routing", ["detached", "differentiable"])

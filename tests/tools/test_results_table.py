@@ -39,8 +39,9 @@ def test_comparison_shows_gains_and_leaks() -> None:
         "other": entry("Other", 82.3),
         "leaking": entry("Leaking", None, leaks=True),
     }
-    heading, _, *rows = results_table.mini_table({"variants": variants}).splitlines()
-    assert heading.count("|") == 9
+    results = {"variants": variants, "device": "one CPU core"}
+    heading, _, *rows = results_table.mini_table(results).splitlines()
+    assert heading.count("|") == 9 and "a step on one CPU core" in heading
     scores = "50.1 ± 0.3 | 50.1 ± 0.3 | 50.1 ± 0.3 | 50.1 ± 0.3"
     assert rows[0] == f"| ZegCLIP | {scores} | 1.23 M | 0.50 s | 77.8 |"
     assert rows[1].endswith("| 82.3 (+4.5) |")
