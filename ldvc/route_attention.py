@@ -7,133 +7,22 @@ Source: LDVC (route attention in the decoder's self-attention); that its routing
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
+from .region_grid import RegionGrid
+from .shared_gather import SharedGather, SharedGradient, gathered_again
+
 ROUTINGS = ("detached", "differentiable")
-# Most elements of gathered keys and values at a time; what is more is done in parts. On a CPU (the
-# second number) they should stay near its cache.
-GATHERED_AT_ONCE = (2**26, 2**20)
-
-
-@contextmanager
-def gathered_again(*gathered: tuple[Tensor, Callable[[], Tensor]]) -> Iterator[None]:
-    """Within, autograd keeps no copy of gathered tensors: the backward pass gathers them again.
-
-    Without it a layer's memory would be k times that of its keys and values. Inside an activation
-    checkpoint of one's own around the layer, these hooks take the place of the checkpoint's: the
-    keys and values themselves are then kept.
-
-    Args:
-        gathered: contiguous tensors, each with the function that makes it.
-    """
-    makers = {tensor.untyped_storage().data_ptr(): make for tensor, make in gathered}
-
-    def pack(tensor: Tensor) -> Any:
-        make = makers.get(tensor.untyped_storage().data_ptr())
-        if make is None:
-            return tensor
-        return make, tensor.size(), tensor.stride(), tensor.storage_offset()
-
-    def unpack(packed: Any) -> Tensor:
-        if isinstance(packed, Tensor):
-            return packed
-        make, *view = packed
-        with torch.no_grad():
-            return make().as_strided(*view)
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
-        yield
-
-
-class SharedGather(torch.autograd.Function):
-    """Rows of a matrix, gathered in parts whose gradients are added up in one place.
-
-    Autograd's own gathering would make a gradient of the whole matrix for every part.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, source: Tensor, rows: Tensor, gradient: SharedGradient) -> Tensor:
-        ctx.rows, ctx.shape, ctx.gradient = rows, source.shape, gradient
-        return source.index_select(0, rows)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, None]:
-        return ctx.gradient.add(ctx.shape, ctx.rows, gradient), None, None
-
-
-class SharedGradient:
-    """The gradient of a matrix of which ``parts`` parts are gathered."""
-
-    def __init__(self, parts: int) -> None:
-        self.parts = parts
-        self._left = parts
-        self._sum: Tensor | None = None
-
-    def add(self, shape: torch.Size, rows: Tensor, gradient: Tensor) -> Tensor | None:
-        """Add a part's gradient; the last part gets the sum, the others ``None``."""
-        if self._sum is None:
-            self._sum = gradient.new_zeros(shape)
-        self._sum.index_add_(0, rows, gradient)
-        self._left -= 1
-        if self._left:
-            return None
-        whole, self._sum, self._left = self._sum, None, self.parts
-        return whole
-
-
-class RegionGrid:
-    """How an ``H x W`` token grid is cut into ``p x p`` regions of n tokens.
-
-    A grid that p does not divide is padded at the bottom and on the right; ``valid`` says which
-    tokens are real. In a small grid whole regions may be padding.
-
-    Args:
-        grid: (H, W).
-        num_regions: p, regions a side.
-    """
-
-    def __init__(self, grid: tuple[int, int], num_regions: int) -> None:
-        self.grid = grid
-        self.num_regions = num_regions
-        self.height, self.width = (math.ceil(side / num_regions) for side in grid)
-        self.bottom = self.height * num_regions - grid[0]
-        self.right = self.width * num_regions - grid[1]
-
-    @property
-    def is_padded(self) -> bool:
-        """Whether p does not divide a side."""
-        return bool(self.bottom or self.right)
-
-    def split(self, tokens: Tensor) -> Tensor:
-        """``(B, H * W, D)`` -> ``(B, p * p, n, D)``, padding at 0."""
-        p = self.num_regions
-        tokens = tokens.unflatten(1, self.grid)
-        if self.is_padded:
-            tokens = F.pad(tokens, (0, 0, 0, self.right, 0, self.bottom))
-        tokens = tokens.unflatten(2, (p, self.width)).unflatten(1, (p, self.height))
-        return tokens.transpose(2, 3).flatten(3, 4).flatten(1, 2)
-
-    def merge(self, regions: Tensor) -> Tensor:
-        """The inverse of :meth:`split`: ``(B, p * p, n, D)`` -> ``(B, H * W, D)``."""
-        p = self.num_regions
-        tokens = regions.unflatten(2, (self.height, self.width)).unflatten(1, (p, p))
-        tokens = tokens.transpose(2, 3).flatten(3, 4).flatten(1, 2)
-        return tokens[:, : self.grid[0], : self.grid[1]].flatten(1, 2)
-
-    def valid(self, device: torch.device) -> Tensor:
-        """Which tokens are real, ``(p * p, n)`` bool."""
-        ones = torch.ones(1, self.grid[0] * self.grid[1], 1, device=device)
-        return self.split(ones)[0, :, :, 0] > 0
+# Most elements of gathered keys and values at a time, by kind of device; what is more is done in
+# parts. On a CPU they should stay near its cache.
+GATHERED_AT_ONCE = {"cpu": 2**20, "cuda": 2**26}
 
 
 class RouteAttention(nn.Module):
@@ -254,7 +143,8 @@ class RouteAttention(nn.Module):
         valid = regions.valid(query.device)
         affinity, routes = self._route(query, key, valid)
         in_one = 2 * key[:, :1].numel() * self.topk  # keys and values of one region of every image
-        regions_at_once = max(1, GATHERED_AT_ONCE[query.device.type == "cpu"] // max(1, in_one))
+        at_once = GATHERED_AT_ONCE.get(query.device.type, GATHERED_AT_ONCE["cuda"])
+        regions_at_once = max(1, at_once // max(1, in_one))
         attend: Callable[..., Tensor] = self._attend_gathered
         if self.routing == "differentiable" and torch.is_grad_enabled():
             # With a bias that learns, torch keeps copies of its own: all is computed again.

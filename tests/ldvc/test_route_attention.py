@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 
 from ldvc import RouteAttention, route_attention
-from ldvc.route_attention import RegionGrid
+from ldvc.region_grid import RegionGrid
 
 Grid = tuple[int, int]
 # Square and not, divided by p and not, smaller than p.
@@ -151,7 +151,7 @@ def test_parts_change_nothing(grid: Grid, routing: str, monkeypatch: pytest.Monk
         return attend(query, *rest)
 
     monkeypatch.setattr(attention, "_attend_gathered", counted)
-    monkeypatch.setattr(route_attention, "GATHERED_AT_ONCE", (1, 1))
+    monkeypatch.setitem(route_attention.GATHERED_AT_ONCE, "cpu", 1)
     parts = attention(tokens, grid)
     assert len(calls) == 9 and all(query.shape[1] == 1 for query in calls)
     torch.testing.assert_close(parts, whole, rtol=0, atol=1e-12)
