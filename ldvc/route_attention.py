@@ -225,7 +225,7 @@ class RouteAttention(nn.Module):
         again = [(keys, lambda: gather(key)), (values, lambda: gather(value))]
         with gathered_again(*again) if self.routing == "detached" else nullcontext():
             attended = self._attend(query.flatten(0, 1), keys, values, bias)
-        return attended.unflatten(0, (batch, -1))
+        return attended.view(query.shape)
 
     def _attend(
         self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None

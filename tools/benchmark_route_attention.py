@@ -173,6 +173,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         if cuda
         else f"CPU, {torch.get_num_threads()} threads",
         "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
         "rows": rows,
     }
 

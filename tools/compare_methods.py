@@ -25,6 +25,7 @@ sys.path.insert(0, str(ROOT))
 
 import zegclip  # noqa: F401  isort: skip  (first: prepares the stack)
 import torch
+from mmengine.logging import MMLogger
 from rich.console import Console
 
 from zegclip.compat import available_cores
@@ -207,6 +208,7 @@ def learnable_parameters(run: TrainingRun) -> int:
 def timing(runs: dict[str, TrainingRun]) -> dict[str, float]:
     """Seconds of a training step of each variant, in turns, in this process; one CPU core."""
     torch.set_num_threads(1)
+    MMLogger.get_current_instance().setLevel("WARNING")  # not how each parameter was started
     return seconds_per_step({name: run.resolved() for name, run in runs.items()})
 
 

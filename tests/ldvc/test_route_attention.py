@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from ldvc import RouteAttention, route_attention
 from ldvc.region_grid import RegionGrid
@@ -108,7 +110,7 @@ def through_gathering(attention: RouteAttention, tokens: Tensor, grid: Grid) -> 
 @pytest.mark.parametrize("grid", GRIDS)
 def test_is_its_definition(grid: Grid, num_regions: int, topk: int, routing: str) -> None:
     attention = build(num_regions, topk, routing=routing)
-    tokens = tokens_of(grid, batch=2 if grid == (4, 4) else 1).requires_grad_()
+    tokens = tokens_of(grid, batch=2 if grid == (5, 7) else 1).requires_grad_()
     expected, routes = slow(attention, tokens, grid)
     wanted_gradients = gradients(attention, expected, tokens)
     for compute in (attention, partial(through_gathering, attention)):
@@ -160,31 +162,63 @@ def test_parts_change_nothing(grid: Grid, routing: str, monkeypatch: pytest.Monk
         torch.testing.assert_close(gradient, expected[name], rtol=0, atol=1e-12, msg=name)
 
 
-def gathered_copies(attention: RouteAttention, tokens: Tensor) -> tuple[Tensor, list[bool]]:
-    """The output, and of each gathered copy whether it is still in memory."""
-    copies: list[StorageWeakRef] = []
-    attend = attention._attend
+class Storages(TorchDispatchMode):
+    """Remembers, without keeping it alive, every piece of memory that an operation fills."""
 
-    def spy(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
-        copies.extend(StorageWeakRef(each.untyped_storage()) for each in (key, value))
-        return attend(query, key, value, mask)
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: dict[int, tuple[StorageWeakRef, int]] = {}
 
-    attention._attend = spy  # type: ignore[method-assign]
-    output = attention(tokens, (8, 8))
-    return output, [not copy.expired() for copy in copies]
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        output = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(output):
+            if isinstance(tensor, Tensor):
+                storage = StorageWeakRef(tensor.untyped_storage())
+                self.made.setdefault(storage.cdata, (storage, tensor.untyped_storage().nbytes()))
+        return output
+
+    def sizes(self, kept: bool) -> list[int]:
+        """Bytes of all, or of those that are still in memory."""
+        return [size for storage, size in self.made.values() if not (kept and storage.expired())]
+
+
+def large_storages(attention: RouteAttention, grid: Grid) -> tuple[int, int]:
+    """How much of more than twice the queries' size a forward pass makes, and how much it keeps.
+
+    With k = 8 a gathered copy, the gathered keys scaled or cast, is eight times the queries'.
+    """
+    tokens = tokens_of(grid).requires_grad_()
+    padded = RegionGrid(grid, attention.num_regions).split(tokens)
+    limit = 2 * padded.numel() * padded.element_size()
+    with Storages() as storages:
+        output = attention(tokens, grid)
+    assert output.requires_grad
+    made, kept = (sum(size > limit for size in storages.sizes(kept)) for kept in (False, True))
+    return made, kept
 
 
 @pytest.mark.parametrize("routing", ["detached", "differentiable"])
-def test_gathered_copies_are_not_kept(routing: str) -> None:
-    tokens = tokens_of((8, 8)).requires_grad_()
-    output, alive = gathered_copies(build(4, 8, routing=routing), tokens)
-    assert output.requires_grad and alive == [False, False]
+@pytest.mark.parametrize("grid", [(8, 8), (7, 6)])
+def test_nothing_of_gathered_size_is_kept(grid: Grid, routing: str) -> None:
+    made, kept = large_storages(build(4, 8, routing=routing), grid)
+    assert made >= 2 and kept == 0
 
 
-def test_the_hooks_are_what_frees_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(route_attention, "gathered_again", lambda *_: nullcontext())
-    output, alive = gathered_copies(build(4, 8), tokens_of((8, 8)).requires_grad_())
-    assert output.requires_grad and alive == [True, True]
+@pytest.mark.parametrize(
+    ("routing", "name", "without"),
+    [
+        ("detached", "gathered_again", lambda *_: nullcontext()),
+        ("differentiable", "checkpoint", lambda attend, *part, **_: attend(*part)),
+    ],
+)
+def test_what_frees_the_gathered_copies(
+    routing: str, name: str, without: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(route_attention, name, without)
+    _, kept = large_storages(build(4, 8, routing=routing), (8, 8))
+    assert kept >= 2
 
 
 def test_padding_changes_nothing() -> None:
@@ -217,20 +251,35 @@ def test_images_do_not_see_each_other() -> None:
     torch.testing.assert_close(attention(tokens, (6, 5)), alone)
 
 
-def test_only_differentiable_routes_learn_from_affinities() -> None:
-    """Keys of one region are moved together: detached routing sees them in the softmax alone."""
-    for routing, learns in (("detached", False), ("differentiable", True)):
-        attention = build(2, 1, routing=routing)
-        # One region, one token a region: the softmax over one key has no gradient to it.
-        tokens = tokens_of((2, 2)).requires_grad_()
-        affinity, _ = attention._route(
-            *(
-                RegionGrid((2, 2), 2).split(each(tokens))
-                for each in (attention.query, attention.key)
-            ),
-            torch.ones(4, 1, dtype=torch.bool),
-        )
-        assert affinity.requires_grad is learns
+def test_only_differentiable_routes_learn_from_affinities(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for routing in ("detached", "differentiable"):
+        attention, tokens = build(2, 2, routing=routing), tokens_of((5, 4)).requires_grad_()
+        affinities: list[Tensor] = []
+        route = attention._route
+
+        def kept(
+            *arguments: Tensor, route: Any = route, seen: list[Tensor] = affinities
+        ) -> tuple[Tensor, Tensor]:
+            affinity, routes = route(*arguments)
+            seen.append(affinity)
+            return affinity, routes
+
+        monkeypatch.setattr(attention, "_route", kept)
+        output = attention(tokens, (5, 4))
+        (affinity,) = affinities
+        if routing == "detached":
+            assert not affinity.requires_grad
+        else:
+            affinity.retain_grad()
+            output.square().sum().backward()
+            assert affinity.grad is not None and affinity.grad.abs().amin(dim=(0, 2)).gt(0).all()
+
+
+@pytest.mark.parametrize("routing", ["detached", "differentiable"])
+def test_no_image_gives_no_image(routing: str) -> None:
+    assert build(2, 2, routing=routing)(tokens_of((5, 4), batch=0), (5, 4)).shape == (0, 20, 8)
 
 
 @pytest.mark.parametrize("changes", [{}, {"routing": "differentiable"}, {"local_kernel": 3}])
@@ -240,16 +289,18 @@ def test_gradcheck(changes: dict[str, Any]) -> None:
     assert torch.autograd.gradcheck(lambda x: attention(x, (3, 4)), (tokens,))
 
 
-def test_local_enhancement_is_a_depthwise_convolution_of_the_values() -> None:
-    attention, tokens = build(2, 2, local_kernel=3), tokens_of((4, 6))
+@pytest.mark.parametrize("topk", [2, 4])  # 4: by the short cut
+@pytest.mark.parametrize("grid", [(4, 6), (5, 7)])
+def test_local_enhancement_is_a_depthwise_convolution_of_the_values(grid: Grid, topk: int) -> None:
+    attention, tokens = build(2, topk, local_kernel=3), tokens_of(grid)
     assert attention.local_enhancement is not None
-    with_local = attention(tokens, (4, 6))
+    with_local = attention(tokens, grid)
     weight, bias = attention.local_enhancement.weight, attention.local_enhancement.bias
     attention.local_enhancement = None
-    without = attention(tokens, (4, 6))
-    values = F.pad(attention.value(tokens).transpose(1, 2).unflatten(2, (4, 6)), (1, 1, 1, 1))
+    without = attention(tokens, grid)
+    values = F.pad(attention.value(tokens).transpose(1, 2).unflatten(2, grid), (1, 1, 1, 1))
     local = sum(
-        weight[:, 0, dy, dx, None, None] * values[:, :, dy : dy + 4, dx : dx + 6]
+        weight[:, 0, dy, dx, None, None] * values[:, :, dy : dy + grid[0], dx : dx + grid[1]]
         for dy in range(3)
         for dx in range(3)
     )
