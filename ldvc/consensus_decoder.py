@@ -8,6 +8,7 @@ and heads, post-norm and the order within a layer are inferred.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -128,10 +129,18 @@ class ConsensusDecoder(nn.Module):
         super().__init__()
         if num_layers < 1:
             raise ValueError(f"num_layers must be at least 1, got {num_layers}")
-        if sorted(order) != sorted(ORDER):
-            raise ValueError(f"order={tuple(order)} must hold each of {', '.join(ORDER)} once")
+        if isinstance(order, str) or sorted(order) != sorted(ORDER):
+            raise ValueError(f"order={order!r} must hold each of {', '.join(ORDER)} once")
         if masks not in MASKS:
             raise ValueError(f"masks={masks!r} is not one of {', '.join(MASKS)}")
+        if not isinstance(local_consensus, bool):
+            raise ValueError(f"local_consensus={local_consensus!r} must be True or False")
+        if local_consensus and topk == num_regions**2 and routing == "detached":
+            warnings.warn(
+                f"topk={topk} is num_regions * num_regions: every region attends to all, nothing "
+                "is routed",
+                stacklevel=2,
+            )
         if temperature <= 0:
             raise ValueError(f"temperature={temperature} must be above 0")
         self.temperature = temperature

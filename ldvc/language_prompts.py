@@ -70,10 +70,11 @@ class PromptedTextEncoder(TextEncoder):
         self.num_prompts = num_prompts
         self.prompt_depth = depth if prompt_depth is None else prompt_depth
         self.checkpoint_activations = checkpoint_activations
-        if num_prompts < 0 or not 1 <= self.prompt_depth <= depth:
+        if not isinstance(num_prompts, int) or num_prompts < 0:
+            raise ValueError(f"num_prompts={num_prompts!r} must be a whole number from 0")
+        if not 1 <= self.prompt_depth <= depth:
             raise ValueError(
-                f"num_prompts={num_prompts} must not be negative, and prompt_depth={prompt_depth} "
-                f"must be between 1 and the text tower's {depth} blocks"
+                f"prompt_depth={prompt_depth} must be between 1 and the text tower's {depth} blocks"
             )
         if prompt_init not in PROMPT_INITS:
             raise ValueError(f"prompt_init={prompt_init!r} is not one of {', '.join(PROMPT_INITS)}")
@@ -89,7 +90,7 @@ class PromptedTextEncoder(TextEncoder):
         if len(self.templates) > 1:
             raise ValueError(
                 f"language prompts take the place of one template's words, but templates has "
-                f"{len(self.templates)}: set templates='single' or a list of one"
+                f"{len(self.templates)}: set templates='single' or a list of one, or num_prompts=0"
             )
         before_name = self.templates[0].partition("{}")[0]
         alone, in_text = self._tokenizer([before_name, self.templates[0].format("cat")])

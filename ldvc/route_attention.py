@@ -61,10 +61,12 @@ class RouteAttention(nn.Module):
         super().__init__()
         if embed_dims % num_heads:
             raise ValueError(f"num_heads={num_heads} does not divide embed_dims={embed_dims}")
-        if num_regions < 1 or not 1 <= topk <= num_regions**2:
+        if not isinstance(num_regions, int) or num_regions < 1:
+            raise ValueError(f"num_regions={num_regions!r} must be a whole number from 1")
+        if not isinstance(topk, int) or not 1 <= topk <= num_regions**2:
             raise ValueError(
-                f"num_regions={num_regions} must be at least 1 and topk={topk} between 1 and "
-                f"num_regions * num_regions = {num_regions**2}"
+                f"topk={topk!r} must be a whole number from 1 to num_regions * num_regions = "
+                f"{num_regions**2}"
             )
         if routing not in ROUTINGS:
             raise ValueError(f"routing={routing!r} is not one of {', '.join(ROUTINGS)}")

@@ -133,6 +133,11 @@ def mini_config(method: str) -> Path:
     return ROOT / "configs" / f"{method}_mini_inductive.py"
 
 
+def runs_folder(args: argparse.Namespace) -> Path:
+    """Where runs of this budget are; those of another are kept beside it."""
+    return args.work_dir.resolve() / f"{args.iterations}_iterations"
+
+
 def search_runs(method: str, args: argparse.Namespace) -> list[TrainingRun]:
     """The runs that choose a method's settings."""
     return [
@@ -141,7 +146,7 @@ def search_runs(method: str, args: argparse.Namespace) -> list[TrainingRun]:
             mini_config(method),
             budget(args.iterations) | candidate,
             SEARCH_SEED,
-            args.work_dir.resolve() / f"search_{method}" / str(index),
+            runs_folder(args) / f"search_{method}" / str(index),
         )
         for index, candidate in enumerate(SEARCH)
     ]
@@ -157,7 +162,7 @@ def final_runs(name: str, args: argparse.Namespace) -> list[TrainingRun]:
     """The runs of one row, after the search."""
     variant = VARIANTS[name]
     options = budget(args.iterations) | chosen(variant.method, args) | variant.options
-    folder = args.work_dir.resolve() / name
+    folder = runs_folder(args) / name
     return [
         TrainingRun(name, mini_config(variant.method), options, seed, folder / f"seed_{seed}")
         for seed in range(args.seeds)
@@ -274,6 +279,8 @@ def main(argv: list[str] | None = None) -> int:
             results = compare(args)
     except TrainingRunError as error:
         raise SystemExit(f"error: {error}") from None
+    except KeyboardInterrupt:
+        raise SystemExit("stopped; the same command goes on from here") from None
     versions = {run["code"] for entry in results["variants"].values() for run in entry["runs"]}
     if len(versions) > 1:
         console.print(f"[yellow]these runs were made by different code: {sorted(versions)}")

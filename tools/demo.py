@@ -55,7 +55,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--cfg-options", nargs="+", action=DictAction, help="as in tools/train.py: key=value ..."
     )
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.record and args.cfg_options:
+        parser.error("--record is for runs of the config as it is: leave --cfg-options out")
+    return args
 
 
 def default_work_dir(method: str, setting: str) -> Path:
@@ -136,7 +139,7 @@ def _print_ceiling(method: str, setting: str) -> None:
     if setting == "supervised":
         return
     if entry is None:
-        command = f"python tools/demo.py --method {method} --setting supervised --record"
+        command = f"python tools/demo.py --method {method} --setting supervised"
         console.print(f"[dim]no ceiling is recorded for {method} yet: {command}[/]")
         return
     console.print(_line(f"{method}, supervised", entry) + "   (the ceiling, recorded by)")

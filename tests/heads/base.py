@@ -136,6 +136,8 @@ class HeadTester:
         assert head.protocol(False)["gamma"] == 0.0
 
     def test_aligned_start_ranks_classes_as_clip_does(self) -> None:
+        if type(self.build_head()).start_aligned is ZeroShotHead.start_aligned:
+            pytest.skip("this head has no aligned start, which is optional")
         torch.manual_seed(0)
         head = MODELS.build({**self.head, "embed_dims": 32, "aligned_start": 4.0})
         head.init_weights()

@@ -142,9 +142,11 @@ def test_dropout_is_on_in_training_only() -> None:
     [
         ({"num_layers": 0}, "num_layers must be at least 1, got 0"),
         ({"order": ("cross_attention", "feed_forward")}, "order=.* must hold each of"),
+        ({"order": "local_consensus"}, "order='local_consensus' must hold each of"),
+        ({"local_consensus": "no"}, "local_consensus='no' must be True or False"),
         ({"masks": "dot"}, "masks='dot' is not one of attention, cosine"),
         ({"temperature": 0.0}, "temperature=0.0 must be above 0"),
-        ({"topk": 5}, "topk=5 between 1 and .* = 4"),
+        ({"topk": 5}, "topk=5 must be a whole number from 1 to .* = 4"),
         ({"num_layers": 1, "order": LAST}, "masks are made before any local_consensus"),
         ({"num_heads": 3}, "num_heads=3 does not divide embed_dims=16"),
     ],

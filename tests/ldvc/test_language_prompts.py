@@ -17,7 +17,7 @@ import zegclip
 from ldvc import PromptedTextEncoder
 from zegclip.clip import LoadedClip, TextEncoder, load_clip
 from zegclip.datasets.vocabulary import Vocabulary
-from zegclip.segmentors import ZeroShotSegmentor
+from zegclip.segmentors import StateMismatchError, ZeroShotSegmentor
 
 VOCABULARY = Vocabulary(
     classes=("cat", "potted plant", "tv", "long name of a thing"),
@@ -306,6 +306,20 @@ def test_a_model_made_in_inference_mode_predicts(tiny_clip_config: Path) -> None
     assert rows.shape == (4, 32)
 
 
+def test_a_checkpoint_of_another_model_is_refused(
+    model: ZeroShotSegmentor, tiny_clip_config: Path
+) -> None:
+    state = model.state_dict()
+    other = {**state, KEY: state[KEY][:, :2]}
+    with pytest.raises(StateMismatchError, match=r"language_prompts is \(2, 2, 32\) and the model"):
+        model.load_state_dict(other, strict=False)
+    del other[KEY]
+    with pytest.raises(StateMismatchError, match=r"language_prompts is missing\); use the config"):
+        model.load_state_dict(other, strict=False)
+    with pytest.raises(StateMismatchError, match=r"decode_head\.more is not the model's"):
+        model.load_state_dict({**state, "decode_head.more": state[KEY]}, strict=False)
+
+
 def test_report_says_the_prompts_and_the_decoder(model: ZeroShotSegmentor) -> None:
     protocol = model.protocol()
     assert protocol["language_prompts"] == 4 and protocol["templates"] == ["a photo of a {}"]
@@ -326,7 +340,7 @@ def test_checkpoint_holds_the_prompts_and_no_tower(model: ZeroShotSegmentor) -> 
     [
         ({"templates": "multi15"}, "one template's words.*has 15.*'single'"),
         ({"num_prompts": 5}, "num_prompts=5.*'a photo of a ' has only 4.*prompt_init='random'"),
-        ({"num_prompts": -1}, "num_prompts=-1 must not be negative"),
+        ({"num_prompts": -1}, "num_prompts=-1 must be a whole number from 0"),
         ({"prompt_depth": 3}, "prompt_depth=3 must be between 1 and the text tower's 2 blocks"),
         ({"templates": ["a photo of the{}."]}, "'a photo of the{}.'.*put a space before"),
         ({"prompt_init": "zeros"}, "'zeros' is not one of template, random"),

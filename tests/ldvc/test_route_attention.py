@@ -327,9 +327,9 @@ def test_half_precision_is_near(routing: str) -> None:
     ("changes", "message"),
     [
         ({"num_heads": 3}, "num_heads=3 does not divide embed_dims=8"),
-        ({"topk": 5}, "topk=5 between 1 and num_regions . num_regions = 4"),
+        ({"topk": 5}, "topk=5 must be a whole number from 1 to num_regions . num_regions = 4"),
         ({"topk": 0}, "topk=0"),
-        ({"num_regions": 0}, "num_regions=0 must be at least 1"),
+        ({"num_regions": 0}, "num_regions=0 must be a whole number from 1"),
         ({"routing": "soft"}, "'soft' is not one of detached, differentiable"),
         ({"local_kernel": 4}, "local_kernel=4 must be odd"),
     ],

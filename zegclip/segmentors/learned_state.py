@@ -14,6 +14,10 @@ class ClipMismatchError(RuntimeError):
     """A checkpoint was trained with other CLIP weights than the model has."""
 
 
+class StateMismatchError(RuntimeError):
+    """A checkpoint was trained with another model than it is loaded into."""
+
+
 def learned_keys(model: nn.Module) -> set[str]:
     """State-dict keys of learnable parameters, and of buffers beside any of them.
 
@@ -42,6 +46,27 @@ def _persistent(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
                 yield name, buffer
 
 
+def _check_learned(
+    module: nn.Module, state: dict[str, Any], prefix: str, learned: set[str]
+) -> None:
+    """Refuse a state of ours whose learned keys or shapes are not the model's."""
+    ours = {key: value.shape for key, value in _persistent(module)}
+    found = {key.removeprefix(prefix): value for key, value in state.items()}
+    problems = [f"{key} is missing" for key in sorted(learned - set(found))]
+    problems += [f"{key} is not the model's" for key in sorted(set(found) - set(ours))]
+    problems += [
+        f"{key} is {tuple(value.shape)} and the model's {tuple(ours[key])}"
+        for key, value in found.items()
+        if key in ours and value.shape != ours[key]
+    ]
+    if problems:
+        listed = "; ".join(problems[:3]) + ("; ..." if len(problems) > 3 else "")
+        raise StateMismatchError(
+            f"this checkpoint is of another model ({len(problems)} differences: {listed}); use the "
+            "config that lies beside it in its work dir"
+        )
+
+
 def keep_learned_state(model: nn.Module, clip: LoadedClip) -> None:
     """Make ``model.state_dict()`` leave out what is frozen, and loading check CLIP's identity.
 
@@ -68,8 +93,10 @@ def keep_learned_state(model: nn.Module, clip: LoadedClip) -> None:
                 f"{clip.weights}, fingerprint {bytes(ours.cpu()).hex()[:12]}); set model.clip in "
                 "the config to the weights of the training run"
             )
-        # Strict loading then still finds every key, and what is frozen stays what it is.
         learned = learned_keys(module)
+        if theirs is not None:  # mmengine would load what fits, and test the rest untrained
+            _check_learned(module, state, prefix, learned)
+        # Strict loading then still finds every key, and what is frozen stays what it is.
         for key, value in _persistent(module):
             if key not in learned:
                 state.setdefault(prefix + key, value)
