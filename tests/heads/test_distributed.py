@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -118,6 +119,10 @@ def _process(folder: Path) -> None:
         for method in METHODS
     }
     torch.save(results, folder / f"{get_rank()}.pt")
+    # Without it gloo's threads may abort the process at its end; the wrapped models go first, for
+    # their end waits for those threads.
+    gc.collect()
+    torch.distributed.destroy_process_group()
 
 
 if __name__ == "__main__":

@@ -131,6 +131,7 @@ def test_two_processes_count_no_image_twice(tmp_path: Path) -> None:
 import importlib.util, json, sys
 sys.path.insert(0, {str(root)!r})
 import zegclip
+import torch
 from mmengine.dataset import DefaultSampler
 from mmengine.dist import get_rank, init_dist
 spec = importlib.util.spec_from_file_location("made", {__file__!r})
@@ -145,6 +146,8 @@ for index in order:
 result = metric.evaluate(5)
 with open(f"rank{{get_rank()}}.json", "w") as file:
     json.dump(dict(order=order, result=result, summary=metric.summary), file)
+# Without it gloo's threads may abort the process at its end.
+torch.distributed.destroy_process_group()
 """
     )
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
