@@ -165,19 +165,15 @@ class PromptedTextEncoder(TextEncoder):
         places = tokens[:, behind - 1 : behind].expand(-1, self._extra)
         return torch.cat([tokens[:, :behind], places, tokens[:, behind : -self._extra]], dim=1)
 
-    def _encode(self, tokens: Tensor) -> Tensor:
-        if not self.learns:
-            return super()._encode(tokens)
-        rows = []
-        for part in tokens.split(self.texts_at_once):
-            if self.checkpoint_activations and torch.is_grad_enabled():
-                row = checkpoint(self._encode_part, part, use_reentrant=False)
-            else:
-                row = self._encode_part(part)
-            rows.append(row)
-        return torch.cat(rows)
-
     def _encode_part(self, tokens: Tensor) -> Tensor:
+        if not self.learns:
+            return super()._encode_part(tokens)
+        if self.checkpoint_activations and torch.is_grad_enabled():
+            return checkpoint(self._encode_prompted, tokens, use_reentrant=False)
+        return self._encode_prompted(tokens)
+
+    def _encode_prompted(self, tokens: Tensor) -> Tensor:
+        """Token ids ``(N, L)`` -> unit rows ``(N, D)``, the prompts in their places."""
         return self.tower.project(self.tower.run_blocks(tokens, self._with_prompts), tokens)
 
     def _with_prompts(self, index: int, hidden: Tensor) -> Tensor:

@@ -115,7 +115,11 @@ class TextEncoder(BaseModule):
 
     def _encode(self, tokens: Tensor) -> Tensor:
         """Token ids ``(N, L)`` -> unit rows ``(N, D)``."""
-        return torch.cat([self.tower(part) for part in tokens.split(self.texts_at_once)])
+        return torch.cat([self._encode_part(part) for part in tokens.split(self.texts_at_once)])
+
+    def _encode_part(self, tokens: Tensor) -> Tensor:
+        """At most ``texts_at_once`` texts, as :meth:`_encode`."""
+        return self.tower(tokens)
 
     def _tokenize(self, words: Sequence[str]) -> Tensor:
         """Token ids of every word in every template, ``(W * templates, L)``."""
