@@ -11,6 +11,8 @@ import mmseg
 
 from zegclip.paths import PROJECT_ROOT, find_path
 
+from .option_checks import unknown_options
+
 # How to get a data set, by a word in its class name or folder: commands for the project's folder.
 HOW_TO_GET = {
     "voc": """\
@@ -144,9 +146,12 @@ def preflight(cfg: Mapping[str, Any], modes: Sequence[str] = tuple(_LOADERS)) ->
         modes: the loops that will run: any of ``train``, ``val``, ``test``.
 
     Raises:
-        PreflightError: CLIP weights, a checkpoint or data are missing: names each, where it
-            belongs and how to get it.
+        PreflightError: the model's config names a module or an option that there is not; or CLIP
+            weights, a checkpoint or data are missing: names each, where it belongs and how to
+            get it.
     """
+    if unknown := list(unknown_options(cfg.get("model"))):
+        raise PreflightError("error: " + "\nerror: ".join(unknown))
     problems = find_missing(cfg, modes)
     if not problems:
         return
