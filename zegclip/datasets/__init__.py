@@ -1,14 +1,21 @@
 """Vocabulary and split, data sets, and the transforms between a label file and training."""
 
+from .ade import ADE150Dataset
 from .base import ZeroShotDataset
+from .coco_stuff import COCOStuff171Dataset
+from .context import Context59Dataset, Context60Dataset
 from .files import MissingDataError
 from .label_checks import LabelError, check_label_map
 from .mini import MiniSceneDataset
 from .transforms import HideUnseenLabels, LoadCheckedAnnotations, PackZeroShotInputs
-from .voc import VOC20Dataset
+from .voc import VOC20Dataset, VOC21Dataset
 from .vocabulary import Vocabulary, VocabularyError
 
 __all__ = [
+    "ADE150Dataset",
+    "COCOStuff171Dataset",
+    "Context59Dataset",
+    "Context60Dataset",
     "HideUnseenLabels",
     "LabelError",
     "LoadCheckedAnnotations",
@@ -16,6 +23,7 @@ __all__ = [
     "MissingDataError",
     "PackZeroShotInputs",
     "VOC20Dataset",
+    "VOC21Dataset",
     "Vocabulary",
     "VocabularyError",
     "ZeroShotDataset",

@@ -31,7 +31,7 @@ class ZeroShotDataset(BaseSegDataset):
 
     Args:
         unseen: names of the unseen classes; default: ``METAINFO``'s.
-        setting: ``inductive``, ``transductive`` or ``supervised``.
+        setting: ``inductive``, ``transductive``, ``supervised`` or ``cross_dataset``.
         synonyms: words for the prompt templates by class, instead of ``METAINFO``'s.
         ann_file: list of image names without suffix, or several lists, which are joined; a name
             that occurs twice is used once. Empty: every image of the folder.
@@ -96,9 +96,11 @@ class ZeroShotDataset(BaseSegDataset):
         # Defaults for all classes of METAINFO also serve a selection of them; what was given for
         # this data set must fit as it is.
         classes = merged.get("classes") or ()
-        if "unseen" not in given:
+        if "unseen" not in given and setting == "cross_dataset":
+            merged["unseen"] = []
+        elif "unseen" not in given:
             merged["unseen"] = [name for name in merged.get("unseen", ()) if name in classes]
-        elif len(merged["unseen"]) == 0 and setting != "supervised":
+        if not merged["unseen"] and setting in ("inductive", "transductive"):
             raise VocabularyError(
                 f"{cls.__name__}: unseen is empty, but the {setting} setting needs at least one "
                 "unseen class; to train on all classes write setting='supervised'"

@@ -1,4 +1,4 @@
-"""PASCAL VOC 2012 with 20 classes."""
+"""PASCAL VOC 2012, without background (20 classes) and with it (21)."""
 
 from __future__ import annotations
 
@@ -65,3 +65,22 @@ class VOC20Dataset(ZeroShotDataset):
             return named
         parent = os.path.dirname(os.path.normpath(named[0]))
         return list(dict.fromkeys(named + [os.path.join(parent, f) for f in self.MASK_FOLDERS]))
+
+
+@DATASETS.register_module()
+class VOC21Dataset(VOC20Dataset):
+    """VOC 2012's 20 classes and the background, a seen class; void is ignored.
+
+    Not the protocol of the papers' tables: there the background is ignored
+    (:class:`VOC20Dataset`), and pAcc and mIoU(S) are other numbers.
+    """
+
+    METAINFO = VOC20Dataset.METAINFO | dict(
+        classes=("background", *VOC20Dataset.METAINFO["classes"]),
+        palette=[[0, 0, 0], *VOC20Dataset.METAINFO["palette"]],
+        dataset_name="PASCAL VOC 2012 (21 classes, with background)",
+        ignore_rule="background (label 0) is a class; void (label 255) ignored",
+    )
+
+    def __init__(self, reduce_zero_label: bool = False, **kwargs: Any) -> None:
+        super().__init__(reduce_zero_label=reduce_zero_label, **kwargs)

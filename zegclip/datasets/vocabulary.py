@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-SETTINGS = ("inductive", "transductive", "supervised")
+SETTINGS = ("inductive", "transductive", "supervised", "cross_dataset")
 
 
 class VocabularyError(ValueError):
@@ -28,7 +28,9 @@ class Vocabulary:
         synonyms: for a class, the words put into the templates instead of its name (the mean of
             their embeddings is taken). A class that is not here is its own word.
         setting: ``inductive`` (unseen classes unknown while training), ``transductive`` (their
-            names and pixels known, their labels not) or ``supervised`` (all labels known).
+            names and pixels known, their labels not), ``supervised`` (all labels known) or
+            ``cross_dataset`` (the model was trained on another data set; for testing only, and
+            nothing is called seen or unseen).
         palette: an RGB colour per class, 0..255.
 
     Raises:
@@ -54,6 +56,11 @@ class Vocabulary:
             raise VocabularyError(
                 f"all {len(classes)} classes are unseen: the inductive setting has nothing to "
                 "train on; leave at least one class out of unseen"
+            )
+        if self.setting == "cross_dataset" and unseen:
+            raise VocabularyError(
+                f"unseen={list(unseen)} in the cross_dataset setting: there the model was trained "
+                "on another data set, and no class of this one is told apart; leave unseen out"
             )
         _check_known(self.synonyms, classes, "synonyms")
         synonyms = {

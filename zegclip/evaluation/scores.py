@@ -8,6 +8,9 @@ import numpy as np
 
 from zegclip.datasets.vocabulary import Vocabulary
 
+# The split of classes that belong to another data set than the training's.
+OTHER = "other data set"
+
 
 def scores(confusion: np.ndarray, vocabulary: Vocabulary) -> dict[str, Any]:
     """pAcc, mIoU(S), mIoU(U), hIoU and each class's IoU and accuracy, in percent.
@@ -15,16 +18,17 @@ def scores(confusion: np.ndarray, vocabulary: Vocabulary) -> dict[str, Any]:
     Classes without a pixel in ground truth and prediction are left out of the means and listed.
     A number that does not exist (no unseen class in the split, nothing but ignored pixels) is left
     out. The seen and unseen means come from the same matrix over all classes: the generalised
-    protocol (ZegCLIP, Sec. 4.1).
+    protocol (ZegCLIP, Sec. 4.1). In the cross-dataset setting nothing is told apart, and the one
+    mean is mIoU.
 
     Args:
         confusion: ``(C, C)`` pixel counts, ``[ground truth, prediction]``, without ignored pixels.
         vocabulary: the classes and their split.
 
     Returns:
-        ``pAcc``, ``mIoU_S``, ``mIoU_U``, ``hIoU`` as far as they exist; ``per_class``, by name
-        ``IoU``, ``Acc`` (``None`` where ground truth has no pixel) and ``split`` (``seen`` or
-        ``unseen``); ``absent``, the names left out.
+        ``pAcc``, ``mIoU_S``, ``mIoU_U``, ``hIoU`` (or ``pAcc``, ``mIoU``) as far as they exist;
+        ``per_class``, by name ``IoU``, ``Acc`` (``None`` where ground truth has no pixel) and
+        ``split`` (``seen`` or ``unseen``; ``other data set``); ``absent``, the names left out.
     """
     confusion = np.asarray(confusion, dtype=np.int64)
     hits, labelled, predicted = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
@@ -38,18 +42,25 @@ def scores(confusion: np.ndarray, vocabulary: Vocabulary) -> dict[str, Any]:
         per_class[name] = {
             "IoU": float(100 * hits[index] / union[index]),
             "Acc": float(100 * hits[index] / labelled[index]) if labelled[index] else None,
-            "split": "unseen" if name in vocabulary.unseen else "seen",
+            "split": _split(name, vocabulary),
         }
     result: dict[str, Any] = {}
     if confusion.sum():
         result["pAcc"] = float(100 * hits.sum() / confusion.sum())
-    for key, split in (("mIoU_S", "seen"), ("mIoU_U", "unseen")):
+    means = (("mIoU_S", "seen"), ("mIoU_U", "unseen"), ("mIoU", OTHER))
+    for key, split in means:
         ious = [entry["IoU"] for entry in per_class.values() if entry["split"] == split]
         if ious:
             result[key] = float(np.mean(ious))
     if "mIoU_S" in result and "mIoU_U" in result:
         result["hIoU"] = harmonic_mean(result["mIoU_S"], result["mIoU_U"])
     return {**result, "per_class": per_class, "absent": absent}
+
+
+def _split(name: str, vocabulary: Vocabulary) -> str:
+    if vocabulary.setting == "cross_dataset":
+        return OTHER
+    return "unseen" if name in vocabulary.unseen else "seen"
 
 
 def harmonic_mean(seen: float, unseen: float) -> float:

@@ -11,6 +11,8 @@ from rich.table import Table
 
 # Keys of the scores in the papers' column order, with the papers' names.
 COLUMNS = {"pAcc": "pAcc", "mIoU_S": "mIoU(S)", "mIoU_U": "mIoU(U)", "hIoU": "hIoU"}
+# In the cross-dataset setting there is neither seen nor unseen.
+CROSS_DATASET_COLUMNS = {"pAcc": "pAcc", "mIoU": "mIoU"}
 
 
 def render_scores(summary: Mapping[str, Any], width: int = 100) -> str:
@@ -20,10 +22,11 @@ def render_scores(summary: Mapping[str, Any], width: int = 100) -> str:
         summary: what :func:`~zegclip.evaluation.scores.scores` returns.
         width: characters a line.
     """
+    columns = CROSS_DATASET_COLUMNS if "mIoU" in summary else COLUMNS
     overall = Table(title="all classes, in percent")
-    for title in COLUMNS.values():
+    for title in columns.values():
         overall.add_column(title, justify="right")
-    overall.add_row(*(_number(summary.get(key)) for key in COLUMNS))
+    overall.add_row(*(_number(summary.get(key)) for key in columns))
 
     classes = Table(title="per class")
     classes.add_column("class")
@@ -31,7 +34,7 @@ def render_scores(summary: Mapping[str, Any], width: int = 100) -> str:
     for title in ("IoU", "Acc"):
         classes.add_column(title, justify="right")
     for name, entry in summary["per_class"].items():
-        split = "UNSEEN" if entry["split"] == "unseen" else "seen"
+        split = "UNSEEN" if entry["split"] == "unseen" else entry["split"]
         classes.add_row(name, split, _number(entry["IoU"]), _number(entry["Acc"]))
 
     file = io.StringIO()
@@ -40,7 +43,7 @@ def render_scores(summary: Mapping[str, Any], width: int = 100) -> str:
     if summary["absent"]:
         names = ", ".join(summary["absent"])
         console.print(f"left out, in neither ground truth nor prediction: {names}")
-    missing = [title for key, title in COLUMNS.items() if key not in summary]
+    missing = [title for key, title in columns.items() if key not in summary]
     if missing:
         console.print(f"{', '.join(missing)} left out: {_why(summary)}")
     console.print(overall)

@@ -15,7 +15,7 @@ from torch import Tensor
 from zegclip.datasets.vocabulary import Vocabulary
 
 from .scores import scores
-from .table import COLUMNS, render_scores
+from .table import COLUMNS, CROSS_DATASET_COLUMNS, render_scores
 
 
 class EvaluationError(ValueError):
@@ -100,7 +100,8 @@ class ZeroShotIoUMetric(BaseMetric):
             confusion[positions] += counts
         self.summary = scores(confusion.reshape(num_classes, num_classes), vocabulary)
         print_log(f"{len(results)} images\n{render_scores(self.summary)}", logger="current")
-        return {key: self.summary[key] for key in COLUMNS if key in self.summary}
+        keys = COLUMNS | CROSS_DATASET_COLUMNS
+        return {key: self.summary[key] for key in keys if key in self.summary}
 
     def _meta(self) -> Mapping[str, Any]:
         if not self.dataset_meta:

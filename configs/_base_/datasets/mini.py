@@ -1,7 +1,7 @@
 # The mini benchmark: scenes of emoji with VOC's class names, split and folder layout, drawn on
 # first use (data/mini/README.md).
-dataset_type = "MiniSceneDataset"
-data_root = "data/mini/scenes"
+_base_ = "./photos.py"
+
 crop_size = (96, 96)
 train_pipeline = [
     dict(type="LoadImageFromFile"),
@@ -19,33 +19,22 @@ test_pipeline = [
     dict(type="PackZeroShotInputs"),
 ]
 train_dataloader = dict(
-    batch_size=16,
     num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type="InfiniteSampler", shuffle=True),
     dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
+        type="MiniSceneDataset",
+        data_root="data/mini/scenes",
         data_prefix=dict(img_path="JPEGImages", seg_map_path="SegmentationClass"),
         ann_file="ImageSets/Segmentation/train.txt",
-        setting="inductive",
         pipeline=train_pipeline,
     ),
 )
-val_dataloader = dict(
-    batch_size=1,
+val_dataloader = test_dataloader = dict(
     num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type="DefaultSampler", shuffle=False),
     dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
+        type="MiniSceneDataset",
+        data_root="data/mini/scenes",
         data_prefix=dict(img_path="JPEGImages", seg_map_path="SegmentationClass"),
         ann_file="ImageSets/Segmentation/val.txt",
-        setting="inductive",
         pipeline=test_pipeline,
     ),
 )
-test_dataloader = val_dataloader
-val_evaluator = dict(type="ZeroShotIoUMetric")
-test_evaluator = val_evaluator

@@ -1,0 +1,4 @@
+# PASCAL Context, 60 classes: background is a seen class. Not the papers' inductive tables.
+_base_ = "./context_59.py"
+
+train_dataloader = val_dataloader = test_dataloader = dict(dataset=dict(type="Context60Dataset"))

@@ -1,0 +1,7 @@
+# For configs that only test a checkpoint of another config (cross-dataset).
+test_cfg = dict(type="TestLoop")
+default_hooks = dict(
+    timer=dict(type="IterTimerHook"),
+    logger=dict(type="LoggerHook", interval=50, log_metric_by_epoch=False),
+    visualization=dict(type="SegVisualizationHook"),
+)

@@ -1,0 +1,6 @@
+_base_ = [
+    "./_base_/models/ldvc_vit-b16_coco.py",
+    "./_base_/datasets/coco_stuff164k_171.py",
+    "./_base_/schedules/schedule_80k.py",
+    "./_base_/default_runtime.py",
+]
