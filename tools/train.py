@@ -11,7 +11,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from mmengine.config import Config
-from mmengine.runner import Runner
+from mmengine.runner import Runner, find_latest_checkpoint
 
 import zegclip  # noqa: F401  (prepares the stack and registers everything)
 from zegclip.engine.launch import load_config, make_parser, ready
@@ -41,6 +41,10 @@ def parse_args() -> tuple[Config, list[str]]:
     cfg = load_config(args)
 
     cfg.resume = args.resume
+    if args.resume and "load_from" not in (args.cfg_options or {}) and cfg.get("load_from"):
+        # With both, mmengine would resume the run that this one starts from, at its iteration.
+        newest = find_latest_checkpoint(cfg.work_dir)
+        cfg.resume, cfg.load_from = newest is not None, None if newest else cfg.load_from
     if args.amp:
         cfg.optim_wrapper.type = "AmpOptimWrapper"
         cfg.optim_wrapper.setdefault("loss_scale", "dynamic")

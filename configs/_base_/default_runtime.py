@@ -10,6 +10,7 @@ env_cfg = dict(
 custom_hooks = [
     dict(type="VocabularyHook"),  # class names and split: from the data set to the model
     dict(type="BatchSizeHook"),  # warns where the batch is not the recipe's
+    dict(type="PseudoLabelHook"),  # transductive: pixels pseudo-labelled with which class
     dict(type="ReportHook"),  # report.json beside the log
     dict(type="PlainCheckpointHook"),  # checkpoints that load as data
 ]

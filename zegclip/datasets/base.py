@@ -100,7 +100,7 @@ class ZeroShotDataset(BaseSegDataset):
             merged["unseen"] = []
         elif "unseen" not in given:
             merged["unseen"] = [name for name in merged.get("unseen", ()) if name in classes]
-        if not merged["unseen"] and setting in ("inductive", "transductive"):
+        elif not merged["unseen"] and setting in ("inductive", "transductive"):
             raise VocabularyError(
                 f"{cls.__name__}: unseen is empty, but the {setting} setting needs at least one "
                 "unseen class; to train on all classes write setting='supervised'"

@@ -2,16 +2,20 @@
 
 from .amp_optim_wrapper import AmpOptimWrapper
 from .batch_size import BatchSizeHook
+from .halfway_checkpoint_hook import HalfwayCheckpointHook
 from .plain_checkpoint_hook import PlainCheckpointHook
 from .preflight import PreflightError, preflight
+from .pseudo_label_hook import PseudoLabelHook
 from .save_predictions_hook import SavePredictionsHook
 from .vocabulary_hook import VocabularyHook
 
 __all__ = [
     "AmpOptimWrapper",
     "BatchSizeHook",
+    "HalfwayCheckpointHook",
     "PlainCheckpointHook",
     "PreflightError",
+    "PseudoLabelHook",
     "SavePredictionsHook",
     "VocabularyHook",
     "preflight",

@@ -126,9 +126,8 @@ def find_missing(cfg: Mapping[str, Any], modes: Sequence[str] = tuple(_LOADERS))
         message = check_clip(clip["model_name"], clip["weights"])
         if message:
             problems.append(message)
-    checkpoint = cfg.get("load_from")
-    if checkpoint and "://" not in checkpoint and not find_path(checkpoint).is_file():
-        problems.append(f"Checkpoint: {checkpoint} does not exist.")
+    if problem := _checkpoint_problem(cfg, modes):
+        problems.append(problem)
     for data in find_missing_data(cfg, modes):
         lacks = f"lacks {', '.join(data.parts)}" if data.parts else "does not exist"
         problems.append(
@@ -136,6 +135,31 @@ def find_missing(cfg: Mapping[str, Any], modes: Sequence[str] = tuple(_LOADERS))
             f"{data.how_to_get()}"
         )
     return problems
+
+
+def _checkpoint_problem(cfg: Mapping[str, Any], modes: Sequence[str]) -> str | None:
+    """Whether the checkpoint that the run starts from is not there, or not even named."""
+    checkpoint = cfg.get("load_from")
+    if checkpoint:
+        if "://" in checkpoint or find_path(checkpoint).is_file():
+            return None
+        name = Path(checkpoint).parent.name
+        config = PROJECT_ROOT / "configs" / f"{name}.py"
+        trains = (
+            f" `python tools/train.py configs/{name}.py` writes it." if config.is_file() else ""
+        )
+        return (
+            f"Checkpoint: {checkpoint} does not exist.{trains} For another one, set load_from "
+            "(--cfg-options load_from=PATH)."
+        )
+    train = cfg.get("train_dataloader") if "train" in modes and not cfg.get("resume") else None
+    settings = {d.get("setting") for d in iter_datasets((train or {}).get("dataset"))}
+    if "transductive" in settings:
+        return (
+            "Checkpoint: the transductive setting trains a model further on its own labels of the "
+            "unseen pixels, and no checkpoint of an inductive run is named: set load_from."
+        )
+    return None
 
 
 def preflight(cfg: Mapping[str, Any], modes: Sequence[str] = tuple(_LOADERS)) -> None:
@@ -152,6 +176,11 @@ def preflight(cfg: Mapping[str, Any], modes: Sequence[str] = tuple(_LOADERS)) ->
     """
     if unknown := list(unknown_options(cfg.get("model"))):
         raise PreflightError("error: " + "\nerror: ".join(unknown))
+    if "train" in modes and cfg.get("train_dataloader") is None:
+        raise PreflightError(
+            "error: this config has no train_dataloader: it only tests a checkpoint that another "
+            "config trained (tools/test.py)"
+        )
     problems = find_missing(cfg, modes)
     if not problems:
         return

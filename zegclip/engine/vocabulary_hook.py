@@ -26,9 +26,10 @@ class CheckpointMismatchError(RuntimeError):
 class VocabularyHook(Hook):
     """Before training, validation and testing, the model gets that data set's metainfo.
 
-    It also refuses what would make an "unseen" number a wrong one: training and validation with
-    different splits of the same classes, testing a checkpoint on classes called unseen that its
-    training has seen, and testing a checkpoint of another model.
+    It also refuses what would make an "unseen" number a wrong one: training without unseen classes
+    outside the supervised setting, training and validation with different splits of the same
+    classes, testing a checkpoint on classes called unseen that its training has seen, a
+    "cross-dataset" test on the training's own classes, and testing a checkpoint of another model.
     """
 
     priority = "VERY_HIGH"
@@ -43,6 +44,17 @@ class VocabularyHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         train = runner.train_dataloader.dataset.metainfo
+        if train.get("setting") == "cross_dataset":
+            raise SplitMismatchError(
+                "training in the cross_dataset setting: it is for testing on a data set that the "
+                "model was not trained on; train inductively and test with another config"
+            )
+        if not train.get("unseen") and train.get("setting") in ("inductive", "transductive"):
+            raise SplitMismatchError(
+                f"training in the {train['setting']} setting, but no class of "
+                f"{train.get('dataset_name', 'the data set')} is unseen: name some "
+                "(dataset=dict(unseen=[...])), or set setting='supervised'"
+            )
         if self._trained_on is not None:  # load_from or resume: what it has seen stays seen
             _check_not_trained(self._trained_on, train)
         if runner.val_loop is not None:
@@ -105,6 +117,12 @@ def _check_not_trained(trained_on: Mapping[str, Any], test: Mapping[str, Any]) -
     trained, tested = Vocabulary.from_metainfo(trained_on), Vocabulary.from_metainfo(test)
     if trained.classes != tested.classes or tested.setting == "supervised":
         return
+    if tested.setting == "cross_dataset":
+        raise SplitMismatchError(
+            "the cross_dataset setting on the classes that the model was trained with "
+            f"({test.get('dataset_name', 'the same data set')}): test it with the config that "
+            "trained it"
+        )
     if trained.setting == "supervised":
         known = set(trained.classes)
     elif tested.setting == "transductive":  # there pseudo-labels are allowed, masks are not

@@ -16,9 +16,9 @@ from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
 import zegclip
-from zegclip.datasets.vocabulary import Vocabulary
 from zegclip.paths import PROJECT_ROOT
 
+from .protocol import data_protocol, protocol_fingerprint, protocol_line
 from .zero_shot_metric import ZeroShotIoUMetric
 
 
@@ -43,28 +43,6 @@ def write_report(
     os.replace(unfinished, path)
 
 
-def data_protocol(metainfo: Mapping[str, Any], num_images: int) -> dict[str, Any]:
-    """The data set's part of the protocol.
-
-    Args:
-        metainfo: the data set's.
-        num_images: how many images were evaluated.
-    """
-    vocabulary = Vocabulary.from_metainfo(metainfo)
-    return {
-        "dataset": metainfo.get("dataset_name", "unknown"),
-        "images": num_images,
-        "setting": vocabulary.setting,
-        "unseen": list(vocabulary.unseen),
-        "num_classes": len(vocabulary.classes),
-        "words": {
-            name: list(words)
-            for name, words in zip(vocabulary.classes, vocabulary.words, strict=True)
-        },
-        "ignore_rule": metainfo.get("ignore_rule", "unknown"),
-    }
-
-
 def code_version() -> str:
     """The package's version and, in a git checkout, the commit (``-dirty``: with changes)."""
     if not (PROJECT_ROOT / ".git").exists():
@@ -81,7 +59,8 @@ def code_version() -> str:
 class ReportHook(Hook):
     """After each validation and test, write ``report.json`` into the work dir.
 
-    Does nothing where :class:`ZeroShotIoUMetric` is not among the metrics.
+    The log gets a line with the protocol and its fingerprint, and one before training. Does
+    nothing where :class:`ZeroShotIoUMetric` is not among the metrics.
 
     Args:
         filename: in the work dir.
@@ -93,6 +72,21 @@ class ReportHook(Hook):
 
     def __init__(self, filename: str = "report.json") -> None:
         self.filename = filename
+        self._trained_with: Mapping[str, Any] = {}
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Remember the seed of the training."""
+        self._trained_with = checkpoint.get("meta") or {}
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Log what this run will be judged by, once (iterations are one epoch)."""
+        loop = runner.val_loop
+        if self._metric(loop) is None:
+            return
+        train = runner.train_dataloader.dataset.metainfo
+        if loop.dataloader.dataset.metainfo["setting"] == train["setting"]:
+            runner.logger.info(protocol_line(self._protocol(runner, loop, "validation")))
+        runner.logger.info(f"seed {runner.seed}, deterministic {runner.deterministic}")
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Write the validation's numbers."""
@@ -104,22 +98,41 @@ class ReportHook(Hook):
 
     def _write(self, runner: Runner, loop: Any, stage: str) -> None:
         # Only the main process has the numbers of all.
-        if not is_main_process():
+        metric = self._metric(loop)
+        if not is_main_process() or metric is None or metric.summary is None:
             return
-        found = [m for m in loop.evaluator.metrics if isinstance(m, ZeroShotIoUMetric)]
-        if not found or found[0].summary is None:
-            return
+        protocol = self._protocol(runner, loop, stage)
+        path = Path(runner.work_dir) / self.filename
+        write_report(path, metric.summary, protocol)
+        runner.logger.info(protocol_line(protocol))
+        runner.logger.info(f"numbers and protocol: {path}")
+
+    @staticmethod
+    def _metric(loop: Any) -> ZeroShotIoUMetric | None:
+        metrics = loop.evaluator.metrics if loop is not None else []
+        return next((m for m in metrics if isinstance(m, ZeroShotIoUMetric)), None)
+
+    def _protocol(self, runner: Runner, loop: Any, stage: str) -> dict[str, Any]:
         dataset = loop.dataloader.dataset
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        trained_here = runner._train_loop is not None
+        seed = runner.seed if trained_here else self._trained_with.get("seed")
         protocol = {
             **data_protocol(dataset.metainfo, len(dataset)),
+            "pipeline": _pipeline(runner, "val" if stage == "validation" else "test"),
             **(model.protocol() if hasattr(model, "protocol") else {}),
             "stage": stage,
             # After training in the same process; otherwise the checkpoint says which model it is.
             "iteration": runner.iter or None,
+            "seed": seed,
+            "deterministic": runner.deterministic,
             "checkpoint": runner._load_from,
             "code": code_version(),
         }
-        path = Path(runner.work_dir) / self.filename
-        write_report(path, found[0].summary, protocol)
-        runner.logger.info(f"numbers and protocol: {path}")
+        return protocol | {"fingerprint": protocol_fingerprint(protocol)}
+
+
+def _pipeline(runner: Runner, mode: str) -> list[dict[str, Any]]:
+    """The transforms of the images that are evaluated, as the config has them."""
+    dataset = (runner.cfg.get(f"{mode}_dataloader") or {}).get("dataset") or {}
+    return json.loads(json.dumps(dataset.get("pipeline", []), default=str))

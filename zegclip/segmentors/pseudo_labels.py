@@ -1,4 +1,4 @@
-"""Pseudo-labels of the transductive setting."""
+"""Pseudo-labels of the transductive setting, and how many there were of which class."""
 
 from __future__ import annotations
 
@@ -29,3 +29,32 @@ def pseudo_label(
     ids = torch.tensor(list(unseen_ids), device=labels.device)
     chosen = ids[mask_logits[:, ids].argmax(dim=1)]
     return torch.where(unseen_map, chosen, labels)
+
+
+class PseudoLabelCounter:
+    """Counts pseudo-labelled pixels by class, without making a GPU wait.
+
+    Args:
+        num_classes: C, of the whole vocabulary.
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        self._counts = torch.zeros(num_classes, dtype=torch.long)
+
+    @torch.no_grad()
+    def add(self, labels: Tensor, unseen_map: Tensor) -> None:
+        """Count one batch.
+
+        Args:
+            labels: ``(B, H, W)`` ids after :func:`pseudo_label`.
+            unseen_map: ``(B, H, W)`` bool, what was pseudo-labelled.
+        """
+        self._counts = self._counts.to(labels.device)  # once
+        # Not bincount, nor indexing by the map: both wait for the number of results.
+        index = labels.clamp(0, len(self._counts) - 1).flatten()
+        self._counts.scatter_add_(0, index, unseen_map.flatten().long())
+
+    def take(self) -> Tensor:
+        """Pixels by class since the last call, ``(C,)`` int64."""
+        counts, self._counts = self._counts, torch.zeros_like(self._counts)
+        return counts

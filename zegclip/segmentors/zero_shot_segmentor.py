@@ -18,7 +18,7 @@ from zegclip.datasets.vocabulary import Vocabulary
 from zegclip.heads import HeadOutput, HeadPrediction, ZeroShotHead, upsample
 
 from .learned_state import keep_learned_state
-from .pseudo_labels import pseudo_label
+from .pseudo_labels import PseudoLabelCounter, pseudo_label
 from .query_labels import QueryLabels
 from .sliding_window import pad_to_multiple, sliding_windows
 
@@ -92,6 +92,7 @@ class ZeroShotSegmentor(BaseSegmentor):
         self._seen = torch.zeros(len(vocabulary.classes), dtype=torch.bool)
         self._seen[list(vocabulary.seen_ids)] = True
         self._train_ids = torch.tensor(vocabulary.train_ids)
+        self.pseudo_labelled = PseudoLabelCounter(len(vocabulary.classes))
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -166,6 +167,7 @@ class ZeroShotSegmentor(BaseSegmentor):
             assert unseen_map is not None
             logits = upsample(output.mask_logits.detach(), labels.shape[-2:])
             labels = pseudo_label(labels, unseen_map, logits, vocabulary.unseen_ids)
+            self.pseudo_labelled.add(labels, unseen_map)
         return self.decode_head.losses(output, labels, unseen_map)
 
     # --- inference --------------------------------------------------------------------------

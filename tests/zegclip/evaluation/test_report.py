@@ -12,7 +12,13 @@ from mmengine.logging import MMLogger
 
 from zegclip.datasets.vocabulary import Vocabulary
 from zegclip.engine import VocabularyHook
-from zegclip.evaluation import ReportHook, ZeroShotIoUMetric, scores, write_report
+from zegclip.evaluation import (
+    ReportHook,
+    ZeroShotIoUMetric,
+    protocol_fingerprint,
+    scores,
+    write_report,
+)
 
 META = {
     "classes": ("cat", "tvmonitor"),
@@ -22,6 +28,7 @@ META = {
     "dataset_name": "two things",
     "ignore_rule": "void ignored",
 }
+PIPELINE = [{"type": "Resize", "scale": (8, 4)}]
 MODEL = {"clip": {"model_name": "ViT", "weights": "w.pt"}, "gamma": 0.1, "inference": {"mode": "x"}}
 
 
@@ -37,6 +44,11 @@ def runner(work_dir: Path, metrics: list[Any], model: Any = None) -> Any:
         test_loop=loop,
         model=model or SimpleNamespace(protocol=lambda: MODEL),
         iter=7,
+        seed=3,
+        deterministic=True,
+        _train_loop=loop,
+        train_dataloader=loop.dataloader,
+        cfg={"val_dataloader": {"dataset": {"pipeline": PIPELINE}}, "test_dataloader": None},
         _load_from="some.pth",
         logger=MMLogger.get_instance("report"),
     )
@@ -58,7 +70,9 @@ def test_numbers_and_protocol(tmp_path: Path, stage: str) -> None:
     assert report["mIoU_S"] == 75 and report["mIoU_U"] == 80
     assert report["per_class"]["cat"] == {"IoU": 75.0, "Acc": 75.0, "split": "seen"}
     protocol = report["protocol"]
+    assert protocol["fingerprint"] == protocol_fingerprint(protocol)
     assert protocol.pop("code").startswith("0.")
+    assert len(protocol.pop("fingerprint")) == 12
     assert protocol == {
         "dataset": "two things",
         "images": 3,
@@ -67,7 +81,10 @@ def test_numbers_and_protocol(tmp_path: Path, stage: str) -> None:
         "num_classes": 2,
         "words": {"cat": ["cat"], "tvmonitor": ["tv", "monitor"]},
         "ignore_rule": "void ignored",
+        "pipeline": [{"type": "Resize", "scale": [8, 4]}] if stage == "val" else [],
         **MODEL,
+        "seed": 3,
+        "deterministic": True,
         "stage": {"val": "validation", "test": "test"}[stage],
         "iteration": 7,
         "checkpoint": "some.pth",

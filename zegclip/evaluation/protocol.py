@@ -1,0 +1,81 @@
+"""What a reported number depends on, and a fingerprint of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from zegclip.datasets.vocabulary import Vocabulary
+
+# Which run it was: differs between runs of one protocol.
+_OF_THE_RUN = ("checkpoint", "code", "deterministic", "fingerprint", "iteration", "seed", "stage")
+
+
+def data_protocol(metainfo: Mapping[str, Any], num_images: int) -> dict[str, Any]:
+    """The data set's part of the protocol.
+
+    Args:
+        metainfo: the data set's.
+        num_images: how many images were evaluated.
+    """
+    vocabulary = Vocabulary.from_metainfo(metainfo)
+    return {
+        "dataset": metainfo.get("dataset_name", "unknown"),
+        "images": num_images,
+        "setting": vocabulary.setting,
+        "unseen": list(vocabulary.unseen),
+        "num_classes": len(vocabulary.classes),
+        "words": {
+            name: list(words)
+            for name, words in zip(vocabulary.classes, vocabulary.words, strict=True)
+        },
+        "ignore_rule": metainfo.get("ignore_rule", "unknown"),
+    }
+
+
+def protocol_fingerprint(protocol: Mapping[str, Any]) -> str:
+    """12 hexadecimal digits, equal for numbers that may stand in one column of a table.
+
+    Which run it was (checkpoint, seed, iteration, code) does not count, nor the order of the keys,
+    nor where the CLIP weights lie: they have a fingerprint of their own.
+
+    Args:
+        protocol: the report's, plain data.
+    """
+    content = {key: value for key, value in protocol.items() if key not in _OF_THE_RUN}
+    clip = content.get("clip")
+    if isinstance(clip, Mapping) and clip.get("fingerprint"):
+        content["clip"] = clip["fingerprint"]
+    text = json.dumps(content, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def protocol_line(protocol: Mapping[str, Any]) -> str:
+    """The protocol in a line of a log: its fingerprint, and what people ask for first.
+
+    Args:
+        protocol: the report's.
+    """
+    parts = [
+        protocol["dataset"],
+        f"{protocol['images']} images",
+        protocol["setting"],
+        f"{len(protocol['unseen'])} of {protocol['num_classes']} classes unseen",
+        protocol["ignore_rule"],
+    ]
+    if clip := protocol.get("clip"):
+        parts.append(f"CLIP {clip['model_name']} {clip.get('fingerprint', '')[:8]}".strip())
+    if templates := protocol.get("templates"):
+        parts.append(
+            f"template {templates[0]!r}" if len(templates) == 1 else f"{len(templates)} templates"
+        )
+    if inference := protocol.get("inference"):
+        parts.append(f"{inference['mode']} inference")
+    parts += [
+        f"{key.replace('_', ' ')} {protocol[key]}"
+        for key in ("gamma", "trusty_weighting")
+        if key in protocol
+    ]
+    return f"protocol {protocol_fingerprint(protocol)}: {', '.join(parts)}"
