@@ -96,6 +96,10 @@ class TrustyHead(ZeroShotHead):
                 stacklevel=2,
             )
 
+    def quirks(self) -> dict[str, bool]:
+        # Its map says "unseen here": read the other way round, it would weight the wrong classes.
+        return {"decode_head.trusty_target='unseen_gt'": self.needs_unseen_map}
+
     def start_aligned(self, gain: float) -> None:
         self.trusty_learner.relationship_descriptor.pass_class_embeddings()
         self.decoder.layers[-1].cross_attention.compare_directly(gain)

@@ -84,6 +84,10 @@ class PromptedImageEncoder(BaseModule):
         self.prompt_dropout = nn.Dropout(dropout)
         self.prompt_norm = nn.LayerNorm(width, eps=1e-6)
 
+    def quirks(self) -> dict[str, bool]:
+        """Settings that no shape shows and that make another function of the same weights."""
+        return {"image_encoder.class_embedding_twice=True": self.class_embedding_twice}
+
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Encode images.
 
@@ -135,9 +139,9 @@ class PromptedImageEncoder(BaseModule):
         cls = self.visual.class_embedding
         cls = (2 * cls if self.class_embedding_twice else cls).to(patches.dtype)
         tokens = torch.cat([cls.expand(len(image), 1, -1), patches], dim=1)
-        return self.visual.ln_pre(tokens + self._position_embedding(grid).to(tokens.dtype)), grid
+        return self.visual.ln_pre(tokens + self.position_embedding(grid).to(tokens.dtype)), grid
 
-    def _position_embedding(self, grid: tuple[int, int]) -> Tensor:
+    def position_embedding(self, grid: tuple[int, int]) -> Tensor:
         """``(1 + N, width)``, bilinear to the grid; kept for the grids that were used."""
         own = self.visual.positional_embedding
         if grid == tuple(self.visual.grid_size):

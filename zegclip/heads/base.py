@@ -97,6 +97,10 @@ class ZeroShotHead(BaseModule, metaclass=ABCMeta):
         """
         raise ValueError(f"{type(self).__name__} has no aligned start: set aligned_start=None")
 
+    def quirks(self) -> dict[str, bool]:
+        """Settings that no shape shows and that a checkpoint must be used with as trained."""
+        return {}
+
     @abstractmethod
     def forward(
         self, patch_embeddings: Tensor, cls_embedding: Tensor, class_embeddings: Tensor

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+import itertools
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from torch import Tensor, nn
@@ -67,12 +69,51 @@ def _check_learned(
         )
 
 
-def keep_learned_state(model: nn.Module, clip: LoadedClip) -> None:
+def clip_identity(fingerprint: str, quirks: Mapping[str, bool]) -> str:
+    """Which frozen function a checkpoint was trained on.
+
+    Args:
+        fingerprint: of the CLIP weights, 64 hexadecimal digits.
+        quirks: settings that no shape shows and that make another function of the same weights
+            (those of the published code), and whether each is on.
+
+    Returns:
+        64 hexadecimal digits; the fingerprint itself where no quirk is on.
+    """
+    active = sorted(setting for setting, on in quirks.items() if on)
+    if not active:
+        return fingerprint
+    return hashlib.sha256(" ".join([fingerprint, *active]).encode()).hexdigest()
+
+
+def _mismatch(theirs: str, clip: LoadedClip, quirks: Mapping[str, bool]) -> str:
+    """What to say to a checkpoint of another frozen function."""
+    for values in itertools.product((False, True), repeat=len(quirks)):
+        other = dict(zip(quirks, values, strict=True))
+        if theirs == clip_identity(clip.fingerprint, other):
+            changed = [setting for setting in quirks if quirks[setting] != other[setting]]
+            mends = [
+                f"set model.{setting}" if other[setting] else f"leave model.{setting} out"
+                for setting in changed
+            ]
+            return (
+                "this checkpoint was trained with other settings of the published code's quirks "
+                f"than the config has: {' and '.join(mends)}"
+            )
+    return (
+        f"this checkpoint was trained with other CLIP weights (fingerprint {theirs[:12]}) than the "
+        f"model has ({clip.model_name}, {clip.weights}, fingerprint {clip.fingerprint[:12]}); set "
+        "model.clip in the config to the weights of the training run"
+    )
+
+
+def keep_learned_state(model: nn.Module, clip: LoadedClip, quirks: Mapping[str, bool]) -> None:
     """Make ``model.state_dict()`` leave out what is frozen, and loading check CLIP's identity.
 
     Args:
         model: has the buffer ``clip_fingerprint``, uint8 ``(32,)``.
         clip: what the model was built with, for the message.
+        quirks: as in :func:`clip_identity`, for the message.
     """
 
     def drop_frozen(
@@ -87,12 +128,7 @@ def keep_learned_state(model: nn.Module, clip: LoadedClip) -> None:
         theirs: Tensor | None = state.get(prefix + "clip_fingerprint")
         ours = module.get_buffer("clip_fingerprint")
         if theirs is not None and not theirs.cpu().equal(ours.cpu()):
-            raise ClipMismatchError(
-                "this checkpoint was trained with other CLIP weights (fingerprint "
-                f"{bytes(theirs.cpu()).hex()[:12]}) than the model has ({clip.model_name}, "
-                f"{clip.weights}, fingerprint {bytes(ours.cpu()).hex()[:12]}); set model.clip in "
-                "the config to the weights of the training run"
-            )
+            raise ClipMismatchError(_mismatch(bytes(theirs.cpu()).hex(), clip, quirks))
         learned = learned_keys(module)
         if theirs is not None:  # mmengine would load what fits, and test the rest untrained
             _check_learned(module, state, prefix, learned)

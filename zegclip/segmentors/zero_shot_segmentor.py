@@ -17,7 +17,7 @@ from zegclip.clip import LoadedClip, load_clip
 from zegclip.datasets.vocabulary import Vocabulary
 from zegclip.heads import HeadOutput, HeadPrediction, ZeroShotHead, upsample
 
-from .learned_state import keep_learned_state
+from .learned_state import clip_identity, keep_learned_state
 from .pseudo_labels import PseudoLabelCounter, pseudo_label
 from .query_labels import QueryLabels
 from .sliding_window import pad_to_multiple, sliding_windows
@@ -72,9 +72,10 @@ class ZeroShotSegmentor(BaseSegmentor):
             decode_head, default_args={"embed_dims": self.image_encoder.embed_dims}
         )
         self.test_cfg = _checked_test_cfg(test_cfg or {}, self.image_encoder.patch_size)
-        fingerprint = torch.frombuffer(bytearray.fromhex(clip.fingerprint), dtype=torch.uint8)
-        self.register_buffer("clip_fingerprint", fingerprint)
-        keep_learned_state(self, clip)
+        quirks = self.image_encoder.quirks() | self.decode_head.quirks()
+        identity = bytearray.fromhex(clip_identity(clip.fingerprint, quirks))
+        self.register_buffer("clip_fingerprint", torch.frombuffer(identity, dtype=torch.uint8))
+        keep_learned_state(self, clip, quirks)
 
         self._vocabulary: Vocabulary | None = None
         self._embeddings_of: dict[tuple[tuple[str, ...], ...], Tensor] = {}

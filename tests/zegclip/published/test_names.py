@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from zegclip.published import convert_names, our_name
+from zegclip.published import convert_names, our_name, published_name
 
 
 @pytest.mark.parametrize(
@@ -29,8 +29,15 @@ from zegclip.published import convert_names, our_name
         ("tagclip", "something.else", None),
     ],
 )
-def test_our_name(method: str, published: str, ours: str | None) -> None:
+def test_names_both_ways(method: str, published: str, ours: str | None) -> None:
     assert our_name(published, method) == ours
+    if ours is not None:
+        assert published_name(ours, method) == published
+
+
+def test_what_the_published_code_lacks_has_no_name() -> None:
+    assert published_name("text_encoder.language_prompts", "zegclip") is None
+    assert published_name("decode_head.trusty_token", "zegclip") is None
 
 
 def test_ignored_names_are_returned() -> None:

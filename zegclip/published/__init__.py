@@ -1,0 +1,24 @@
+"""The published implementations of ZegCLIP and TagCLIP: their names and checkpoints."""
+
+from .checkpoints import (
+    Conversion,
+    PublishedCheckpointError,
+    from_published,
+    read_checkpoint,
+    to_published,
+    unused_summary,
+)
+from .names import METHODS, convert_names, our_name, published_name
+
+__all__ = [
+    "METHODS",
+    "Conversion",
+    "PublishedCheckpointError",
+    "convert_names",
+    "from_published",
+    "our_name",
+    "published_name",
+    "read_checkpoint",
+    "to_published",
+    "unused_summary",
+]
