@@ -1,50 +1,203 @@
-"""Every config of the repository is complete: its model builds and its names are right."""
+"""Every config of the repository is what its name says, and runs: one training and one test step.
+
+A small tower takes the place of CLIP, and a few generated images in the data set's file layout that
+of the data.
+"""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.optim import OptimWrapper
 from mmengine.registry import init_default_scope
-from mmseg.registry import MODELS
+from mmseg.registry import DATASETS, METRICS, MODELS
 
 import ldvc  # noqa: F401
 import tagclip  # noqa: F401
+from zegclip.segmentors import ZeroShotSegmentor
 
+FOLDER = Path(__file__).parents[2] / "configs"
 HEADS = {"zegclip": "ATMHead", "tagclip": "TrustyHead", "ldvc": "ConsensusHead"}
-# A user's own configs beside them are not looked at.
-CONFIGS = sorted(
-    path
-    for path in (Path(__file__).parents[2] / "configs").glob("*_*_*.py")
-    if path.stem.split("_")[0] in HEADS and path.stem.split("_")[1] in ("mini", "voc")
-)
+DATASETS_OF = {
+    "mini": "MiniSceneDataset",
+    "voc": "VOC20Dataset",
+    "voc21": "VOC21Dataset",
+    "coco": "COCOStuff171Dataset",
+    "context": "Context59Dataset",
+    "context60": "Context60Dataset",
+}
+TARGETS = {"voc": "VOC20Dataset", "context": "Context59Dataset", "ade": "ADE150Dataset"}
+SETTINGS = ("inductive", "transductive", "supervised")
+ITERATIONS = {"voc": 20000, "coco": 80000, "context": 40000, "mini": 1000}
+NAMES = [
+    f"{method}_{data}_{setting}"
+    for method in HEADS
+    for data in DATASETS_OF
+    for setting in (SETTINGS if data in ITERATIONS else ("inductive",))
+]
+CROSS_DATASET = [f"{method}_coco_to_{target}" for method in HEADS for target in TARGETS]
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_config_says_what_its_name_says(path: Path, tiny_clip_config: Path) -> None:
-    method, data, setting = path.stem.split("_")
-    config = Config.fromfile(path)
-    for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
-        assert loader.dataset.setting == setting
-    assert config.model.decode_head.type == HEADS[method]
-    assert ("mini" in config.model.clip.model_name) == (data == "mini")
+def load(name: str) -> Config:
+    return Config.fromfile(FOLDER / f"{name}.py")
 
+
+def small(config: Config, tower: Path, data: Path) -> Config:
+    """The config with a small tower, crops of 64 pixels and the generated data."""
+    config = Config(config._cfg_dict)
+    model = config.model
+    model.clip = dict(model_name=str(tower), weights="random:0")
+    model.image_encoder.num_prompts = 2
+    model.decode_head.update(num_heads=4, feedforward_channels=32)
+    model.data_preprocessor.size = (64, 64)
+    model.test_cfg = dict(mode="slide", crop_size=(64, 64), stride=(48, 48))
+    for name in ("train_dataloader", "val_dataloader", "test_dataloader"):
+        if config.get(name) is None:
+            continue
+        dataset = config[name].dataset
+        if dataset.type == "MiniSceneDataset":
+            dataset.update(data_root=str(data / "mini"), num_train=2, num_val=1)
+        else:
+            dataset.data_root = str(data / Path(dataset.data_root).relative_to("data"))
+        for step in dataset.pipeline:
+            sizes = {"RandomResize": "scale", "RandomCrop": "crop_size"}
+            if step.type in sizes:
+                step[sizes[step.type]] = (64, 64) if step.type == "RandomCrop" else (256, 64)
+            if step.type == "ResizeShortestEdge":
+                step.scale = 64
+    return config
+
+
+@pytest.fixture(scope="session")
+def tower(tmp_path_factory: pytest.TempPathFactory, tiny_clip_config: Path) -> Path:
+    """A small tower with CLIP's patches of 16 pixels."""
+    config = json.loads(tiny_clip_config.read_text())
+    config["vision_cfg"] |= {"patch_size": 16, "image_size": 64}
+    path = tmp_path_factory.mktemp("tower") / "tower.json"
+    path.write_text(json.dumps(config))
+    return path
+
+
+@pytest.fixture(autouse=True)
+def embedding_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZEGCLIP_CACHE", str(tmp_path / "cache"))
+
+
+def built(config: Config) -> ZeroShotSegmentor:
     init_default_scope("mmseg")
-    config.model.clip = dict(model_name=str(tiny_clip_config), weights="random:0")
+    torch.manual_seed(0)
     model = MODELS.build(config.model)
     model.init_weights()
+    return model
+
+
+def batch_of(dataset: Any) -> dict[str, Any]:
+    return pseudo_collate([dataset[0]])
+
+
+def numbers_of(config: Config, model: ZeroShotSegmentor) -> dict[str, float]:
+    """One test step and its numbers."""
+    dataset = DATASETS.build(config.test_dataloader.dataset)
+    model.dataset_meta = dataset.metainfo
+    metric = METRICS.build(config.test_evaluator)
+    metric.dataset_meta = dataset.metainfo
+    batch = batch_of(dataset)
+    model.eval()
+    metric.process(batch, [sample.to_dict() for sample in model.test_step(batch)])
+    return metric.evaluate(1)
+
+
+def test_these_are_all() -> None:
+    """A config whose name says otherwise belongs to a user, or has no test."""
+    ours = {path.stem for path in FOLDER.glob("*.py") if path.stem.split("_")[0] in HEADS}
+    assert ours == {*NAMES, *CROSS_DATASET}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_training_and_one_test_step(name: str, tower: Path, data: Path) -> None:
+    method, data_name, setting = name.split("_")
+    config = load(name)
+    for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
+        assert loader.dataset.setting == setting
+        assert loader.dataset.type == DATASETS_OF[data_name]
+    assert config.model.decode_head.type == HEADS[method]
+    assert ("mini" in config.model.clip.model_name) == (data_name == "mini")
+    if setting == "transductive":
+        half = ITERATIONS[data_name] // 2
+        inductive = f"{method}_{data_name}_inductive"
+        assert config.load_from == f"work_dirs/{inductive}/iter_{half}.pth"
+        assert config.train_cfg.max_iters == half
+        assert load(inductive).train_cfg.max_iters == 2 * half
+    elif data_name in ITERATIONS:
+        assert config.train_cfg.max_iters == ITERATIONS[data_name]
+
+    config = small(config, tower, data)
+    model = built(config)
     learned = {n.partition(".")[0] for n, p in model.named_parameters() if p.requires_grad}
     expected = {"image_encoder", "decode_head"} | ({"text_encoder"} if method == "ldvc" else set())
     assert learned == expected
 
+    dataset = DATASETS.build(config.train_dataloader.dataset)
+    model.dataset_meta = dataset.metainfo
+    before = {n: p.detach().clone() for n, p in model.named_parameters() if p.requires_grad}
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    model.train()
+    losses = model.train_step(batch_of(dataset), OptimWrapper(optimizer))
+    assert losses["loss"].isfinite() and losses["loss"] > 0
+    changed = {n for n, p in model.named_parameters() if n in before and (p != before[n]).any()}
+    assert {n.partition(".")[0] for n in changed} == expected
+    pseudo_labelled = model.pseudo_labelled.take()
+    assert (pseudo_labelled.sum() > 0) == (setting == "transductive")
+    assert pseudo_labelled[list(model.vocabulary.seen_ids)].sum() == 0
 
-@pytest.mark.parametrize("data", ["mini", "voc"])
-def test_methods_share_data_and_recipe(data: str) -> None:
-    configs = [
-        Config.fromfile(CONFIGS[0].parent / f"{method}_{data}_inductive.py") for method in HEADS
-    ]
-    for key in ("optim_wrapper", "param_scheduler", "train_cfg", "train_dataloader", "test_cfg"):
-        assert configs[0][key] == configs[1][key] == configs[2][key], key
-    for key in ("clip", "test_cfg", "data_preprocessor"):
-        assert configs[0].model[key] == configs[1].model[key] == configs[2].model[key], key
+    numbers = numbers_of(config, model)
+    assert {"pAcc", "mIoU_S", "mIoU_U", "hIoU"} == set(numbers)
+    assert all(0 <= value <= 100 for value in numbers.values())
+
+
+@pytest.mark.parametrize("name", CROSS_DATASET)
+def test_another_data_sets_words_by_config_alone(name: str, tower: Path, data: Path) -> None:
+    method, _, _, target = name.split("_")
+    config, trained = load(name), load(f"{method}_coco_inductive")
+    assert config.model == trained.model  # so that its checkpoints fit
+    assert config.train_dataloader is None
+    assert config.test_dataloader.dataset.type == TARGETS[target]
+
+    config = small(config, tower, data)
+    model = built(config)
+    numbers = numbers_of(config, model)
+    assert set(numbers) == {"pAcc", "mIoU"}
+    assert model.vocabulary.setting == "cross_dataset" and not model.vocabulary.unseen
+    protocol = model.protocol()
+    assert protocol["gamma"] == 0 and protocol["trusty_weighting"] == "none"
+
+
+@pytest.mark.parametrize("data_name", ["mini", "voc", "coco", "context"])
+def test_methods_share_data_and_recipe(data_name: str) -> None:
+    one, *others = (load(f"{method}_{data_name}_inductive") for method in HEADS)
+    for other in others:
+        for key in ("optim_wrapper", "param_scheduler", "train_cfg", "train_dataloader"):
+            assert one[key] == other[key], key
+        for key in ("clip", "test_cfg", "data_preprocessor"):
+            assert one.model[key] == other.model[key], key
+
+
+@pytest.mark.parametrize("data_name", ["voc", "coco", "context"])
+def test_settings_differ_in_nothing_else(data_name: str) -> None:
+    """Same data, model and recipe; only the setting, the start and the length."""
+    inductive = load(f"zegclip_{data_name}_inductive")
+    for setting in ("transductive", "supervised"):
+        other = load(f"zegclip_{data_name}_{setting}")
+        for name in ("train_dataloader", "val_dataloader", "test_dataloader"):
+            assert other[name].dataset.pop("setting") == setting
+            assert other[name].dataset == {
+                k: v for k, v in inductive[name].dataset.items() if k != "setting"
+            }
+        assert other.model == inductive.model
+        assert other.optim_wrapper == inductive.optim_wrapper
