@@ -41,6 +41,7 @@ class ZeroShotDataset(BaseSegDataset):
             refused, because what remains is the right training set and the lists need not be
             edited; it is said because the count differs from the list's. A data set whose
             ``ann_file`` names this very list, or in ``test_mode``, keeps them.
+        img_suffix: of the images' names, or several; a name's first hit is taken.
         metainfo: replaces entries of ``METAINFO``.
         data_root: folder of everything else; relative to the current folder or the project.
         data_prefix: ``img_path`` and ``seg_map_path`` in ``data_root``; without
@@ -63,13 +64,16 @@ class ZeroShotDataset(BaseSegDataset):
         synonyms: Mapping[str, Sequence[str]] | None = None,
         ann_file: str | Sequence[str] = "",
         held_out_file: str | None = None,
+        img_suffix: str | Sequence[str] = ".jpg",
         metainfo: Mapping[str, Any] | None = None,
         data_root: str | None = None,
         data_prefix: Mapping[str, str] | None = None,
         **kwargs: Any,
     ) -> None:
         self.held_out_file = held_out_file
+        self._img_suffixes = (img_suffix,) if isinstance(img_suffix, str) else tuple(img_suffix)
         super().__init__(
+            img_suffix=self._img_suffixes[0],
             ann_file=ann_file if isinstance(ann_file, str) else list(ann_file),
             metainfo=self._with_split(metainfo, unseen, setting, synonyms),
             data_root=None if data_root is None else str(find_path(data_root)),
@@ -177,7 +181,13 @@ class ZeroShotDataset(BaseSegDataset):
                 raise MissingDataError(self._where(f"there is no folder {folder}"))
         names = self._names(img_dir)
         listing = FolderListing()
-        images = [listing.find([img_dir], name + self.img_suffix) for name in names]
+        images = [
+            next(
+                (file for s in self._img_suffixes if (file := listing.find([img_dir], name + s))),
+                None,
+            )
+            for name in names
+        ]
         self._require(names, images, "image", img_dir)
         masks = [listing.find(mask_dirs, name + self.seg_map_suffix) for name in names]
         if mask_dirs:
@@ -198,11 +208,15 @@ class ZeroShotDataset(BaseSegDataset):
     def _names(self, img_dir: str) -> list[str]:
         """Names of the images: those of the lists, without the held-out ones, or the folder's."""
         if not self.ann_file:
-            suffix = self.img_suffix
-            files = list_dir_or_file(img_dir, list_dir=False, suffix=suffix, recursive=True)
-            names = sorted(file[: -len(suffix)] for file in files)
+            suffixes = self._img_suffixes
+            files = list_dir_or_file(img_dir, list_dir=False, suffix=suffixes, recursive=True)
+            longest = sorted(suffixes, key=len, reverse=True)
+            names = sorted(
+                {file.removesuffix(next(s for s in longest if file.endswith(s))) for file in files}
+            )
             if not names:
-                raise MissingDataError(self._where(f"{img_dir} holds no *{suffix} image"))
+                kinds = " or ".join(f"*{suffix}" for suffix in suffixes)
+                raise MissingDataError(self._where(f"{img_dir} holds no {kinds} image"))
             return names
         lists = [self.ann_file] if isinstance(self.ann_file, str) else self.ann_file
         names = list(dict.fromkeys(name for path in lists for name in self._read_list(path)))

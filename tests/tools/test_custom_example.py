@@ -1,0 +1,106 @@
+"""configs/custom_example.py on generated files: trained and tested as docs/own_data.md says."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[2]
+CLASSES = ["cat", "dog", "grass", "road", "sky"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, tiny_clip_config: Path) -> Path:
+    """Photographs of several formats with masks; the example's config, copied and shrunk."""
+    generator = np.random.default_rng(0)
+    data = tmp_path / "data" / "custom"
+    for split, suffixes in (("train", (".jpg", ".jpeg", ".png")), ("val", (".jpg",))):
+        for kind in ("images", "masks"):
+            (data / kind / split).mkdir(parents=True)
+        for index, suffix in enumerate(suffixes):
+            name = f"photo_{index}"
+            picture = generator.integers(0, 255, (70, 90, 3), dtype=np.uint8)
+            Image.fromarray(picture).save(data / "images" / split / f"{name}{suffix}")
+            mask = np.repeat([0, 1, 2, 3, 4, 255], 15)[None].repeat(70, axis=0).astype(np.uint8)
+            Image.fromarray(mask).save(data / "masks" / split / f"{name}.png")
+    shutil.copy(ROOT / "configs" / "custom_example.py", tmp_path / "my_data.py")
+    config = tmp_path / "my_data.py"
+    text = config.read_text().replace('"./_base_', f'"{ROOT}/configs/_base_')
+    tower = json.loads(tiny_clip_config.read_text())
+    tower["vision_cfg"] |= {"patch_size": 32, "image_size": 64}
+    (tmp_path / "tower.json").write_text(json.dumps(tower))
+    config.write_text(
+        text + "model = dict(clip=dict(model_name='tower.json', weights='random:0'),\n"
+        "    image_encoder=dict(num_prompts=2),\n"
+        "    decode_head=dict(num_heads=4, feedforward_channels=32))\n"
+        "train_dataloader.update(batch_size=2, num_workers=0, persistent_workers=False)\n"
+        "val_dataloader.update(num_workers=0, persistent_workers=False)\n"
+        "train_cfg = dict(max_iters=2, val_interval=2)\n"
+        "default_hooks = dict(checkpoint=dict(interval=2), logger=dict(interval=1))\n"
+    )
+    return tmp_path
+
+
+def run(folder: Path, *command: str, fails: bool = False) -> str:
+    """A tool in a process of its own, in the user's folder; its output."""
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tools" / command[0]), *command[1:]],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "ZEGCLIP_CACHE": str(folder / "cache")},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert (done.returncode != 0) == fails, done.stdout[-3000:] + done.stderr[-3000:]
+    if fails:
+        assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_train_and_test(folder: Path) -> None:
+    run(folder, "train.py", "my_data.py")
+    run(folder, "test.py", "my_data.py", "work_dirs/my_data/iter_2.pth")
+    report = json.loads((folder / "work_dirs" / "my_data" / "report.json").read_text())
+    assert set(report["per_class"]) == set(CLASSES)
+    assert report["per_class"]["road"]["split"] == "unseen"
+    protocol = report["protocol"]
+    assert protocol["dataset"] == "my data" and protocol["unseen"] == ["dog", "road"]
+    assert protocol["words"]["road"] == ["road", "street"] and protocol["stage"] == "test"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (('unseen = ["dog"', 'unseen = ["dgo"'), "'dgo' (did you mean 'dog'?)"),
+        (("data/custom", "data/costum"), "data/costum does not exist"),
+        (('[".jpg", ".jpeg", ".png"]', '".tif"'), "holds no *.tif image"),
+    ],
+)
+def test_mistakes_in_the_config(folder: Path, change: tuple[str, str], message: str) -> None:
+    config = folder / "my_data.py"
+    assert change[0] in config.read_text()
+    config.write_text(config.read_text().replace(*change))
+    assert message in run(folder, "train.py", "my_data.py", fails=True)
+
+
+@pytest.mark.slow
+def test_mistakes_in_the_masks(folder: Path) -> None:
+    masks = folder / "data" / "custom" / "masks" / "train"
+    (masks / "photo_1.png").unlink()
+    output = run(folder, "train.py", "my_data.py", fails=True)
+    assert "1 of 3 images" in output and "photo_1.png" in output
+
+    for name in ("photo_0", "photo_1", "photo_2"):
+        Image.fromarray(np.full((70, 90), 7, np.uint8)).save(masks / f"{name}.png")
+    output = run(folder, "train.py", "my_data.py", fails=True)
+    assert "have the label 7, but the 5 classes are 0..4" in output
