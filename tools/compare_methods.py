@@ -14,7 +14,6 @@ import argparse
 import json
 import shlex
 import signal
-import statistics
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,11 +28,11 @@ from mmengine.logging import MMLogger
 from rich.console import Console
 
 from zegclip.compat import available_cores
+from zegclip.engine.run_records import means, run_record, score_line
 from zegclip.engine.step_time import seconds_per_step
 from zegclip.engine.training_runs import TrainingRun, TrainingRunError, only_one, train_all
 
 RESULTS = ROOT / "docs" / "results" / "mini.json"
-SCORES = ("pAcc", "mIoU_S", "mIoU_U", "hIoU")
 # Of the search: no seed of the table.
 SEARCH_SEED = 1000
 SEARCH: list[dict[str, Any]] = [
@@ -154,7 +153,7 @@ def search_runs(method: str, args: argparse.Namespace) -> list[TrainingRun]:
 
 def chosen(method: str, args: argparse.Namespace) -> dict[str, Any]:
     """The candidate with the highest hIoU in a method's finished search."""
-    scores = [finished(run)["hIoU"] for run in search_runs(method, args)]
+    scores = [run_record(run)["hIoU"] for run in search_runs(method, args)]
     return SEARCH[scores.index(max(scores))]
 
 
@@ -174,34 +173,9 @@ def train(runs: list[TrainingRun], jobs: int) -> None:
     console.print(f"{len(runs)} runs, {jobs} at a time; those that are there are kept")
 
     def say(run: TrainingRun, report: dict[str, Any]) -> None:
-        console.print(f"{run.name}, seed {run.seed}: {line(report)}")
+        console.print(f"{run.name}, seed {run.seed}: {score_line(report)}")
 
     train_all(runs, jobs, say)
-
-
-def finished(run: TrainingRun) -> dict[str, Any]:
-    """What is written of a finished run."""
-    report = run.report()
-    assert report is not None
-    scores = {key: report[key] for key in SCORES}
-    code = report["protocol"].get("code")
-    return {"seed": run.seed, **scores, "code": code, "command": run.command_line()}
-
-
-def line(scores: dict[str, Any]) -> str:
-    """Scores in a line of a terminal."""
-    return "  ".join(f"{key} {scores[key]:.1f}" for key in SCORES if key in scores)
-
-
-def summary(runs: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """Mean and standard deviation (of a sample, n - 1) over the seeds, by score."""
-    return {
-        key: {
-            "mean": statistics.fmean(run[key] for run in runs),
-            "std": statistics.stdev(run[key] for run in runs) if len(runs) > 1 else 0.0,
-        }
-        for key in SCORES
-    }
 
 
 def learnable_parameters(run: TrainingRun) -> int:
@@ -244,7 +218,7 @@ def compare(args: argparse.Namespace) -> dict[str, Any]:
             "chosen_by": "hIoU",
             "methods": {
                 method: [
-                    {"options": candidate, **finished(run)}
+                    {"options": candidate, **run_record(run)}
                     for candidate, run in zip(SEARCH, runs, strict=True)
                 ]
                 for method, runs in searches.items()
@@ -254,8 +228,8 @@ def compare(args: argparse.Namespace) -> dict[str, Any]:
     }
     for name, runs in finals.items():
         variant = VARIANTS[name]
-        entries = [finished(run) for run in runs]
-        means = summary(entries)
+        entries = [run_record(run) for run in runs]
+        entry_means = means(entries)
         results["variants"][name] = {
             "title": variant.title,
             "leaks": variant.leaks,
@@ -263,10 +237,12 @@ def compare(args: argparse.Namespace) -> dict[str, Any]:
             "settings": chosen(variant.method, args) | variant.options,
             "learnable_parameters": learnable_parameters(runs[0]),
             "seconds_per_step": seconds[name],
-            **means,
+            **entry_means,
             "runs": entries,
         }
-        console.print(f"{variant.title:<34}{line({k: v['mean'] for k, v in means.items()})}")
+        console.print(
+            f"{variant.title:<34}{score_line({k: v['mean'] for k, v in entry_means.items()})}"
+        )
     return results
 
 
