@@ -83,6 +83,34 @@ def test_train_resume_and_test(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert len(list((folder / "shown").glob("**/*.png"))) == 4
 
 
+def test_resume_beats_the_checkpoint_to_start_from(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a resumed transductive run would go on with the inductive run's iterations."""
+    run(monkeypatch, "train.py", CONFIG, "--work-dir", "first")
+    assert (folder / "first" / "iter_2.pth").is_file()  # half of the schedule, kept
+    config = folder / "second.py"
+    config.write_text(f"_base_ = {str(CONFIG)!r}\nload_from = 'first/iter_2.pth'\n")
+    run(monkeypatch, "train.py", config, "--resume", "--cfg-options", "train_cfg.max_iters=2")
+    log = "".join(file.read_text() for file in (folder / "work_dirs").glob("second/*/*.log"))
+    assert "Load checkpoint from" in log and "resumed epoch" not in log
+    run(monkeypatch, "train.py", config, "--resume")
+    log = "".join(file.read_text() for file in (folder / "work_dirs").glob("second/*/*.log"))
+    assert "resumed epoch: 0, iter: 2" in log
+    trained = [line["step"] for line in scalars(folder / "work_dirs/second") if "loss_seg" in line]
+    assert trained == [1, 2, 3, 4]
+
+
+def test_the_checkpoint_at_half_the_schedule_stays(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ["train_cfg.max_iters=10", "train_cfg.val_interval=10"]
+    options += ["default_hooks.checkpoint.interval=2", "default_hooks.checkpoint.max_keep_ckpts=2"]
+    run(monkeypatch, "train.py", CONFIG, "--work-dir", "w", "--cfg-options", *options)
+    assert sorted(p.stem for p in Path("w").glob("*.pth")) == ["iter_10", "iter_5", "iter_8"]
+    assert (folder / "w" / "last_checkpoint").read_text().endswith("iter_10.pth")
+
+
 def test_options(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(
         monkeypatch, "train.py", CONFIG,

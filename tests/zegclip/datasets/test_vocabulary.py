@@ -71,3 +71,8 @@ def test_errors_name_the_culprit(changes: dict, message: str) -> None:
 
 def test_all_classes_may_be_unseen_where_training_uses_all() -> None:
     assert Vocabulary(CLASSES, unseen=CLASSES, setting="supervised").seen_ids == ()
+
+
+def test_cross_dataset_tells_no_class_apart() -> None:
+    with pytest.raises(VocabularyError, match="leave unseen out"):
+        Vocabulary(("cat", "dog"), unseen=("dog",), setting="cross_dataset")

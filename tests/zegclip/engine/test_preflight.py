@@ -94,3 +94,38 @@ def test_wrapped_data_sets_are_looked_into(tmp_path: Path) -> None:
 def test_scenes_make_themselves() -> None:
     cfg = dict(train_dataloader=dict(dataset=dict(type="MiniSceneDataset", data_root="nowhere")))
     assert find_missing_data(cfg) == []
+
+
+@pytest.mark.usefixtures("clip_message")
+class TestTransductiveStart:
+    """Self-training starts from an inductive checkpoint, or not at all."""
+
+    @staticmethod
+    def config(root: Path, **more: object) -> Config:
+        make_voc(root, "train")
+        loader = voc(str(root), "train")
+        loader["dataset"]["setting"] = "transductive"
+        return Config(dict(train_dataloader=loader, **more))
+
+    def test_none_is_named(self, tmp_path: Path) -> None:
+        with pytest.raises(PreflightError, match="no checkpoint of an inductive run is named"):
+            preflight(self.config(tmp_path), ["train"])
+
+    def test_the_named_one_is_not_there(self, tmp_path: Path) -> None:
+        cfg = self.config(tmp_path, load_from="work_dirs/zegclip_voc_inductive/iter_9.pth")
+        with pytest.raises(PreflightError) as error:
+            preflight(cfg, ["train"])
+        assert "iter_9.pth does not exist" in str(error.value)
+        assert "python tools/train.py configs/zegclip_voc_inductive.py" in str(error.value)
+
+    def test_it_is_there(self, tmp_path: Path) -> None:
+        (tmp_path / "start.pth").touch()
+        preflight(self.config(tmp_path / "v", load_from=str(tmp_path / "start.pth")), ["train"])
+
+    def test_resumed(self, tmp_path: Path) -> None:
+        preflight(self.config(tmp_path, resume=True), ["train"])
+
+
+def test_a_config_that_only_tests_is_not_trained() -> None:
+    with pytest.raises(PreflightError, match="has no train_dataloader: it only tests"):
+        preflight(Config(dict(train_dataloader=None)), ["train"])

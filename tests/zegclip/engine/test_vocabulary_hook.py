@@ -97,3 +97,22 @@ def test_training_does_not_start_from_what_has_seen_the_unseen() -> None:
 def test_a_supervised_training_is_not_validated_as_inductive() -> None:
     with pytest.raises(SplitMismatchError, match="one setting in all three loaders"):
         VocabularyHook().before_train(runner(meta(setting="supervised"), meta(), meta()))
+
+
+def test_cross_dataset_is_for_other_data_sets() -> None:
+    cross = meta(setting="cross_dataset", unseen=())
+    with pytest.raises(SplitMismatchError, match="it is for testing"):
+        VocabularyHook().before_train(runner(cross, cross, cross))
+    hook, run = VocabularyHook(), runner(meta(), meta(), cross)
+    hook.after_load_checkpoint(run, {"meta": {"dataset_meta": meta()}, "state_dict": {}})
+    with pytest.raises(SplitMismatchError, match="on the classes that the model was trained with"):
+        hook.before_test_epoch(run)
+    elsewhere = {**cross, "classes": ("tree", "dog")}
+    hook.before_test_epoch(runner(meta(), meta(), elsewhere))
+
+
+@pytest.mark.parametrize("setting", ["inductive", "transductive"])
+def test_training_needs_unseen_classes(setting: str) -> None:
+    run = runner(meta(setting=setting, unseen=()), meta(), meta())
+    with pytest.raises(SplitMismatchError, match="no class of the data set is unseen: name some"):
+        VocabularyHook().before_train(run)

@@ -68,3 +68,13 @@ def test_table_in_the_papers_order() -> None:
     (sofa,) = (line for line in text.splitlines() if "sofa" in line)
     assert "UNSEEN" in sofa and sofa.count("100.00") == 2
     assert "\x1b" not in text  # a log file is no terminal
+
+
+def test_cross_dataset_has_one_mean() -> None:
+    vocabulary = Vocabulary(("cat", "dog"), setting="cross_dataset")
+    result = scores(np.array([[3, 1], [0, 4]]), vocabulary)
+    assert result["mIoU"] == pytest.approx(100 * (3 / 4 + 4 / 5) / 2)
+    assert not {"mIoU_S", "mIoU_U", "hIoU"} & set(result)
+    assert {entry["split"] for entry in result["per_class"].values()} == {"other data set"}
+    table = render_scores(result)
+    assert "77.50" in table and "mIoU(S)" not in table and "left out" not in table

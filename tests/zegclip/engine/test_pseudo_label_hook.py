@@ -1,0 +1,20 @@
+"""The log says which pixels self-training made up."""
+
+from __future__ import annotations
+
+import torch
+
+from zegclip.datasets.vocabulary import Vocabulary
+from zegclip.engine.pseudo_label_hook import counts_line
+
+VOCABULARY = Vocabulary(("cat", "dog", "bus"), unseen=("bus", "dog"), setting="transductive")
+
+
+def test_pixels_and_shares_by_unseen_class() -> None:
+    line = counts_line(torch.tensor([0, 1500, 500]), VOCABULARY)
+    assert line == "pseudo-labelled pixels: 2,000: dog 1,500 (75.0 %), bus 500 (25.0 %)"
+
+
+def test_none_is_said() -> None:
+    line = counts_line(torch.zeros(3, dtype=torch.long), VOCABULARY)
+    assert "none: no training image has a pixel of the unseen classes (dog, bus)" in line

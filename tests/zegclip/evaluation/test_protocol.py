@@ -1,0 +1,60 @@
+"""A fingerprint tells protocols apart, and runs of one protocol not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from zegclip.evaluation import protocol_fingerprint, protocol_line
+
+PROTOCOL: dict[str, Any] = {
+    "dataset": "PASCAL VOC 2012 (20 classes)",
+    "images": 1449,
+    "setting": "inductive",
+    "unseen": ["sofa", "train"],
+    "num_classes": 20,
+    "words": {"sofa": ["sofa"]},
+    "ignore_rule": "background ignored",
+    "clip": {"model_name": "ViT-B-16-quickgelu", "weights": "a.pt", "fingerprint": "ab" * 32},
+    "templates": ["a photo of a {}"],
+    "inference": {"mode": "slide"},
+    "gamma": 0.1,
+    "trusty_weighting": "both",
+}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 3},
+        {"checkpoint": "other.pth", "iteration": 7, "stage": "test", "code": "0.2"},
+        {"clip": PROTOCOL["clip"] | {"weights": "elsewhere.pt"}},
+        dict(reversed(PROTOCOL.items())),
+    ],
+)
+def test_the_run_does_not_count(change: dict[str, Any]) -> None:
+    assert protocol_fingerprint(change | PROTOCOL | change) == protocol_fingerprint(PROTOCOL)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"gamma": 0.0},
+        {"unseen": ["sofa"]},
+        {"words": {"sofa": ["couch"]}},
+        {"images": 1448},
+        {"clip": PROTOCOL["clip"] | {"fingerprint": "cd" * 32}},
+        {"inference": {"mode": "whole"}},
+    ],
+)
+def test_what_numbers_depend_on_counts(change: dict[str, Any]) -> None:
+    assert protocol_fingerprint(PROTOCOL | change) != protocol_fingerprint(PROTOCOL)
+
+
+def test_line() -> None:
+    line = protocol_line(PROTOCOL)
+    assert line.startswith(f"protocol {protocol_fingerprint(PROTOCOL)}: PASCAL VOC 2012")
+    for part in ("inductive", "2 of 20 classes unseen", "background ignored", "gamma 0.1",
+                 "'a photo of a {}'", "slide inference", "trusty weighting both"):  # fmt: skip
+        assert part in line
