@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch
 from mmengine.config import Config, DictAction
 
 from zegclip.compat import limit_threads
@@ -138,3 +139,7 @@ def ready(cfg: Config, modes: Sequence[str]) -> Iterator[None]:
         first = os.environ.get("RANK", "0") == "0"  # not once for every process
         message = str(error) if isinstance(error, PreflightError) else f"error: {error}"
         raise SystemExit(message if first else 1) from None
+    finally:
+        # Its threads would be ended with the process, which gloo's do not always survive.
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
