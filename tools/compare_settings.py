@@ -27,11 +27,12 @@ from mmengine.config import Config
 from rich.console import Console
 
 from zegclip.compat import available_cores
+from zegclip.engine.launch import methods_with
 from zegclip.engine.run_records import means, run_record, score_line
 from zegclip.engine.training_runs import TrainingRun, TrainingRunError, only_one, train_all
 
 RESULTS = ROOT / "docs" / "results" / "settings.json"
-METHODS = ("zegclip", "tagclip", "ldvc")
+METHODS = methods_with("mini")
 console = Console(soft_wrap=True)
 
 
@@ -41,7 +42,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="example: python tools/compare_settings.py --methods zegclip --seeds 1",
     )
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
     parser.add_argument("--seeds", type=int, default=3, help="seeds 0 .. N-1 (default: 3)")
     parser.add_argument(
         "--iterations", type=int, help="of the inductive run (default: the config's; others half)"

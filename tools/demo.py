@@ -23,9 +23,10 @@ from mmengine.runner import Runner
 from rich.console import Console
 
 from zegclip.engine import preflight
+from zegclip.engine.launch import methods_with
 from zegclip.visualization import images_with_unseen, prediction_sheet
 
-METHODS = ("zegclip", "tagclip", "ldvc")
+METHODS = methods_with("mini")
 RESULTS = ROOT / "docs" / "results" / "demo.json"
 SCORES = {"pAcc": "pAcc", "mIoU_S": "mIoU(S)", "mIoU_U": "mIoU(U)", "hIoU": "hIoU"}
 console = Console(soft_wrap=True)  # paths and commands stay in one piece

@@ -73,6 +73,17 @@ def find_config(path: str) -> Path:
     raise SystemExit(f"error: no config {path!r}." + (f" Did you mean{hint}" if hint else ""))
 
 
+def methods_with(data: str) -> list[str]:
+    """The methods that have a config ``{method}_{data}_inductive.py``, ours first.
+
+    So that a new method's configs are all that the tools need to know of it.
+    """
+    ending = f"_{data}_inductive"
+    found = {file.stem.removesuffix(ending) for file in PROJECT_ROOT.glob(f"configs/*{ending}.py")}
+    ours = [name for name in ("zegclip", "tagclip", "ldvc") if name in found]
+    return ours + sorted(found - set(ours))
+
+
 def find_checkpoint(path: str) -> str:
     """The checkpoint that an argument means; URLs stay as they are.
 
