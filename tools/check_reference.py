@@ -33,7 +33,7 @@ import tagclip  # noqa: F401
 from zegclip.clip import LoadedClip, TextTower
 from zegclip.datasets.vocabulary import Vocabulary
 from zegclip.heads import upsample
-from zegclip.published import METHODS, convert_names
+from zegclip.published import HEADS, METHODS, convert_names
 from zegclip.segmentors.pseudo_labels import pseudo_label
 from zegclip.segmentors.query_labels import QueryLabels
 
@@ -83,7 +83,7 @@ class Reference:
             clip.eval(), tokenizer=None, model_name="reference", weights="", fingerprint="00" * 32
         )
         head_config = {
-            "type": {"zegclip": "ATMHead", "tagclip": "TrustyHead"}[self.method],
+            "type": HEADS[self.method],
             "embed_dims": config["embed_dim"],
             "num_layers": head["layers"],
             "num_heads": head["heads"],

@@ -84,6 +84,21 @@ class ZeroShotDataset(BaseSegDataset):
     # --- metainfo ---------------------------------------------------------------------------
 
     @classmethod
+    def vocabulary_of(cls, config: Mapping[str, Any]) -> Vocabulary:
+        """The vocabulary that a config's data set would have, without looking for its files.
+
+        Args:
+            config: of a data set of this class.
+
+        Raises:
+            VocabularyError: the split does not fit the classes.
+        """
+        words = ("metainfo", "unseen", "setting", "synonyms")
+        given = {"setting": "inductive"} | {key: config[key] for key in words if key in config}
+        metainfo = cls._with_split(**{key: given.get(key) for key in words})  # type: ignore[arg-type]
+        return Vocabulary.from_metainfo({k: v for k, v in metainfo.items() if k != "palette"})
+
+    @classmethod
     def _with_split(
         cls,
         metainfo: Mapping[str, Any] | None,

@@ -10,7 +10,12 @@ from typing import Any
 from zegclip.datasets.vocabulary import Vocabulary
 
 # Which run it was: differs between runs of one protocol.
-_OF_THE_RUN = ("checkpoint", "code", "deterministic", "fingerprint", "iteration", "seed", "stage")
+OF_THE_RUN = frozenset(
+    {
+        "checkpoint", "code", "config", "deterministic", "fingerprint", "iteration", "max_iters",
+        "seed", "stage", "training",
+    }
+)  # fmt: skip
 
 
 def data_protocol(metainfo: Mapping[str, Any], num_images: int) -> dict[str, Any]:
@@ -44,11 +49,32 @@ def protocol_fingerprint(protocol: Mapping[str, Any]) -> str:
     Args:
         protocol: the report's, plain data.
     """
-    content = {key: value for key, value in protocol.items() if key not in _OF_THE_RUN}
+    content = {key: value for key, value in protocol.items() if key not in OF_THE_RUN}
     clip = content.get("clip")
     if isinstance(clip, Mapping) and clip.get("fingerprint"):
         content["clip"] = clip["fingerprint"]
-    text = json.dumps(content, sort_keys=True, allow_nan=False)
+    return _digest(content)
+
+
+def training_fingerprint(cfg: Mapping[str, Any]) -> str:
+    """12 hexadecimal digits, equal for runs of which one may take the mean: but for the seed.
+
+    Model, training data, batch, optimiser, schedule and length count; where files lie, workers
+    and everything about testing do not.
+
+    Args:
+        cfg: a complete config, plain data.
+    """
+    model = {key: value for key, value in (cfg.get("model") or {}).items() if key != "test_cfg"}
+    loader = cfg.get("train_dataloader") or {}
+    dataset = {k: v for k, v in (loader.get("dataset") or {}).items() if k != "data_root"}
+    length = (cfg.get("train_cfg") or {}).get("max_iters")
+    recipe = {key: cfg.get(key) for key in ("optim_wrapper", "param_scheduler")}
+    return _digest([model, dataset, loader.get("batch_size"), length, recipe])
+
+
+def _digest(content: Any) -> str:
+    text = json.dumps(content, sort_keys=True, allow_nan=False, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

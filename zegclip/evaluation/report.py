@@ -18,7 +18,12 @@ from mmseg.registry import HOOKS
 import zegclip
 from zegclip.paths import PROJECT_ROOT
 
-from .protocol import data_protocol, protocol_fingerprint, protocol_line
+from .protocol import (
+    data_protocol,
+    protocol_fingerprint,
+    protocol_line,
+    training_fingerprint,
+)
 from .zero_shot_metric import ZeroShotIoUMetric
 
 
@@ -124,6 +129,9 @@ class ReportHook(Hook):
             "stage": stage,
             # After training in the same process; otherwise the checkpoint says which model it is.
             "iteration": runner.iter or None,
+            "max_iters": runner.max_iters if trained_here else None,
+            "config": Path(getattr(runner.cfg, "filename", None) or "unknown").stem,
+            "training": training_fingerprint(_plain(runner.cfg)),
             "seed": seed,
             "deterministic": runner.deterministic,
             "checkpoint": runner._load_from,
@@ -136,3 +144,7 @@ def _pipeline(runner: Runner, mode: str) -> list[dict[str, Any]]:
     """The transforms of the images that are evaluated, as the config has them."""
     dataset = (runner.cfg.get(f"{mode}_dataloader") or {}).get("dataset") or {}
     return json.loads(json.dumps(dataset.get("pipeline", []), default=str))
+
+
+def _plain(cfg: Any) -> dict[str, Any]:
+    return cfg.to_dict() if hasattr(cfg, "to_dict") else dict(cfg)

@@ -6,11 +6,13 @@ from .checkpoints import (
     from_published,
     read_checkpoint,
     to_published,
+    unused_parameters,
     unused_summary,
 )
-from .names import METHODS, convert_names, our_name, published_name
+from .names import HEADS, METHODS, convert_names, our_name, published_name
 
 __all__ = [
+    "HEADS",
     "METHODS",
     "Conversion",
     "PublishedCheckpointError",
@@ -20,5 +22,6 @@ __all__ = [
     "published_name",
     "read_checkpoint",
     "to_published",
+    "unused_parameters",
     "unused_summary",
 ]

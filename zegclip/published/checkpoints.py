@@ -189,11 +189,18 @@ def to_published(
         published["backbone.positional_embedding"] = positions.detach().clone()
     if not model.image_encoder.class_embedding_twice:
         published["backbone.class_embedding"] /= 2
-    return published | _unused(model, method)
+    return published | unused_parameters(model, method)
 
 
-def _unused(model: ZeroShotSegmentor, method: str) -> dict[str, Tensor]:
-    """What the published decoder has and never uses."""
+def unused_parameters(model: ZeroShotSegmentor, method: str) -> dict[str, Tensor]:
+    """What the published decoder has and its forward pass never uses, with initial values.
+
+    Published counts of parameters include it.
+
+    Args:
+        model: of ours, for the sizes.
+        method: ``"zegclip"`` or ``"tagclip"``.
+    """
     width, count = model.decode_head.embed_dims, len(model.decode_head.decoder.layers)
     unused: dict[str, Tensor] = {}
     for index in range(count):

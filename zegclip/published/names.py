@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from torch import Tensor
 
 METHODS = ("zegclip", "tagclip")
+# Our heads by the method whose published code they correspond to.
+HEADS = {"zegclip": "ATMHead", "tagclip": "TrustyHead"}
 
 # (published, ours); the first that matches the whole name counts. {layer} is a number.
 _ENCODERS = [
@@ -45,7 +47,7 @@ def _decoder(method: str) -> list[tuple[str, str]]:
     ]
 
 
-_HEADS = {
+_HEAD_PAIRS = {
     "zegclip": [
         ("decode_head.q_proj.{rest}", "decode_head.relationship_descriptor.projection.{rest}"),
         *_decoder("zegclip"),
@@ -100,7 +102,7 @@ def published_name(ours: str, method: str) -> str | None:
 def _pairs(method: str) -> list[tuple[str, str]]:
     if method not in METHODS:
         raise ValueError(f"method={method!r} is not one of {', '.join(METHODS)}")
-    return _ENCODERS + _HEADS[method]
+    return _ENCODERS + _HEAD_PAIRS[method]
 
 
 def _translated(name: str, pairs: list[tuple[str, str]]) -> str | None:

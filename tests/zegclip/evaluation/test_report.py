@@ -44,6 +44,7 @@ def runner(work_dir: Path, metrics: list[Any], model: Any = None) -> Any:
         test_loop=loop,
         model=model or SimpleNamespace(protocol=lambda: MODEL),
         iter=7,
+        max_iters=9,
         seed=3,
         deterministic=True,
         _train_loop=loop,
@@ -72,7 +73,7 @@ def test_numbers_and_protocol(tmp_path: Path, stage: str) -> None:
     protocol = report["protocol"]
     assert protocol["fingerprint"] == protocol_fingerprint(protocol)
     assert protocol.pop("code").startswith("0.")
-    assert len(protocol.pop("fingerprint")) == 12
+    assert len(protocol.pop("fingerprint")) == 12 and len(protocol.pop("training")) == 12
     assert protocol == {
         "dataset": "two things",
         "images": 3,
@@ -87,6 +88,8 @@ def test_numbers_and_protocol(tmp_path: Path, stage: str) -> None:
         "deterministic": True,
         "stage": {"val": "validation", "test": "test"}[stage],
         "iteration": 7,
+        "max_iters": 9,
+        "config": "unknown",
         "checkpoint": "some.pth",
     }
 
