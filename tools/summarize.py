@@ -135,8 +135,8 @@ def main(argv: list[str] | None = None) -> int:
     if args.record:
         if several:
             raise SystemExit(
-                "error: not recorded, because a config has several rows (see the notes): name the work "
-                "dirs of one of them"
+                "error: not recorded, because a config has several rows (see the notes): name the "
+                "work dirs of one of them"
             )
         record(rows)
         print(f"written: {MEASURED}; into the pages: python tools/results_table.py --write")

@@ -12,12 +12,10 @@ from tools import results_table
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("name", results_table.TABLES)
-def test_readme_shows_what_was_recorded(name: str) -> None:
-    results = json.loads((results_table.RESULTS / f"{name}.json").read_text())
-    rendered = results_table.TABLES[name](results)
-    readme = (ROOT / "README.md").read_text()
-    assert results_table.with_table(readme, name, rendered) == readme, (
+@pytest.mark.parametrize("table", results_table.TABLES, ids=lambda t: f"{t.page} {t.name}")
+def test_pages_show_what_was_recorded(table: results_table.ResultsTable) -> None:
+    page = (ROOT / table.page).read_text()
+    assert results_table.with_table(page, table.name, table.rendered()) == page, (
         "run: python tools/results_table.py --write"
     )
 
@@ -48,6 +46,37 @@ def test_comparison_shows_gains_and_leaks() -> None:
     assert rows[2].startswith("| Leaking (**leaks** unseen masks) |") and rows[2].endswith("|  |")
 
 
-def test_a_readme_without_markers_is_refused() -> None:
+def test_settings_show_the_gain_over_the_inductive_run() -> None:
+    def entry(setting: str, unseen: float, runs: int) -> dict[str, object]:
+        scores = {key: {"mean": unseen, "std": 0.5} for key in results_table.SCORES}
+        return {"method": "zegclip", "setting": setting, "runs": [{}] * runs, **scores}
+
+    rows = {
+        "zegclip_mini_inductive": entry("inductive", 45.0, 2),
+        "zegclip_mini_transductive": entry("transductive", 61.3, 1),
+    }
+    _, _, inductive, transductive = results_table.settings_table({"rows": rows}).splitlines()
+    assert "45.0 ± 0.5" in inductive and inductive.endswith("|  | 2 |")
+    assert "±" not in transductive and transductive.endswith("| +16.3 | 1 |")
+
+
+def test_ours_is_empty_until_measured() -> None:
+    published = json.loads((results_table.RESULTS / "published.json").read_text())
+    costs = json.loads((results_table.RESULTS / "cost.json").read_text())
+    name = "zegclip_voc_inductive"
+    line = next(
+        line
+        for line in results_table.benchmark_table("zegclip", published, {}, costs).splitlines()
+        if name in line
+    )
+    theirs = "94.6 / 91.9 / 77.8 / 84.3"
+    assert line == f"| `{name}` | {theirs} |  |  | 10.67 M (13.82 M as published) | 110.2 |"
+    scores = {key: {"mean": 90.0, "std": None} for key in results_table.SCORES}
+    measured = {name: {"scores": scores, "runs": [{}]}}
+    table = results_table.benchmark_table("zegclip", published, measured, costs)
+    assert f"| `{name}` | {theirs} | 90.0 / 90.0 / 90.0 / 90.0 | 1 |" in table
+
+
+def test_a_page_without_markers_is_refused() -> None:
     with pytest.raises(ValueError, match="lacks the markers <!-- results: demo -->"):
         results_table.with_table("# title", "demo", "| table |")
