@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import itertools
 import json
 import tarfile
 import zipfile
@@ -83,7 +84,7 @@ def run_lengths(mask: np.ndarray) -> dict[str, object]:
     flat = mask.astype(bool).T.reshape(-1)
     changes = np.flatnonzero(np.diff(flat)) + 1
     bounds = [0, *changes.tolist(), flat.size]
-    runs = [b - a for a, b in zip(bounds, bounds[1:])]
+    runs = [b - a for a, b in itertools.pairwise(bounds)]
     runs = [0, *runs] if flat[0] else runs
     text = ""
     for i, run in enumerate(runs):

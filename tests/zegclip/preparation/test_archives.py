@@ -107,7 +107,9 @@ def test_extraction_goes_on_and_repairs(tmp_path: Path) -> None:
 
 def test_masks_and_lists_of_the_user_are_kept(tmp_path: Path) -> None:
     theirs, ours = official.png(official.labels(1, 2, 3, 4)), official.png(official.labels(1))
-    archive = official.write_zip(tmp_path / "a.zip", {"m.png": ours, "half.png": ours, "l.txt": b"a"})
+    archive = official.write_zip(
+        tmp_path / "a.zip", {"m.png": ours, "half.png": ours, "l.txt": b"a"}
+    )
     work = Work(official.small("ade"), {}, tmp_path / "out")
     root = work.root
     root.mkdir(parents=True)

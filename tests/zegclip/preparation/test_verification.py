@@ -125,7 +125,7 @@ def test_lists_of_the_original_context_are_a_warning(trees: Callable[[str], Path
     plain = small("context")
     # As with the original masks: one name more than the published list.
     train, val = plain.splits
-    more = dataclasses.replace(train, lists={list(train.lists)[0]: 1})
+    more = dataclasses.replace(train, lists={next(iter(train.lists)): 1})
     reason = DATA_SETS["context"].splits[0].other_counts[4_998]
     known = dataclasses.replace(more, other_counts={2: reason})
     result = check(root, "context", None, dataclasses.replace(plain, splits=(more, val)))
