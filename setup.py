@@ -34,6 +34,7 @@ setup(
         "pillow",
         "rich",
         "safetensors",
+        "scipy",
     ],
     extras_require={
         "demo": ["gradio"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import sys
@@ -83,3 +84,21 @@ def test_this_environment_is_fit(
     clip = rows["CLIP ViT-B-16-quickgelu"]
     assert clip["status"] == "ok" or clip["mend"]
     assert any(name.startswith("data set") for name in rows)
+
+
+def test_missing_data_sets_come_with_their_commands(
+    check_env: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # (zegclip.engine.preflight is the function of that name.)
+    module = importlib.import_module("zegclip.engine.preflight")
+    monkeypatch.setattr(module, "find_path", lambda path: Path("/nowhere") / path)
+    mends = {row.what: row.mend for row in check_env.check_datasets() if row.mend}
+    prepare = "python tools/prepare_dataset.py {} --archives data/archives --out data"
+    for what, key in (
+        ("data set voc12_20", "voc"),
+        ("data set context_59", "context"),
+        ("data set coco_stuff164k_171", "coco_stuff"),
+        ("data set ade20k_150", "ade"),
+    ):
+        assert prepare.format(key) in mends[what]
+        assert "curl -fL -C - --create-dirs -o data/archives/" in mends[what]

@@ -7,23 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import mmseg
-
 from zegclip.paths import PROJECT_ROOT, find_path
+from zegclip.preparation import how_to_get
 
 from .option_checks import unknown_options
 
-# How to get a data set, by a word in its class name or folder: commands for the project's folder.
-HOW_TO_GET = {
-    "voc": """\
-PASCAL VOC 2012 (2 GB), then SBD's additional masks (1.4 GB) and mmseg's script that converts them:
-  mkdir -p data/VOCdevkit/VOCaug
-  curl -L http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar | tar x -C data
-  curl -L https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/semantic_contours/\
-benchmark.tgz | tar xz -C data/VOCdevkit/VOCaug
-  python {converters}/voc_aug.py data/VOCdevkit data/VOCdevkit/VOCaug/benchmark_RELEASE
-  cd data/VOCdevkit/VOC2012 && cp SegmentationClass/*.png SegmentationClassAug/""",
-}
 _LOADERS = {"train": "train_dataloader", "val": "val_dataloader", "test": "test_dataloader"}
 
 
@@ -52,11 +40,9 @@ class MissingData:
 
     def how_to_get(self) -> str:
         """The commands that fetch the data set, where they are known, or how to point to it."""
-        key = f"{self.name} {self.root}".lower()
-        known = next((text for word, text in HOW_TO_GET.items() if word in key), "")
-        converters = Path(mmseg.__file__).parent / ".mim" / "tools" / "dataset_converters"
         elsewhere = "Put it there, or point the config's data_root to where it is."
-        return "\n".join(filter(None, [elsewhere, known.format(converters=converters)]))
+        commands = how_to_get(self.name, self.root)
+        return "\n".join(filter(None, [elsewhere, commands]))
 
 
 def iter_datasets(dataset: Any) -> Iterator[Mapping[str, Any]]:

@@ -7,7 +7,12 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from zegclip.engine.preflight import PreflightError, find_missing_data, preflight
+from zegclip.engine.preflight import (
+    MissingData,
+    PreflightError,
+    find_missing_data,
+    preflight,
+)
 
 
 def voc(root: str, split: str) -> dict:
@@ -55,9 +60,9 @@ def test_everything_missing_is_one_message(tmp_path: Path, monkeypatch: pytest.M
     assert "iter_9.pth does not exist" in message
     assert message.count("data/VOC2012 does not exist") == 1  # once for both splits
     assert "VOCDataset (train, val)" in message
-    assert "VOCtrainval_11-May-2012.tar" in message
-    converter = next(word for word in message.split() if word.endswith("voc_aug.py"))
-    assert Path(converter).is_file()
+    assert "-o data/archives/VOCtrainval_11-May-2012.tar http" in message
+    assert "-o data/archives/benchmark.tgz http" in message
+    assert "prepare_dataset.py voc --archives data/archives --out data" in message
     assert isinstance(error.value, SystemExit)  # ends a script with this message
 
 
@@ -81,6 +86,30 @@ def test_parts_of_a_data_set_are_named(tmp_path: Path) -> None:
     (missing,) = find_missing_data(loaders)
     assert missing.used_by == ["train", "val"]
     assert missing.parts == ["SegmentationClass", "ImageSets/train.txt"]
+
+
+@pytest.mark.parametrize(
+    ("name", "root", "key", "archive"),
+    [
+        ("VOC20Dataset", "data/VOCdevkit/VOC2012", "voc", "benchmark.tgz"),
+        ("VOC21Dataset", "/big/pascal", "voc", "VOCtrainval_11-May-2012.tar"),
+        ("Context59Dataset", "data/VOCdevkit/VOC2010", "context", "VOCtrainval_03-May-2010.tar"),
+        ("Context60Dataset", "data/VOCdevkit/VOC2010", "context", "trainval_merged.json"),
+        ("COCOStuff171Dataset", "data/coco_stuff164k", "coco_stuff", "train2017.zip"),
+        ("ADE150Dataset", "data/ade/ADEChallengeData2016", "ade", "ADEChallengeData2016.zip"),
+    ],
+)
+def test_each_data_set_has_its_own_commands(name: str, root: str, key: str, archive: str) -> None:
+    text = MissingData(name, Path(root)).how_to_get()
+    assert text.startswith("Put it there, or point the config's data_root to where it is.\n")
+    assert f"-o data/archives/{archive} http" in text
+    assert text.count("python tools/prepare_dataset.py") == 1
+    assert f"python tools/prepare_dataset.py {key} --archives data/archives --out data" in text
+
+
+def test_an_unknown_data_set_is_only_said_to_be_missing() -> None:
+    text = MissingData("FacadeDataset", Path("/home/jade/facades")).how_to_get()
+    assert text == "Put it there, or point the config's data_root to where it is."
 
 
 def test_wrapped_data_sets_are_looked_into(tmp_path: Path) -> None:

@@ -1,0 +1,298 @@
+"""Finding archives, and reading zip and tar files of strangers safely."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import lzma
+import os
+import re
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, TypeAlias
+
+from .description import Archive, DataDescription
+from .errors import PreparationError
+
+# What names a member to its reader.
+Info: TypeAlias = zipfile.ZipInfo | tarfile.TarInfo
+# What the readers of the standard library raise for files that are cut short or corrupt.
+BROKEN = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    gzip.BadGzipFile,
+    lzma.LZMAError,
+    zlib.error,
+    EOFError,
+    NotImplementedError,  # a zip member with a method of compression that there is not
+)
+
+
+@dataclass(frozen=True)
+class Member:
+    """A regular file in an archive.
+
+    Attributes:
+        name: its path, with slashes, without a leading ``./``.
+        size: bytes, unpacked.
+        plain: whether it is a regular file; links and devices are not.
+    """
+
+    name: str
+    size: int
+    plain: bool = True
+
+
+class ArchiveReader:
+    """A zip or tar file: its members, and each member's content.
+
+    Args:
+        path: the archive.
+
+    Raises:
+        PreparationError: it is neither, is cut short, or a member's name leads outside.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._zip: zipfile.ZipFile | None = None
+        self._tar: tarfile.TarFile | None = None
+        with explained(path):
+            if path.suffix == ".zip":
+                self._zip = zipfile.ZipFile(path)
+            else:
+                self._tar = tarfile.open(path)
+
+    def __enter__(self) -> ArchiveReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for opened in (self._zip, self._tar):
+            if opened is not None:
+                opened.close()
+
+    def members(self) -> Iterator[tuple[Member, Info]]:
+        """Every member but folders, in the file's order, and what :meth:`open` takes."""
+        last = ""
+        try:
+            for info in self._infos():
+                last = info.filename if isinstance(info, zipfile.ZipInfo) else info.name
+                name = safe_name(last, self.path)
+                if isinstance(info, zipfile.ZipInfo):
+                    kind = stat.S_IFMT(info.external_attr >> 16)
+                    if not info.is_dir():
+                        yield Member(name, info.file_size, kind in (0, stat.S_IFREG)), info
+                elif not info.isdir():
+                    yield Member(name, info.size, info.isreg()), info
+        except BROKEN as error:
+            raise broken(self.path, error, f"after {last}" if last else "") from error
+
+    def _infos(self) -> Iterator[Info]:
+        if self._zip is not None:
+            yield from self._zip.infolist()
+        elif self._tar is not None:
+            yield from self._tar
+            self._check_end()
+
+    def _check_end(self) -> None:
+        """tarfile takes a header that is corrupt or cut short for the end of the archive."""
+        assert self._tar is not None
+        if self.path.suffix != ".tar":  # compressed ones have checksums of their own
+            return
+        with self.path.open("rb") as file:
+            file.seek(self._tar.offset)
+            block = file.read(tarfile.BLOCKSIZE)
+        if block.strip(b"\0") or 0 < len(block) < tarfile.BLOCKSIZE:
+            raise tarfile.ReadError("the next header cannot be read")
+
+    @contextmanager
+    def open(self, info: Info) -> Iterator[IO[bytes]]:
+        """A member's content; what is wrong with it is said with the member's name."""
+        name = info.filename if isinstance(info, zipfile.ZipInfo) else info.name
+        with explained(self.path, name):
+            if isinstance(info, zipfile.ZipInfo):
+                assert self._zip is not None
+                with self._zip.open(info) as file:
+                    yield file
+            else:
+                assert self._tar is not None
+                extracted = self._tar.extractfile(info)
+                if extracted is None:
+                    raise PreparationError(f"{self.path}: {name} is not a regular file")
+                with extracted as file:
+                    yield file
+
+    def read(self, info: Info) -> bytes:
+        """All of a member's content."""
+        with self.open(info) as file:
+            content = file.read()
+        size = info.file_size if isinstance(info, zipfile.ZipInfo) else info.size
+        if len(content) != size:
+            name = info.filename if isinstance(info, zipfile.ZipInfo) else info.name
+            raise broken(self.path, EOFError("unexpected end of data"), f"in {name}")
+        return content
+
+    def read_named(self, pattern: str) -> bytes | None:
+        """The content of the first member whose whole name fits a regular expression."""
+        for member, info in self.members():
+            if member.plain and re.fullmatch(pattern, member.name):
+                return self.read(info)
+        return None
+
+
+def safe_name(name: str, archive: Path) -> str:
+    """A member's name without ``./``.
+
+    Raises:
+        PreparationError: it is absolute, climbs with ``..`` or holds what some system takes for a
+            path: nothing of such an archive is trusted.
+    """
+    path = PurePosixPath(name)
+    unsafe = path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name
+    if unsafe or re.match(r"[A-Za-z]:", name):
+        raise PreparationError(
+            f"{archive}: the member {name!r} would be written outside the target folder. The "
+            "official archive has no such member; delete this file and download it again."
+        )
+    return str(path)
+
+
+def broken(path: Path, error: BaseException, where: str = "") -> PreparationError:
+    """The message for an archive that cannot be read to its end."""
+    reason = str(error) or type(error).__name__
+    size = path.stat().st_size / 1e9 if path.is_file() else 0.0
+    return PreparationError(
+        f"{path} is cut short or corrupt{f' {where}' if where else ''} ({reason}). It has "
+        f"{size:.3f} GB{_expected(path.name)}. Download it again (`curl -C -` goes on where a "
+        "download ended; if the size is right already, delete the file first), then repeat the "
+        "command: what is prepared already is kept."
+    )
+
+
+@contextmanager
+def explained(path: Path, member: str = "") -> Iterator[None]:
+    """Turn the readers' exceptions into one message that names archive and member."""
+    try:
+        yield
+    except BROKEN as error:
+        raise broken(path, error, f"in {member}" if member else "") from error
+
+
+def _expected(name: str) -> str:
+    from . import DATA_SETS  # the registry imports the data sets, which import this module
+
+    for description in DATA_SETS.values():
+        for archive in (archive for choice in description.archives for archive in choice):
+            if archive.name == name:
+                md5 = f", md5 {archive.md5}" if archive.md5 else ""
+                return f"; the official one has about {archive.gigabytes:g} GB{md5}"
+    return ""
+
+
+def find_archives(
+    description: DataDescription, folder: Path, command: str
+) -> dict[str, tuple[Archive, Path]]:
+    """The archives of a data set in a folder or below it.
+
+    Args:
+        description: of the data set.
+        folder: where to look; of several files with one name the least deep is taken.
+        command: to be repeated when the missing ones are there, for the message.
+
+    Returns:
+        By name of the first of each choice: what was found of it.
+
+    Raises:
+        PreparationError: some are missing: names all of them and where to get each.
+    """
+    if not folder.is_dir():
+        get = description.how_to_get()
+        raise PreparationError(f"there is no folder {folder} (--archives)\n{get}")
+    wanted = {archive.name for choice in description.archives for archive in choice}
+    there: dict[str, Path] = {}
+    for parent, folders, files in os.walk(folder):
+        folders.sort()
+        for name in wanted.intersection(files):
+            path = Path(parent, name)
+            if name not in there or len(path.parts) < len(there[name].parts):
+                there[name] = path
+    found, missing = {}, []
+    for choice in description.archives:
+        best = next((archive for archive in choice if archive.name in there), None)
+        if best is None:
+            missing.append(choice)
+        else:
+            found[choice[0].name] = (best, there[best.name])
+    if missing:
+        raise PreparationError(_missing(description, missing, folder, command))
+    return found
+
+
+def _missing(
+    description: DataDescription,
+    missing: Sequence[tuple[Archive, ...]],
+    folder: Path,
+    command: str,
+) -> str:
+    lines = [f"{description.title}: {len(missing)} of {len(description.archives)} archives are "
+             f"not in {folder} or below it:"]  # fmt: skip
+    for first, *others in missing:
+        lines.append(f"  {first.name} ({first.gigabytes:g} GB)\n    {first.command(folder)}")
+        for other in others:
+            lines.append(
+                f"  or {other.name} ({other.gigabytes:g} GB), {other.note}\n"
+                f"    {other.command(folder)}"
+            )
+    return "\n".join([*lines, "Then again:", f"  {command}"])
+
+
+def check_opens(path: Path) -> None:
+    """Refuse a file that is not what its name says, by reading its beginning (or directory).
+
+    Raises:
+        PreparationError: see above; also a web page that was saved under the archive's name.
+    """
+    with path.open("rb") as file:
+        start = file.read(512).lstrip()
+    if start[:1] == b"<":
+        raise PreparationError(
+            f"{path} is a web page, not an archive: the download gave an error page. Delete it and "
+            "download again."
+        )
+    if path.suffix == ".json":
+        if start[:1] != b"{":
+            raise PreparationError(f"{path} is not a JSON object. Delete it and download again.")
+        return
+    with ArchiveReader(path) as reader:
+        if next(reader.members(), None) is None:
+            raise PreparationError(f"{path} is empty. Delete it and download again.")
+
+
+def check_md5(archive: Archive, path: Path) -> None:
+    """Compare with the published checksum, where one is known.
+
+    Raises:
+        PreparationError: it is another file; says both sums.
+    """
+    if not archive.md5:
+        return
+    with path.open("rb") as file:
+        found = _md5(file)
+    if found != archive.md5:
+        raise PreparationError(
+            f"{path} has the md5 sum {found}, the official one {archive.md5}. Delete it and "
+            "download it again."
+        )
+
+
+def _md5(file: IO[bytes]) -> str:
+    digest = hashlib.md5(usedforsecurity=False)
+    while block := file.read(1 << 20):
+        digest.update(block)
+    return digest.hexdigest()
