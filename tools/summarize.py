@@ -44,7 +44,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--record",
         action="store_true",
-        help=f"put the rows into {MEASURED.relative_to(ROOT)}, which the results pages show",
+        help="put the rows into docs/results/measured.json, which the results pages show",
     )
     args = parser.parse_args(argv)
     if absent := [str(folder) for folder in args.work_dirs if not folder.is_dir()]:
