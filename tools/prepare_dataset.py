@@ -126,8 +126,8 @@ def show(result: Verification, work: Work) -> None:
             table.add_row(escape(name), f"{100 * share:.3f}" if pixels else "[red]never[/]")
         console.print(table)
         never = result.never(description)
-        if never:
-            console.print(f"never: {', '.join(never)}", markup=False)
+        if never and result.sample is not None:  # else it is a finding
+            console.print(f"in none of these masks: {', '.join(never)}", markup=False)
     for finding in result.findings:
         console.print(
             finding.text(), style="red" if finding.severity == "error" else "yellow", markup=False
@@ -155,6 +155,8 @@ def main(argv: list[str] | None = None) -> int:
         show(result, work)
     except PreparationError as error:
         raise SystemExit(f"error: {error}") from None
+    except OSError as error:  # a full disk, a folder that may not be written
+        raise SystemExit(f"error: {error}; when that is mended, again:\n  {command}") from None
     except KeyboardInterrupt:
         raise SystemExit(f"stopped; this goes on from here:\n  {command}") from None
     if args.json:

@@ -105,6 +105,25 @@ def test_too_small_a_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert not (tmp_path / "data").exists()
 
 
+def test_a_target_that_cannot_be_written(tmp_path: Path) -> None:
+    official.make_ade(tmp_path / "dl")
+    (tmp_path / "data").write_text("a file")
+    message = failure("ade", "--archives", "dl")
+    assert message.startswith("error: ") and "data" in message
+    assert message.endswith("again:\n  python tools/prepare_dataset.py ade --archives dl")
+    assert (tmp_path / "data").read_text() == "a file"
+
+
+def test_sampling_says_which_classes_were_not_seen(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    official.make_ade(tmp_path / "dl")
+    assert run("ade", "--archives", "dl", "--sample", "1") == 0
+    said = capsys.readouterr().out
+    assert "2 masks opened" in said and "in none of these masks: building, sky" in said
+    assert "0 errors, 0 warnings" in said
+
+
 def test_unreadable_files_are_all_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

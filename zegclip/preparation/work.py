@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -202,6 +203,9 @@ class Work:
 
         Items are taken as they are needed, so that a stream of archive members never lies in
         memory as a whole.
+
+        Raises:
+            PreparationError: a process was ended from outside, and what ``function`` raises.
         """
         if total == 0:
             return
@@ -229,6 +233,11 @@ class Work:
                         results = future.result()
                         bar.advance(task, len(results))
                         yield from results
+        except BrokenProcessPool:
+            raise PreparationError(
+                f"{title}: one of {self.jobs} processes was ended from outside, as systems do that "
+                "run out of memory. Try --jobs 1; what is done already is kept."
+            ) from None
         finally:
             pool.shutdown(cancel_futures=True)
 
