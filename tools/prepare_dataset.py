@@ -22,8 +22,8 @@ from rich.table import Table
 
 from zegclip.compat import available_cores
 from zegclip.preparation import DATA_SETS, STEPS, PreparationError
-from zegclip.preparation.archives import check_md5, check_opens, find_archives
 from zegclip.preparation.files import write_bytes
+from zegclip.preparation.finding_archives import check_md5, check_opens, find_archives
 from zegclip.preparation.verification import Verification, shares, verify
 from zegclip.preparation.work import Work, check_space
 

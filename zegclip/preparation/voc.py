@@ -14,6 +14,7 @@ from .archives import ArchiveReader
 from .description import VOID, Archive, DataDescription, Split
 from .errors import PreparationError
 from .files import copy_whole, save_mask, sizes_in
+from .parallel import progress
 from .work import Step, Work
 
 VOC2012 = Archive(
@@ -121,7 +122,7 @@ def _convert_sbd(work: Work) -> None:
             "benchmark.tgz. Delete it and download it again."
         )
     source = work.root / "SegmentationClass"
-    for name in work.progress("VOC's masks", sorted(own), len(own)):
+    for name in progress("VOC's masks", sorted(own), len(own), work.console):
         mask = target / f"{name}.png"
         if not (source / mask.name).is_file():
             work.failures.append((str(source / mask.name), "named by VOC's lists, but not there"))

@@ -1,32 +1,24 @@
-"""The work of preparing: steps that can be repeated, on several cores, with progress."""
+"""The work of preparing: steps that can be repeated, and what they share."""
 
 from __future__ import annotations
 
-import multiprocessing
 import shutil
-import signal
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from functools import partial
-from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from .archives import Archive, ArchiveReader, Member
-from .description import DataDescription
+from .archives import ArchiveReader, Member
+from .description import Archive, DataDescription
 from .errors import PreparationError
 from .files import is_whole_png, sizes_in, write_bytes, write_names
+from .parallel import parallel, progress
 
 T = TypeVar("T")
 R = TypeVar("R")
-CHUNK = 32  # files a task: handing one over costs about as much as converting a tenth of one
 _WRITTEN, _REPLACED, _THERE, _KEPT = "written", "replaced", "there", "kept"
 
 
@@ -112,7 +104,7 @@ class Work:
 
         def run() -> None:
             with ArchiveReader(archive) as reader:
-                for info, target in self.progress(title, pending, len(pending)):
+                for info, target in progress(title, pending, len(pending), self.console):
                     write_bytes(target, reader.read(info))
 
         return Step(title, needed, run)
@@ -173,16 +165,6 @@ class Work:
 
     # --- many files --------------------------------------------------------------------------
 
-    def progress(self, title: str, items: Iterable[T], total: int | None) -> Iterator[T]:
-        """The items, with a bar on the console; nothing is shown if there are none."""
-        if total == 0:
-            return
-        with _bar(self.console) as bar:
-            task = bar.add_task(title, total=total)
-            for item in items:
-                yield item
-                bar.advance(task)
-
     def convert(
         self,
         title: str,
@@ -199,64 +181,8 @@ class Work:
     def parallel(
         self, title: str, function: Callable[[T], R], items: Iterable[T], total: int | None
     ) -> Iterator[R]:
-        """``function`` of every item, in any order, in :attr:`jobs` processes.
-
-        Items are taken as they are needed, so that a stream of archive members never lies in
-        memory as a whole.
-
-        Raises:
-            PreparationError: a process was ended from outside, and what ``function`` raises.
-        """
-        if total == 0:
-            return
-        if self.jobs <= 1:
-            yield from (function(item) for item in self.progress(title, items, total))
-            return
-        chunks = _chunks(iter(items))
-        # Processes that were forked hold what is imported already; where that is not possible
-        # (macOS, Windows) each imports it anew.
-        context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-        pool = ProcessPoolExecutor(self.jobs, context, initializer=_leave_interrupts_to_parent)
-        try:
-            # Before the progress bar starts its thread.
-            pool.submit(int).result()
-            with _bar(self.console) as bar:
-                task = bar.add_task(title, total=total)
-                running: set[Future[list[R]]] = set()
-                while True:
-                    for chunk in islice(chunks, 2 * self.jobs - len(running)):
-                        running.add(pool.submit(_run_chunk, function, chunk))
-                    if not running:
-                        break
-                    done, running = wait(running, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        results = future.result()
-                        bar.advance(task, len(results))
-                        yield from results
-        except BrokenProcessPool:
-            raise PreparationError(
-                f"{title}: one of {self.jobs} processes was ended from outside, as systems do that "
-                "run out of memory. Try --jobs 1; what is done already is kept."
-            ) from None
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _bar(console: Console) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    return Progress(*columns, TimeRemainingColumn(), console=console)
-
-
-def _chunks(items: Iterator[T]) -> Iterator[list[T]]:
-    return iter(partial(lambda: list(islice(items, CHUNK))), [])
-
-
-def _run_chunk(function: Callable[[T], R], chunk: list[T]) -> list[R]:
-    return [function(item) for item in chunk]
-
-
-def _leave_interrupts_to_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+        """``function`` of every item: :func:`~zegclip.preparation.parallel.parallel`."""
+        return parallel(title, function, items, total, self.jobs, self.console)
 
 
 def _refuse_special(member: Member, archive: Path) -> None:
@@ -278,7 +204,7 @@ def check_space(steps: Sequence[Step], out: Path, free: int | None = None) -> No
     Raises:
         PreparationError: says how much is needed and how much is free.
     """
-    existing: Any = out.resolve()
+    existing = out.resolve()
     while not existing.exists():
         existing = existing.parent
     free = shutil.disk_usage(existing).free if free is None else free

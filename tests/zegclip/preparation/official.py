@@ -16,7 +16,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from zegclip.preparation import DATA_SETS, STEPS, DataDescription
-from zegclip.preparation.archives import find_archives
+from zegclip.preparation.finding_archives import find_archives
 from zegclip.preparation.work import Work
 
 HEIGHT, WIDTH = 12, 16

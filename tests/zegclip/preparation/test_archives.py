@@ -1,8 +1,7 @@
-"""Archives are found, checked and read without trust."""
+"""Archives are read without trust."""
 
 from __future__ import annotations
 
-import hashlib
 import stat
 import tarfile
 import zipfile
@@ -11,15 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.zegclip.preparation import official
-from zegclip.preparation import DATA_SETS, PreparationError
-from zegclip.preparation.archives import (
-    ArchiveReader,
-    check_md5,
-    check_opens,
-    find_archives,
-    safe_name,
-)
-from zegclip.preparation.description import Archive
+from zegclip.preparation import PreparationError
+from zegclip.preparation.archives import ArchiveReader, safe_name
+from zegclip.preparation.finding_archives import check_opens
 from zegclip.preparation.work import Step, Work, check_space
 
 
@@ -27,33 +20,6 @@ def extract(archive: Path, out: Path) -> Work:
     work = Work(official.small("ade"), {}, out)
     work.extraction(archive, lambda name: name, "everything").run()
     return work
-
-
-def test_missing_archives_are_one_message_with_all_commands(tmp_path: Path) -> None:
-    (tmp_path / "benchmark.tgz").touch()
-    with pytest.raises(PreparationError) as error:
-        find_archives(DATA_SETS["voc"], tmp_path, "python tools/x.py voc")
-    message = str(error.value)
-    assert "1 of 2 archives" in message
-    assert "VOCtrainval_11-May-2012.tar http://host.robots.ox.ac.uk/pascal/VOC/voc2012/" in message
-    assert "benchmark.tgz" not in message
-    assert message.endswith("python tools/x.py voc")
-
-
-def test_archives_are_found_below_the_folder_and_the_json_is_preferred(tmp_path: Path) -> None:
-    official.make_context(tmp_path / "a" / "b")
-    official.make_context(tmp_path / "c", matlab=True)
-    found = find_archives(DATA_SETS["context"], tmp_path, "")
-    assert found["trainval_merged.json"][1] == tmp_path / "a" / "b" / "trainval_merged.json"
-    (tmp_path / "a" / "b" / "trainval_merged.json").unlink()
-    found = find_archives(DATA_SETS["context"], tmp_path, "")
-    assert found["trainval_merged.json"][1] == tmp_path / "c" / "trainval.tar.gz"
-    assert found["VOCtrainval_03-May-2010.tar"][1].parent == tmp_path / "c"  # the least deep
-
-
-def test_no_such_folder(tmp_path: Path) -> None:
-    with pytest.raises(PreparationError, match="there is no folder .*nowhere"):
-        find_archives(DATA_SETS["ade"], tmp_path / "nowhere", "")
 
 
 @pytest.mark.parametrize("name", ["../x.jpg", "/etc/x.jpg", "a/../../x.jpg", "C:/x", "a\\..\\x"])
@@ -166,27 +132,6 @@ def test_cut_short_and_corrupt_zip(tmp_path: Path) -> None:
     with pytest.raises(PreparationError, match="corrupt in b.jpg .*CRC"):
         extract(archive, tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").rglob("*") if path.is_file()] == ["a.jpg"]
-
-
-def test_a_saved_error_page_is_named(tmp_path: Path) -> None:
-    page = tmp_path / "benchmark.tgz"
-    page.write_text("\n<!DOCTYPE html><title>404</title>")
-    with pytest.raises(PreparationError, match="is a web page, not an archive"):
-        check_opens(page)
-    text = tmp_path / "trainval_merged.json"
-    text.write_text("[1]")
-    with pytest.raises(PreparationError, match="not a JSON object"):
-        check_opens(text)
-
-
-def test_checksums(tmp_path: Path) -> None:
-    file = tmp_path / "a.tar"
-    file.write_bytes(b"content")
-    right = hashlib.md5(b"content").hexdigest()
-    check_md5(Archive("a.tar", "", 1, right), file)
-    check_md5(Archive("a.tar", "", 1), file)
-    with pytest.raises(PreparationError, match=f"md5 sum {right}, the official one 0000"):
-        check_md5(Archive("a.tar", "", 1, "0000"), file)
 
 
 def test_too_small_a_disk_is_said_before(tmp_path: Path) -> None:

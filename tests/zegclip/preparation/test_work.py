@@ -10,7 +10,8 @@ import pytest
 
 from tests.zegclip.preparation import official
 from zegclip.preparation import PreparationError
-from zegclip.preparation.work import CHUNK, Work
+from zegclip.preparation.parallel import CHUNK
+from zegclip.preparation.work import Work
 
 
 def twice(number: int) -> int:
