@@ -128,10 +128,11 @@ def show(result: Verification, work: Work) -> None:
         never = result.never(description)
         if never and result.sample is not None:  # else it is a finding
             console.print(f"in none of these masks: {', '.join(never)}", markup=False)
-    for finding in result.findings:
-        console.print(
-            finding.text(), style="red" if finding.severity == "error" else "yellow", markup=False
-        )
+    for i, finding in enumerate(result.findings):
+        # Neighbours with the same mend say it once.
+        last = i + 1 == len(result.findings) or result.findings[i + 1].mend != finding.mend
+        style = "red" if finding.severity == "error" else "yellow"
+        console.print(finding.text(with_mend=last), style=style, markup=False)
     warnings = len(result.findings) - len(result.errors)
     console.print(f"{len(result.errors)} errors, {warnings} warnings")
 

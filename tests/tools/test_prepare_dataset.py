@@ -114,6 +114,20 @@ def test_a_target_that_cannot_be_written(tmp_path: Path) -> None:
     assert (tmp_path / "data").read_text() == "a file"
 
 
+def test_neighbours_with_the_same_mend_say_it_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    official.make_ade(tmp_path / "dl")
+    run("ade", "--archives", "dl")
+    for path in (tmp_path / "data").rglob("*.jpg"):
+        path.unlink()
+    capsys.readouterr()
+    assert run("ade", "--verify") == 1
+    said = capsys.readouterr().out
+    assert "images/training has 0 images" in said and "images/validation has 0 images" in said
+    assert said.count("mend:") == 1
+
+
 def test_sampling_says_which_classes_were_not_seen(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -33,13 +33,13 @@ class Finding:
     mend: str
     files: list[str] = field(default_factory=list)
 
-    def text(self) -> str:
+    def text(self, with_mend: bool = True) -> str:
         """In a few lines, with the first few files."""
         where = f" [{self.split}]" if self.split else ""
         lines = [f"{self.severity}{where}: {self.message}"]
         if self.files:
             lines.append(f"  {first_few(self.files)}")
-        if self.mend:
+        if self.mend and with_mend:
             lines.append("  mend: " + self.mend.replace("\n", "\n  "))
         return "\n".join(lines)
 
