@@ -23,7 +23,14 @@ import zegclip  # noqa: F401  isort: skip  (first: prepares the stack)
 from rich.console import Console
 from rich.table import Table
 
-from zegclip.evaluation.summary import SummaryRow, differences, read_reports, summarise
+from zegclip.evaluation.summary import (
+    SummaryRow,
+    differences,
+    read_reports,
+    repeated_seeds,
+    summarise,
+)
+from zegclip.preparation.files import write_bytes
 
 PUBLISHED = ROOT / "docs" / "results" / "published.json"
 MEASURED = ROOT / "docs" / "results" / "measured.json"
@@ -106,7 +113,8 @@ def record(rows: Sequence[SummaryRow]) -> None:
             },
             "runs": [run.record() for run in row.runs],
         }
-    MEASURED.write_text(json.dumps(dict(sorted(known.items())), indent=2) + "\n")
+    text = json.dumps(dict(sorted(known.items())), indent=2) + "\n"
+    write_bytes(MEASURED, text.encode())
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -116,7 +124,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"warning: {problem}", file=sys.stderr)
     for report in reports:
         if not report.finished:
-            at = f"{report.protocol['iteration']} of {report.protocol['max_iters']}"
+            at = f"{report.iteration or '?'} of {report.max_iters}"
             print(f"warning: {report.folder} is unfinished ({at} iterations)", file=sys.stderr)
     rows = summarise(reports)
     if not rows:
@@ -124,13 +132,12 @@ def main(argv: list[str] | None = None) -> int:
         raise SystemExit(f"error: no finished run's report.json in {folders} or below")
     text = rendered([cells(row, json.loads(PUBLISHED.read_text())) for row in rows], args.format)
     if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(text, encoding="utf-8")
+        write_bytes(args.out, text.encode())
         print(f"written: {args.out}")
     else:
         print(text, end="")
     several = differences(rows)
-    for line in several:
+    for line in [*several, *repeated_seeds(rows)]:
         print(f"note: {line}", file=sys.stderr)
     if args.record:
         if several:

@@ -56,21 +56,32 @@ def protocol_fingerprint(protocol: Mapping[str, Any]) -> str:
     return _digest(content)
 
 
-def training_fingerprint(cfg: Mapping[str, Any]) -> str:
-    """12 hexadecimal digits, equal for runs of which one may take the mean: but for the seed.
+def training_settings(cfg: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a config decides which model a training gives, but for the seed.
 
-    Model, training data, batch, optimiser, schedule and length count; where files lie, workers
-    and everything about testing do not.
+    Model, training data, batch, optimiser, schedule and length; not where files lie, workers or
+    anything about testing.
 
     Args:
         cfg: a complete config, plain data.
     """
-    model = {key: value for key, value in (cfg.get("model") or {}).items() if key != "test_cfg"}
     loader = cfg.get("train_dataloader") or {}
-    dataset = {k: v for k, v in (loader.get("dataset") or {}).items() if k != "data_root"}
-    length = (cfg.get("train_cfg") or {}).get("max_iters")
-    recipe = {key: cfg.get(key) for key in ("optim_wrapper", "param_scheduler")}
-    return _digest([model, dataset, loader.get("batch_size"), length, recipe])
+    return {
+        "model": {k: v for k, v in (cfg.get("model") or {}).items() if k != "test_cfg"},
+        "dataset": {k: v for k, v in (loader.get("dataset") or {}).items() if k != "data_root"},
+        "batch_size": loader.get("batch_size"),
+        "max_iters": (cfg.get("train_cfg") or {}).get("max_iters"),
+        "recipe": {key: cfg.get(key) for key in ("optim_wrapper", "param_scheduler")},
+    }
+
+
+def training_fingerprint(cfg: Mapping[str, Any]) -> str:
+    """12 hexadecimal digits, equal for runs of which one may take the mean: but for the seed.
+
+    Args:
+        cfg: as of :func:`training_settings`.
+    """
+    return _digest(list(training_settings(cfg).values()))
 
 
 def _digest(content: Any) -> str:

@@ -80,7 +80,7 @@ class ReportHook(Hook):
         self._trained_with: Mapping[str, Any] = {}
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Remember the seed of the training."""
+        """Remember seed and iteration of the training."""
         self._trained_with = checkpoint.get("meta") or {}
 
     def before_train_epoch(self, runner: Runner) -> None:
@@ -121,15 +121,21 @@ class ReportHook(Hook):
         dataset = loop.dataloader.dataset
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         trained_here = runner._train_loop is not None
-        seed = runner.seed if trained_here else self._trained_with.get("seed")
+        length = _plain(runner.cfg).get("train_cfg") or {}
+        if trained_here:
+            seed, iteration, max_iters = runner.seed, runner.iter or None, runner.max_iters
+        else:
+            seed, iteration = self._trained_with.get("seed"), self._trained_with.get("iter")
+            max_iters = length.get("max_iters")
         protocol = {
             **data_protocol(dataset.metainfo, len(dataset)),
             "pipeline": _pipeline(runner, "val" if stage == "validation" else "test"),
             **(model.protocol() if hasattr(model, "protocol") else {}),
             "stage": stage,
-            # After training in the same process; otherwise the checkpoint says which model it is.
-            "iteration": runner.iter or None,
-            "max_iters": runner.max_iters if trained_here else None,
+            # Of a test, as the checkpoint says: one from the middle of a training is none of its
+            # results.
+            "iteration": iteration,
+            "max_iters": max_iters,
             "config": Path(getattr(runner.cfg, "filename", None) or "unknown").stem,
             "training": training_fingerprint(_plain(runner.cfg)),
             "seed": seed,

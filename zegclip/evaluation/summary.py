@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .protocol import OF_THE_RUN, protocol_fingerprint
+from zegclip.datasets.files import first_few
+
+from .dumped_config import read_dumped_config
+from .protocol import (
+    OF_THE_RUN,
+    protocol_fingerprint,
+    training_fingerprint,
+    training_settings,
+)
 
 SCORES = ("pAcc", "mIoU_S", "mIoU_U", "hIoU", "mIoU")
 
@@ -23,12 +34,15 @@ class Report:
         config: name of the config.
         scores: in percent, those that exist.
         protocol: what they depend on.
+        dumped: the run's complete config, for what old reports do not say; empty where it is
+            not there.
     """
 
     folder: Path
     config: str
     scores: Mapping[str, float]
     protocol: Mapping[str, Any]
+    dumped: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def fingerprint(self) -> str:
@@ -37,20 +51,52 @@ class Report:
 
     @property
     def training(self) -> str:
-        """Fingerprint of how it was trained; empty where an old report does not say."""
-        return str(self.protocol.get("training") or "")
+        """Fingerprint of how it was trained; empty where nothing says."""
+        known = self.protocol.get("training")
+        if not known and self.dumped.get("train_cfg"):
+            known = training_fingerprint(self.dumped)
+        return str(known or "")
+
+    @property
+    def seed(self) -> int | None:
+        """Of the training; ``None`` where nothing says."""
+        seed = self.protocol.get("seed")
+        return _entry(self.dumped, "randomness", "seed") if seed is None else seed
+
+    @property
+    def iteration(self) -> int | None:
+        """After which the model was evaluated; ``None`` where nothing says."""
+        if self.protocol.get("iteration") is not None:
+            return self.protocol["iteration"]
+        name = re.fullmatch(r"iter_(\d+)", Path(self.protocol.get("checkpoint") or "").stem)
+        return int(name[1]) if name else None
+
+    @property
+    def max_iters(self) -> int | None:
+        """How long the training is; ``None`` where nothing says."""
+        known = self.protocol.get("max_iters")
+        return known if known is not None else _entry(self.dumped, "train_cfg", "max_iters")
 
     @property
     def finished(self) -> bool:
-        """False for a validation in the middle of a training."""
-        if self.protocol.get("stage") != "validation" or not self.protocol.get("max_iters"):
+        """False for a model in the middle of its training, validated there or tested later."""
+        if self.max_iters is None:
             return True
-        return self.protocol["iteration"] >= self.protocol["max_iters"]
+        if self.iteration is None:  # a test of a checkpoint with another name
+            return self.protocol.get("stage") != "validation"
+        return self.iteration >= self.max_iters
 
     def record(self) -> dict[str, Any]:
         """What is written down of the run."""
-        keys = ("seed", "deterministic", "iteration", "stage", "code")
-        return {key: self.protocol.get(key) for key in keys} | dict(self.scores)
+        run = {"seed": self.seed, "iteration": self.iteration}
+        said = {key: self.protocol.get(key) for key in ("deterministic", "stage", "code")}
+        return run | said | dict(self.scores)
+
+
+def _entry(config: Mapping[str, Any], name: str, key: str) -> int | None:
+    section = config.get(name)
+    value = section.get(key) if isinstance(section, Mapping) else None
+    return value if isinstance(value, int) else None
 
 
 @dataclass(frozen=True)
@@ -118,45 +164,92 @@ def read_reports(folders: Sequence[Path]) -> tuple[list[Report], list[str]]:
     reports, problems = [], []
     for path in sorted(paths.values()):
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            scores = {key: float(content[key]) for key in SCORES if key in content}
-            protocol = content["protocol"]
-            if not scores or not isinstance(protocol, dict):
-                raise ValueError("no scores or no protocol")
-            reports.append(
-                Report(path.parent, _config_name(path.parent, protocol), scores, protocol)
-            )
+            reports.append(_read_report(path))
         except (OSError, ValueError, KeyError, TypeError) as error:
             problems.append(f"{path} is no report of ours and is left out ({error!r})")
     return reports, problems
 
 
-def _config_name(folder: Path, protocol: Mapping[str, Any]) -> str:
-    """As the report says; else of the config that mmengine dumped beside it."""
-    if name := protocol.get("config"):
-        return str(name)
-    dumped = sorted(folder.glob("*.py"), key=lambda path: path.stat().st_mtime)
-    return dumped[-1].stem if dumped else folder.name
+# What the protocol of a report holds, where it holds it.
+_KINDS: dict[str, type] = {
+    "dataset": str,
+    "setting": str,
+    "unseen": list,
+    "stage": str,
+    "config": str,
+    "checkpoint": str,
+    "iteration": int,
+    "max_iters": int,
+    "seed": int,
+}
+
+
+def _read_report(path: Path) -> Report:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    protocol = content["protocol"]
+    scores = {key: float(content[key]) for key in SCORES if key in content}
+    if not scores or not all(math.isfinite(score) for score in scores.values()):
+        raise ValueError("no scores, or one is not finite")
+    if not isinstance(protocol, dict) or not {"dataset", "setting"} <= set(protocol):
+        raise ValueError("no protocol")
+    for key, kind in _KINDS.items():
+        value = protocol.get(key)
+        if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+            raise ValueError(f"protocol.{key} is {value!r}")
+    name, dumped = _config_of(path.parent, protocol.get("config"))
+    return Report(path.parent, name, scores, protocol, dumped)
+
+
+def _config_of(folder: Path, name: str | None) -> tuple[str, dict[str, Any]]:
+    """Name and content of the config that mmengine dumped into a work dir, if it did."""
+    files = sorted(folder.glob("*.py"), key=lambda path: path.stat().st_mtime)
+    if name:
+        files = [path for path in files if path.stem == name]
+    if not files:
+        return name or folder.name, {}
+    try:
+        return files[-1].stem, read_dumped_config(files[-1])
+    except ValueError:
+        return files[-1].stem, {}
 
 
 def summarise(reports: Iterable[Report]) -> list[SummaryRow]:
     """Put together what differs in nothing but the seed; finished runs only.
 
     One run that left several reports (validated, then tested elsewhere) counts once: those with
-    equal seeds and scores.
+    equal seeds and scores. A run of which nothing says how it was trained is a row by itself.
     """
     groups: dict[tuple[str, str, str], dict[Any, Report]] = {}
     for report in reports:
         if not report.finished:
             continue
-        group = (report.config, report.fingerprint, report.training)
-        seed = report.protocol.get("seed")
-        run = report.folder if seed is None else (seed, tuple(report.scores.values()))
-        groups.setdefault(group, {})[run] = report
+        training = report.training or str(report.folder)
+        same_run = (report.seed, tuple(report.scores.values()))
+        run = report.folder if report.seed is None else same_run
+        group = groups.setdefault((report.config, report.fingerprint, training), {})
+        group[run] = report
     return [
-        SummaryRow(config, tuple(sorted(runs.values(), key=lambda r: str(r.protocol.get("seed")))))
+        SummaryRow(config, tuple(sorted(runs.values(), key=_by_seed)))
         for (config, _, _), runs in sorted(groups.items())
     ]
+
+
+def _by_seed(report: Report) -> tuple[bool, int, str]:
+    return report.seed is None, report.seed or 0, str(report.folder)
+
+
+def repeated_seeds(rows: Iterable[SummaryRow]) -> list[str]:
+    """For rows that hold a seed more than once: a line each, because their n may be too large."""
+    lines = []
+    for row in rows:
+        counts = Counter(run.seed for run in row.runs if run.seed is not None)
+        for seed in (seed for seed, count in counts.items() if count > 1):
+            places = ", ".join(str(run.folder) for run in row.runs if run.seed == seed)
+            lines.append(
+                f"{row.config}: seed {seed} is counted {counts[seed]} times, with other scores "
+                f"each ({places}): where that is one model, name only one of the folders"
+            )
+    return lines
 
 
 def differences(rows: Sequence[SummaryRow]) -> list[str]:
@@ -174,14 +267,44 @@ def differences(rows: Sequence[SummaryRow]) -> list[str]:
             if parts:
                 names = f"{same[0].fingerprint} and {other.fingerprint}"
                 lines.append(f"{config}: protocols {names} differ in {', '.join(parts)}")
-            if same[0].runs[0].training != other.runs[0].training:
+            one, another = same[0].runs[0], other.runs[0]
+            if unknown := [run.folder for run in (one, another) if not run.training]:
+                places = ", ".join(map(str, unknown))
+                lines.append(f"{config}: nothing says how {places} was trained")
+            elif one.training != another.training:
+                changes = _training_differences(one.dumped, another.dumped)
                 lines.append(
-                    f"{config}: {same[0].runs[0].folder} and {other.runs[0].folder} were trained "
-                    "with other settings (their dumped configs say which)"
+                    f"{config}: {one.folder} and {another.folder} were trained with other "
+                    f"settings{': ' + changes if changes else ''}"
                 )
     return lines
 
 
+def _training_differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    """The first few settings in which two dumped configs differ; empty where one is not there."""
+    if not one or not other:
+        return ""
+    first, second = _leaves(training_settings(one)), _leaves(training_settings(other))
+    changed = [key for key in {**first, **second} if first.get(key) != second.get(key)]
+    return first_few(
+        [f"{key} ({_short(first.get(key))} / {_short(second.get(key))})" for key in changed]
+    )
+
+
+def _leaves(value: Any, name: str = "") -> dict[str, Any]:
+    """Nested mappings and lists as one mapping with dotted names."""
+    if isinstance(value, Mapping):
+        items: Iterable[tuple[Any, Any]] = value.items()
+    elif isinstance(value, (list, tuple)):
+        items = enumerate(value)
+    else:
+        return {name: value}
+    leaves: dict[str, Any] = {}
+    for key, item in items:
+        leaves |= _leaves(item, f"{name}.{key}" if name else str(key))
+    return leaves
+
+
 def _short(value: Any) -> str:
-    text = json.dumps(value)
+    text = json.dumps(value, default=str)
     return text if len(text) <= 40 else text[:37] + "..."

@@ -94,6 +94,20 @@ def test_numbers_and_protocol(tmp_path: Path, stage: str) -> None:
     }
 
 
+def test_a_tested_checkpoint_says_after_which_iteration_it_was_saved(tmp_path: Path) -> None:
+    run = runner(tmp_path, [evaluated()])
+    run._train_loop, run.iter = None, 0
+    run.cfg["train_cfg"] = {"max_iters": 20}
+    hook = ReportHook()
+    hook.after_load_checkpoint(run, {"meta": {"iter": 10, "seed": 5}})
+    hook.after_test_epoch(run)
+    protocol = json.loads((tmp_path / "report.json").read_text())["protocol"]
+    assert [protocol[key] for key in ("iteration", "max_iters", "seed")] == [10, 20, 5]
+    hook.after_load_checkpoint(run, {})  # somebody else's
+    hook.after_test_epoch(run)
+    assert json.loads((tmp_path / "report.json").read_text())["protocol"]["iteration"] is None
+
+
 def test_only_the_main_process_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("zegclip.evaluation.report.is_main_process", lambda: False)
     ReportHook().after_test_epoch(runner(tmp_path, [evaluated()]))
