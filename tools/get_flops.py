@@ -2,7 +2,7 @@
 """Learnable parameters and GFLOPs of a config's model; needs neither weights nor data.
 
 One multiply-add counts as one, as in the papers. Class embeddings are computed once for a
-vocabulary and do not count into an image.
+vocabulary: the text encoder's operations are shown by themselves and are no part of an image's.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,16 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, MODELS
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from zegclip.datasets import ZeroShotDataset
 from zegclip.engine.launch import find_config, methods_with
-from zegclip.engine.model_cost import model_cost
+from zegclip.engine.model_cost import PARTS, model_cost
 from zegclip.engine.preflight import PreflightError, preflight
+from zegclip.preparation.files import write_bytes
 
 RESULTS = ROOT / "docs" / "results" / "cost.json"
+LABELS = {"image_encoder": "image", "text_encoder": "text", "decode_head": "head"}
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -78,22 +81,33 @@ def cost(path: Path, shape: list[int] | None, options: dict[str, Any] | None) ->
 
 def show(costs: dict[str, dict[str, Any]]) -> None:
     """Print the table."""
-    table = Table("config", "image", "classes", "learnable", "as published", "GFLOPs", "by part")
+    table = Table(Column("config", no_wrap=True), "image", "classes", "learnable", "as published")
+    table.add_column("GFLOPs of an image", no_wrap=True)
+    table.add_column("of the vocabulary")
     for name, entry in costs.items():
         published, flops = entry["learnable_as_published"], entry["gflops"]
-        parts = [f"{part} {flops[part]:.1f}" for part in flops if part != "total"]
         table.add_row(
             name,
             "x".join(map(str, entry["image"])),
             str(entry["classes"]),
-            f"{entry['learnable']['total'] / 1e6:.2f} M",
+            _with_parts(entry["learnable"], PARTS, lambda count: f"{count / 1e6:.2f} M"),
             "" if published is None else f"{published / 1e6:.2f} M",
-            f"{flops['total']:.1f}",
-            "\n".join(parts),
+            _with_parts(flops, ("image_encoder", "decode_head"), lambda count: f"{count:.1f}"),
+            f"{flops['text_encoder']:.1f}",
         )
     console = Console(width=None if sys.stdout.isatty() else 120)
     console.print(table)
-    console.print("as published: with the parameters that the published forward pass never uses")
+    console.print(
+        "learnable: all that the model holds. as published: with the blocks that nothing calls in "
+        "the published code. vocabulary: the text encoder on all classes, in training every step "
+        "if it learns."
+    )
+
+
+def _with_parts(counts: dict[str, Any], parts: Sequence[str], text: Callable[[float], str]) -> str:
+    """A total and, below it, the parts that are not 0."""
+    lines = [f"{LABELS[part]} {text(counts[part])}" for part in parts if counts[part]]
+    return "\n".join([text(counts["total"]), *lines])
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -119,7 +133,7 @@ def main(argv: list[str] | None = None) -> int:
     show(costs)
     for file in (RESULTS if args.record else None, args.json):
         if file is not None:
-            Path(file).write_text(text)
+            write_bytes(Path(file), text.encode())
             print(f"written: {file}")
     return 0
 
