@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -245,7 +246,9 @@ def main() -> int:
         if args.write:
             path = ROOT / table.page
             text = with_table(path.read_text(encoding="utf-8"), table.name, rendered)
-            path.write_text(text, encoding="utf-8")
+            unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+            unfinished.write_text(text, encoding="utf-8")
+            os.replace(unfinished, path)
     return 0
 
 
