@@ -67,7 +67,9 @@ def run(folder: Path, *command: str, fails: bool = False) -> str:
 
 @pytest.mark.slow
 def test_train_and_test(folder: Path) -> None:
-    run(folder, "train.py", "my_data.py")
+    run(folder, "train.py", "my_data.py", "--seed", "5")
+    work_dir = folder / "work_dirs" / "my_data"
+    trained = json.loads((work_dir / "report.json").read_text())["protocol"]
     run(folder, "test.py", "my_data.py", "work_dirs/my_data/iter_2.pth")
     report = json.loads((folder / "work_dirs" / "my_data" / "report.json").read_text())
     assert set(report["per_class"]) == set(CLASSES)
@@ -75,6 +77,10 @@ def test_train_and_test(folder: Path) -> None:
     protocol = report["protocol"]
     assert protocol["dataset"] == "my data" and protocol["unseen"] == ["dog", "road"]
     assert protocol["words"]["road"] == ["road", "street"] and protocol["stage"] == "test"
+    # The test is of the model that was trained, and says so.
+    for key in ("seed", "iteration", "max_iters", "training", "fingerprint", "config"):
+        assert protocol[key] == trained[key], key
+    assert [protocol[key] for key in ("seed", "iteration", "max_iters")] == [5, 2, 2]
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from typing import Any
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from mmseg.registry import HOOKS
 
 import zegclip
@@ -120,7 +120,8 @@ class ReportHook(Hook):
     def _protocol(self, runner: Runner, loop: Any, stage: str) -> dict[str, Any]:
         dataset = loop.dataloader.dataset
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        trained_here = runner._train_loop is not None
+        # Until a training is begun, mmengine keeps the loop's config in its place.
+        trained_here = isinstance(runner._train_loop, BaseLoop)
         length = _plain(runner.cfg).get("train_cfg") or {}
         if trained_here:
             seed, iteration, max_iters = runner.seed, runner.iter or None, runner.max_iters

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
+from mmengine.runner import IterBasedTrainLoop
 
 from zegclip.datasets.vocabulary import Vocabulary
 from zegclip.engine import VocabularyHook
@@ -47,7 +48,7 @@ def runner(work_dir: Path, metrics: list[Any], model: Any = None) -> Any:
         max_iters=9,
         seed=3,
         deterministic=True,
-        _train_loop=loop,
+        _train_loop=object.__new__(IterBasedTrainLoop),
         train_dataloader=loop.dataloader,
         cfg={"val_dataloader": {"dataset": {"pipeline": PIPELINE}}, "test_dataloader": None},
         _load_from="some.pth",
@@ -96,8 +97,8 @@ def test_numbers_and_protocol(tmp_path: Path, stage: str) -> None:
 
 def test_a_tested_checkpoint_says_after_which_iteration_it_was_saved(tmp_path: Path) -> None:
     run = runner(tmp_path, [evaluated()])
-    run._train_loop, run.iter = None, 0
-    run.cfg["train_cfg"] = {"max_iters": 20}
+    run._train_loop = run.cfg["train_cfg"] = {"max_iters": 20}  # as mmengine has it before training
+    run.iter = 0
     hook = ReportHook()
     hook.after_load_checkpoint(run, {"meta": {"iter": 10, "seed": 5}})
     hook.after_test_epoch(run)
