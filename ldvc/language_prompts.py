@@ -151,6 +151,9 @@ class PromptedTextEncoder(TextEncoder):
     def protocol(self) -> dict[str, Any]:
         return {**super().protocol(), "language_prompts": self.num_prompts}
 
+    def _context_length(self) -> int:
+        return super()._context_length() - (self._extra if self.learns else 0)
+
     def _tokenize(self, words: Sequence[str]) -> Tensor:
         tokens = super()._tokenize(words)
         if not self.learns or not self._extra:

@@ -83,6 +83,20 @@ class TextEncoder(BaseModule):
             self._cache.write(key, words, embeddings)
         return embeddings.to(self.tower.positional_embedding.device)
 
+    def too_long(self, words: Sequence[str]) -> list[str]:
+        """Those of the words that the text tower would see only a part of, in some template."""
+        room = self._context_length()
+        cut = []
+        for word in words:
+            texts = [template.format(word) for template in self.templates]
+            tokens = self._tokenizer(texts, context_length=room + 1)
+            cut += [word] if bool((tokens[:, -1] != 0).any()) else []
+        return cut
+
+    def _context_length(self) -> int:
+        """Tokens that a text may have, its start and end included."""
+        return self.tower.positional_embedding.shape[0]
+
     def protocol(self) -> dict[str, Any]:
         """What of this a reported number depends on."""
         return {"templates": list(self.templates)}

@@ -40,7 +40,7 @@ class VocabularyHook(Hook):
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         self._trained_on = checkpoint.get("meta", {}).get("dataset_meta")
         if runner._train_loop is None:  # training may start from parts of a checkpoint
-            _check_same_model(_unwrapped(runner), checkpoint.get("state_dict", checkpoint))
+            check_same_model(_unwrapped(runner), checkpoint.get("state_dict", checkpoint))
 
     def before_train(self, runner: Runner) -> None:
         train = runner.train_dataloader.dataset.metainfo
@@ -88,8 +88,12 @@ def _give(runner: Runner, metainfo: Mapping[str, Any]) -> None:
     _unwrapped(runner).dataset_meta = metainfo
 
 
-def _check_same_model(model: Any, state: Mapping[str, Any]) -> None:
-    """mmengine only warns of missing parameters, and would test random ones."""
+def check_same_model(model: Any, state: Mapping[str, Any]) -> None:
+    """Refuse a state that is not the model's: mmengine only warns, and would test random numbers.
+
+    Raises:
+        CheckpointMismatchError: learned parameters are missing, or there are others.
+    """
     learned = learned_keys(model)
     missing = sorted(learned - set(state))
     unknown = sorted(set(state) - learned - {name for name, _ in model.named_parameters()})

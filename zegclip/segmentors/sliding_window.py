@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from zegclip.heads import HeadPrediction
+
+Box = tuple[int, int, int, int]  # top, left, bottom, right; pixels, the ends not included
 
 
 def window_starts(length: int, window: int, stride: int) -> list[int]:
@@ -35,6 +37,68 @@ def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
     return F.pad(image, (0, right, 0, bottom)) if bottom or right else image
 
 
+def window_batches(
+    size: tuple[int, int], crop_size: tuple[int, int], stride: tuple[int, int], at_once: int
+) -> Iterator[list[Box]]:
+    """The windows of an image, row by row, in groups that are run together.
+
+    Args:
+        size: (H, W) of the image; sides shorter than the window are one window.
+        crop_size: (h, w) of a window, pixels.
+        stride: steps between windows, pixels.
+        at_once: windows a group.
+    """
+    height, width = min(crop_size[0], size[0]), min(crop_size[1], size[1])
+    boxes = [
+        (top, left, top + height, left + width)
+        for top in window_starts(size[0], height, stride[0])
+        for left in window_starts(size[1], width, stride[1])
+    ]
+    for first in range(0, len(boxes), at_once):
+        yield boxes[first : first + at_once]
+
+
+def cut_windows(image: Tensor, boxes: Sequence[Box]) -> Tensor:
+    """Windows of a batch of images, ``(B, 3, H, W)`` -> ``(len(boxes) * B, 3, h, w)``."""
+    return torch.cat([image[..., top:bottom, left:right] for top, left, bottom, right in boxes])
+
+
+def average_windows(
+    predictions: Iterable[tuple[Sequence[Box], HeadPrediction]], size: tuple[int, int]
+) -> HeadPrediction:
+    """Put the predictions of windows together; where windows overlap, their mean.
+
+    Args:
+        predictions: groups of windows and their maps, laid out as :func:`cut_windows` does.
+        size: (H, W) of the image.
+
+    Returns:
+        Maps of size ``(H, W)``.
+    """
+    sums: list[Tensor | None] = [None, None]
+    counts: Tensor | None = None
+    for boxes, prediction in predictions:
+        if list(boxes) == [(0, 0, *size)]:
+            return prediction
+        for place, maps in enumerate(prediction):
+            if maps is None:
+                continue
+            batch_size = len(maps) // len(boxes)
+            total = sums[place]
+            if total is None:
+                total = maps.new_zeros(batch_size, maps.shape[1], *size)
+                sums[place] = total
+            for (top, left, bottom, right), part in zip(boxes, maps.split(batch_size)):
+                total[..., top:bottom, left:right] += part
+        if counts is None:
+            counts = prediction.probabilities.new_zeros(1, 1, *size)
+        for top, left, bottom, right in boxes:
+            counts[..., top:bottom, left:right] += 1
+    probabilities, trusty_map = (None if total is None else total / counts for total in sums)
+    assert probabilities is not None
+    return HeadPrediction(probabilities, trusty_map)
+
+
 def sliding_windows(
     predict: Callable[[Tensor], HeadPrediction],
     image: Tensor,
@@ -56,34 +120,6 @@ def sliding_windows(
 
     Source: ZegCLIP, published code (window 512, stride 426).
     """
-    height, width = image.shape[-2:]
-    crop_height, crop_width = min(crop_size[0], height), min(crop_size[1], width)
-    boxes = [
-        (top, left)
-        for top in window_starts(height, crop_height, stride[0])
-        for left in window_starts(width, crop_width, stride[1])
-    ]
-    if len(boxes) == 1:
-        return predict(image)
-
-    batch_size = len(image)
-    sums: list[Tensor | None] = [None, None]
-    counts = image.new_zeros(1, 1, height, width)
-    at_once = max(window_batch // batch_size, 1)
-    for first in range(0, len(boxes), at_once):
-        some = boxes[first : first + at_once]
-        windows = torch.cat([image[..., y : y + crop_height, x : x + crop_width] for y, x in some])
-        for place, maps in enumerate(predict(windows)):
-            if maps is None:
-                continue
-            total = sums[place]
-            if total is None:
-                total = maps.new_zeros(batch_size, maps.shape[1], height, width)
-                sums[place] = total
-            for (y, x), window_maps in zip(some, maps.split(batch_size), strict=True):
-                total[..., y : y + crop_height, x : x + crop_width] += window_maps
-        for y, x in some:
-            counts[..., y : y + crop_height, x : x + crop_width] += 1
-    probabilities, trusty_map = (None if total is None else total / counts for total in sums)
-    assert probabilities is not None
-    return HeadPrediction(probabilities, trusty_map)
+    size = (image.shape[-2], image.shape[-1])
+    batches = window_batches(size, crop_size, stride, max(window_batch // len(image), 1))
+    return average_windows(((boxes, predict(cut_windows(image, boxes))) for boxes in batches), size)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +20,21 @@ from zegclip.heads import HeadOutput, HeadPrediction, ZeroShotHead, upsample
 from .learned_state import clip_identity, keep_learned_state
 from .pseudo_labels import PseudoLabelCounter, pseudo_label
 from .query_labels import QueryLabels
-from .sliding_window import pad_to_multiple, sliding_windows
+from .sliding_window import Box, average_windows, cut_windows, pad_to_multiple, window_batches
+
+
+class EncodedWindows(NamedTuple):
+    """What the image encoder makes of windows of one size.
+
+    Attributes:
+        boxes: (top, left, bottom, right) of each window in the image, pixels.
+        patch_embeddings: V, ``(N, D, h, w)``, N windows of each image in turn.
+        cls_embedding: g, ``(N, D)``.
+    """
+
+    boxes: list[Box]
+    patch_embeddings: Tensor
+    cls_embedding: Tensor
 
 
 @MODELS.register_module()
@@ -206,29 +220,64 @@ class ZeroShotSegmentor(BaseSegmentor):
         self, inputs: Tensor, batch_data_samples: Sequence[SegDataSample] | None = None
     ) -> HeadPrediction:
         """Probabilities (and trusty map) at the input's size, whole or by sliding windows."""
-        if self.test_cfg["mode"] == "whole":
-            return self._predict_window(inputs)
-        return sliding_windows(
-            self._predict_window,
-            inputs,
-            self.test_cfg["crop_size"],
-            self.test_cfg["stride"],
-            self.test_cfg["window_batch"],
-        )
+        return self.decode_windows(self.encode_windows(inputs), tuple(inputs.shape[-2:]))
 
-    def _predict_window(self, window: Tensor) -> HeadPrediction:
-        """One window ``(B, 3, H, W)``, padded to whole patches and cut again."""
-        height, width = window.shape[-2:]
-        padded = pad_to_multiple(window, self.image_encoder.patch_size)
-        self._seen = self._seen.to(window.device)  # once
+    def encode_windows(self, inputs: Tensor) -> Iterator[EncodedWindows]:
+        """What the image encoder makes of an image; it does not depend on the vocabulary.
+
+        Args:
+            inputs: normalised images, ``(B, 3, H, W)``.
+
+        Yields:
+            Groups of windows (one that is the whole image where ``mode="whole"``), each padded to
+            whole patches.
+        """
+        size = (inputs.shape[-2], inputs.shape[-1])
+        whole = self.test_cfg["mode"] == "whole"
+        batches = window_batches(
+            size,
+            size if whole else self.test_cfg["crop_size"],
+            size if whole else self.test_cfg["stride"],
+            max(self.test_cfg["window_batch"] // len(inputs), 1),
+        )
+        for boxes in batches:
+            padded = pad_to_multiple(cut_windows(inputs, boxes), self.image_encoder.patch_size)
+            patches, cls = self.image_encoder(padded)
+            yield EncodedWindows(boxes, patches, cls)
+
+    def decode_windows(
+        self, windows: Iterable[EncodedWindows], size: tuple[int, int]
+    ) -> HeadPrediction:
+        """Ask for the current vocabulary in an encoded image.
+
+        Args:
+            windows: from :meth:`encode_windows`; may be asked again with other vocabularies.
+            size: (H, W) of the image that they are of.
+
+        Returns:
+            Maps of that size.
+        """
+        return average_windows(((group.boxes, self._decode(group)) for group in windows), size)
+
+    def _decode(self, windows: EncodedWindows) -> HeadPrediction:
+        """A group of windows; what was padded is cut off again."""
+        patch_size = self.image_encoder.patch_size
+        rows, columns = windows.patch_embeddings.shape[-2:]
+        self._seen = self._seen.to(windows.patch_embeddings.device)  # once
         prediction = self.decode_head.predict(
-            self._forward(padded),
-            tuple(padded.shape[-2:]),
+            self.decode_head(
+                windows.patch_embeddings, windows.cls_embedding, self.class_embeddings()
+            ),
+            (rows * patch_size, columns * patch_size),
             self._seen,
             inductive=self.vocabulary.setting == "inductive",
         )
+        top, left, bottom, right = windows.boxes[0]
         return HeadPrediction(
-            *(None if map_ is None else map_[..., :height, :width] for map_ in prediction)
+            *(
+                None if map_ is None else map_[..., : bottom - top, : right - left]
+                for map_ in prediction
+            )
         )
 
     def extract_feat(self, inputs: Tensor) -> tuple[Tensor, Tensor]:

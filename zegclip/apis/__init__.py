@@ -1,0 +1,17 @@
+"""The Python interface: photographs and words in, segmentations out."""
+
+from .errors import ImageError, SegmenterError
+from .images import read_image
+from .result import SegmentationResult
+from .words import make_vocabulary
+from .zero_shot_segmenter import EncodedImage, ZeroShotSegmenter
+
+__all__ = [
+    "EncodedImage",
+    "ImageError",
+    "SegmentationResult",
+    "SegmenterError",
+    "ZeroShotSegmenter",
+    "make_vocabulary",
+    "read_image",
+]

@@ -1,0 +1,155 @@
+"""A config and a checkpoint as a model that is ready to be asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.runner.checkpoint import load_checkpoint
+from mmseg.registry import MODELS
+
+from zegclip.clip import ClipWeightsError
+from zegclip.compat import CheckpointError, load_checkpoint_file
+from zegclip.engine.launch import find_checkpoint, find_config
+from zegclip.engine.preflight import preflight
+from zegclip.engine.vocabulary_hook import CheckpointMismatchError, check_same_model
+from zegclip.paths import PROJECT_ROOT, find_path
+from zegclip.segmentors import ClipMismatchError, StateMismatchError, ZeroShotSegmentor
+
+from .errors import SegmenterError
+
+MINI_CONFIG = "configs/tagclip_mini_inductive.py"
+MINI_CHECKPOINT = "data/mini/tagclip_mini.pth"
+
+
+def choose_device(device: str | torch.device | None) -> torch.device:
+    """The device that is meant; ``None``: CUDA where there is one, else the CPU.
+
+    Raises:
+        SegmenterError: there is no such device here.
+    """
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(1, device=chosen)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).split("\n")[0].split(". ")[0]
+        raise SegmenterError(f"device {str(device)!r} cannot be used: {reason}") from error
+    return chosen
+
+
+def choose_files(
+    config: str | Path | Config | None, checkpoint: str | Path | None
+) -> tuple[Config, str]:
+    """The config and the checkpoint that are meant.
+
+    Args:
+        config: a path (as the tools take it: relative to here, the repository or its configs), or
+            a config that is read already. ``None``: the one that lies beside the checkpoint, or
+            the repository's that the checkpoint says it was trained with.
+        checkpoint: a path; ``None``: the config's ``load_from``. Both ``None``: the mini model,
+            which is in the repository.
+
+    Raises:
+        SegmenterError: one of them is not there, or cannot be told from the other.
+    """
+    if config is None and checkpoint is None:
+        config, checkpoint = MINI_CONFIG, MINI_CHECKPOINT
+    try:
+        if config is None:
+            assert checkpoint is not None
+            checkpoint = find_checkpoint(str(checkpoint))
+            config = _config_of(checkpoint)
+        cfg = config if isinstance(config, Config) else Config.fromfile(find_config(str(config)))
+        checkpoint = checkpoint or cfg.get("load_from") or _mini_checkpoint_of(cfg)
+        if checkpoint is None:
+            raise SegmenterError(
+                f"{cfg.filename or 'the config'} names no checkpoint (load_from): give one, "
+                "checkpoint=PATH; tools/train.py writes them into its work dir"
+            )
+        return cfg, find_checkpoint(str(checkpoint))
+    except SystemExit as error:  # the tools' way to end with a message
+        raise SegmenterError(str(error).removeprefix("error: ")) from None
+
+
+def _mini_checkpoint_of(config: Config) -> str | None:
+    """The repository's checkpoint where the config is the one that it was trained with."""
+    ours = Path(config.filename or ".").resolve() == PROJECT_ROOT / MINI_CONFIG
+    return MINI_CHECKPOINT if ours else None
+
+
+def _config_of(checkpoint: str) -> str:
+    """The config of a checkpoint: beside it, or the repository's of the name that it carries."""
+    file = Path(checkpoint)
+    meta = _read(checkpoint).get("meta") or {}
+    name = Path(str(meta.get("config") or file.parent.name)).stem
+    candidates = [file.with_suffix(".py"), file.parent / f"{name}.py"]
+    candidates.append(PROJECT_ROOT / "configs" / f"{name}.py")
+    for candidate in candidates:
+        if candidate.is_file():
+            return str(candidate)
+    raise SegmenterError(
+        f"which config {checkpoint} was trained with cannot be told (there is no "
+        f"{candidates[0].name} beside it): give it, config=PATH"
+    )
+
+
+def _read(checkpoint: str) -> dict[str, Any]:
+    try:
+        content = load_checkpoint_file(find_path(checkpoint))
+    except (CheckpointError, OSError) as error:
+        raise SegmenterError(str(error)) from error
+    if not isinstance(content, dict):
+        raise SegmenterError(f"{checkpoint} holds a {type(content).__name__}, not a checkpoint")
+    return content
+
+
+def load_model(cfg: Config, checkpoint: str, device: torch.device) -> ZeroShotSegmentor:
+    """Build the config's model and fill it from a checkpoint, read as data.
+
+    Args:
+        cfg: the complete config; it is not changed.
+        checkpoint: path or URL.
+        device: where the model goes.
+
+    Returns:
+        The model in evaluation mode; its ``dataset_meta`` is the checkpoint's, where it has any.
+
+    Raises:
+        SegmenterError: options are unknown, CLIP weights are missing, the checkpoint cannot be
+            read or is of another model.
+    """
+    cfg = cfg.copy()
+    cfg.load_from = None  # what is loaded is the argument
+    try:
+        preflight(cfg, modes=())
+        # Some of mmengine's parts are only found within the scope of mmseg.
+        model = MODELS.build({**cfg.model, "train_cfg": None, "_scope_": "mmseg"})
+        if not isinstance(model, ZeroShotSegmentor):
+            raise SegmenterError(
+                f"{cfg.filename or 'the config'} is of a {type(model).__name__}, which takes no "
+                "words: give a config with model.type='ZeroShotSegmentor'"
+            )
+        content = _read(checkpoint) if "://" not in checkpoint else None
+        if content is None:
+            content = load_checkpoint(model, checkpoint, map_location="cpu")
+        state = content.get("state_dict", content)
+        check_same_model(model, state)
+        model.load_state_dict(state)
+    except SystemExit as error:
+        raise SegmenterError(str(error).removeprefix("error: ")) from None
+    except (
+        CheckpointMismatchError,
+        CheckpointError,
+        ClipMismatchError,
+        ClipWeightsError,
+        StateMismatchError,
+    ) as error:
+        raise SegmenterError(f"{checkpoint}: {error}") from error
+    meta = (content.get("meta") or {}).get("dataset_meta")
+    if meta and meta.get("classes"):
+        model.dataset_meta = meta
+    return model.to(device).eval()

@@ -1,0 +1,81 @@
+"""From pixels to the model's input, as the config's test pipeline says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmseg.registry import TRANSFORMS
+from mmseg.structures import SegDataSample
+from torch import Tensor
+
+from zegclip.segmentors import ZeroShotSegmentor
+
+from .errors import SegmenterError
+
+# What reads files and labels, and what packs both: here the pixels are given.
+_NOT_OF_THE_IMAGE = ("Load", "Pack", "HideUnseenLabels")
+# A model that encodes the image as one window takes time and memory with the square of its tokens.
+MAX_TOKENS = 4096
+
+
+class Preprocessor:
+    """The steps of ``test_pipeline`` between reading and packing, then the data preprocessor.
+
+    Args:
+        cfg: a config; its ``test_dataloader``'s (or ``test_pipeline``'s) steps are used, in
+            practice mmseg's ``ResizeShortestEdge`` or ``Resize``, or none.
+        model: its data preprocessor normalises.
+
+    Raises:
+        SegmenterError: a step is unknown.
+    """
+
+    def __init__(self, cfg: Config, model: ZeroShotSegmentor) -> None:
+        self._model = model
+        self._own_side = min((cfg.model.get("data_preprocessor") or {}).get("size") or (512, 512))
+        steps = [step for step in _pipeline(cfg) if not step["type"].startswith(_NOT_OF_THE_IMAGE)]
+        try:
+            self._transforms = [TRANSFORMS.build(dict(step)) for step in steps]
+        except (KeyError, TypeError, ValueError) as error:
+            raise SegmenterError(f"test_pipeline: {error}") from error
+
+    def __call__(self, image: np.ndarray) -> Tensor:
+        """``(H, W, 3)`` uint8, RGB -> normalised ``(1, 3, h, w)`` float32 on the model's device."""
+        size = image.shape[:2]
+        results: dict[str, Any] = {
+            "img": np.ascontiguousarray(image[..., ::-1]),  # mmseg's images are BGR
+            "img_shape": size,
+            "ori_shape": size,
+            "seg_fields": [],
+        }
+        for transform in self._transforms:
+            results = transform(results)
+        pixels = self._fitting(results["img"])
+        inputs = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+        sample = SegDataSample(metainfo={"img_shape": pixels.shape[:2], "ori_shape": size})
+        data = {"inputs": [inputs], "data_samples": [sample]}
+        return self._model.data_preprocessor(data, False)["inputs"]
+
+    def _fitting(self, pixels: np.ndarray) -> np.ndarray:
+        """Shrunk to the size of the training crops where one window would be too many tokens."""
+        height, width = pixels.shape[:2]
+        patch = self._model.image_encoder.patch_size
+        tokens = -(-height // patch) * -(-width // patch)
+        if self._model.test_cfg["mode"] != "whole" or tokens <= MAX_TOKENS:
+            return pixels
+        scale = self._own_side / min(height, width)
+        # (A strip of paper remains one.)
+        scale = min(scale, (MAX_TOKENS * patch**2 / (height * width)) ** 0.5, 1)
+        new = max(patch, round(width * scale)), max(patch, round(height * scale))
+        return cv2.resize(pixels, new, interpolation=cv2.INTER_AREA)
+
+
+def _pipeline(cfg: Config) -> list[dict[str, Any]]:
+    dataset = (cfg.get("test_dataloader") or {}).get("dataset") or {}
+    while "pipeline" not in dataset and "dataset" in dataset:  # a wrapper
+        dataset = dataset["dataset"]
+    return list(dataset.get("pipeline") or cfg.get("test_pipeline") or [])
