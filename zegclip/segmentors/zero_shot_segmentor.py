@@ -16,7 +16,9 @@ from torch import Tensor
 from zegclip.clip import LoadedClip, load_clip
 from zegclip.datasets.vocabulary import Vocabulary
 from zegclip.heads import HeadOutput, HeadPrediction, ZeroShotHead, upsample
+from zegclip.visualization import make_palette
 
+from .config_vocabulary import completed_vocabulary
 from .learned_state import clip_identity, keep_learned_state
 from .pseudo_labels import PseudoLabelCounter, pseudo_label
 from .query_labels import QueryLabels
@@ -126,8 +128,10 @@ class ZeroShotSegmentor(BaseSegmentor):
 
     @dataset_meta.setter
     def dataset_meta(self, metainfo: Mapping[str, Any]) -> None:
+        self.set_vocabulary(completed_vocabulary(metainfo, getattr(self, "cfg", None)))
         self._dataset_meta = dict(metainfo)
-        self.set_vocabulary(Vocabulary.from_metainfo(metainfo))
+        if metainfo.get("palette") is None:  # mmseg's drawing needs one
+            self._dataset_meta["palette"] = make_palette(len(self.vocabulary.classes))
 
     @torch.inference_mode(False)  # what is cached may be used in training
     @torch.no_grad()
