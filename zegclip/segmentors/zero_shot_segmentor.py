@@ -24,6 +24,8 @@ from .pseudo_labels import PseudoLabelCounter, pseudo_label
 from .query_labels import QueryLabels
 from .sliding_window import Box, average_windows, cut_windows, pad_to_multiple, window_batches
 
+_VOCABULARIES_KEPT = 64
+
 
 class EncodedWindows(NamedTuple):
     """What the image encoder makes of windows of one size.
@@ -146,9 +148,11 @@ class ZeroShotSegmentor(BaseSegmentor):
             self._embedded_with = [parameter.detach().clone() for parameter in learned]
             self._embeddings_of.clear()
         words = self.vocabulary.words
-        embeddings = self._embeddings_of.get(words)
+        embeddings = self._embeddings_of.pop(words, None)
         if embeddings is None:
             embeddings = self.text_encoder(self.vocabulary)
+            while len(self._embeddings_of) >= _VOCABULARIES_KEPT:  # the one longest unused
+                self._embeddings_of.pop(next(iter(self._embeddings_of)))
         self._embeddings_of[words] = embeddings = embeddings.to(self.clip_fingerprint.device)
         return embeddings
 
