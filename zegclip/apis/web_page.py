@@ -142,9 +142,9 @@ def build_page(
             )
         outputs = [session, overlay, legend, trusty, chosen, attention, pixel]
         for event in (run.click, words.submit):
-            event(ask, [picture, words, seen, session], outputs, api_name=False)
-        chosen.change(_attention, [session, chosen], attention, api_name=False)
-        overlay.select(_scores_at, session, pixel, api_name=False)
+            event(ask, [picture, words, seen, session], outputs, api_visibility="private")
+        chosen.change(_attention, [session, chosen], attention, api_visibility="private")
+        overlay.select(_scores_at, session, pixel, api_visibility="private")
     page.queue(max_size=limits.waiting, default_concurrency_limit=1)
     return page
 

@@ -12,7 +12,9 @@ from zegclip.datasets.vocabulary import Vocabulary
 OTHER = "other data set"
 
 
-def scores(confusion: np.ndarray, vocabulary: Vocabulary) -> dict[str, Any]:
+def scores(
+    confusion: np.ndarray, vocabulary: Vocabulary, unpredicted: np.ndarray | None = None
+) -> dict[str, Any]:
     """pAcc, mIoU(S), mIoU(U), hIoU and each class's IoU and accuracy, in percent.
 
     Classes without a pixel in ground truth and prediction are left out of the means and listed.
@@ -24,6 +26,7 @@ def scores(confusion: np.ndarray, vocabulary: Vocabulary) -> dict[str, Any]:
     Args:
         confusion: ``(C, C)`` pixel counts, ``[ground truth, prediction]``, without ignored pixels.
         vocabulary: the classes and their split.
+        unpredicted: ``(C,)`` labelled pixels to which no class was predicted; they are wrong.
 
     Returns:
         ``pAcc``, ``mIoU_S``, ``mIoU_U``, ``hIoU`` (or ``pAcc``, ``mIoU``) as far as they exist;
@@ -32,6 +35,8 @@ def scores(confusion: np.ndarray, vocabulary: Vocabulary) -> dict[str, Any]:
     """
     confusion = np.asarray(confusion, dtype=np.int64)
     hits, labelled, predicted = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
+    if unpredicted is not None:
+        labelled = labelled + np.asarray(unpredicted, dtype=np.int64)
     union = labelled + predicted - hits
     per_class: dict[str, dict[str, Any]] = {}
     absent: list[str] = []
@@ -45,8 +50,8 @@ def scores(confusion: np.ndarray, vocabulary: Vocabulary) -> dict[str, Any]:
             "split": _split(name, vocabulary),
         }
     result: dict[str, Any] = {}
-    if confusion.sum():
-        result["pAcc"] = float(100 * hits.sum() / confusion.sum())
+    if labelled.sum():
+        result["pAcc"] = float(100 * hits.sum() / labelled.sum())
     means = (("mIoU_S", "seen"), ("mIoU_U", "unseen"), ("mIoU", OTHER))
     for key, split in means:
         ious = [entry["IoU"] for entry in per_class.values() if entry["split"] == split]
