@@ -175,7 +175,8 @@ class Reference:
         if "out.train_transductive.pred_masks" in arrays:
             output = head(*model["image_encoder"](image), text)
             logits = upsample(output.mask_logits, image.shape[-2:])
-            pseudo = pseudo_label(hidden, unseen_map, logits, unseen_ids)
+            ids = torch.tensor(unseen_ids)
+            pseudo = pseudo_label(hidden, unseen_map, logits[:, ids], ids)
             losses = head.losses(output, pseudo, unseen_map)
             ours |= {
                 "train_transductive.pred_masks": logits,

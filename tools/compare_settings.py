@@ -62,8 +62,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     if args.record and (set(args.methods) != set(METHODS) or args.iterations):
         parser.error("--record is for all methods and the configs as they are")
     for name in ("seeds", "iterations", "jobs"):
-        if (value := getattr(args, name)) is not None and value < 1:
-            parser.error(f"--{name} must be at least 1, got {value}")
+        least = 2 if name == "iterations" else 1  # the transductive run has half of them
+        if (value := getattr(args, name)) is not None and value < least:
+            parser.error(f"--{name} must be at least {least}, got {value}")
     return args
 
 
@@ -74,7 +75,10 @@ def a_run(method: str, setting: str, seed: int, args: argparse.Namespace) -> Tra
     if args.iterations:
         length = args.iterations // 2 if setting == "transductive" else args.iterations
     options: dict[str, Any] = {"train_cfg.max_iters": length}
-    folder = args.work_dir.resolve() / f"{method}_mini_{setting}" / f"seed_{seed}"
+    root = args.work_dir.resolve()
+    if args.iterations:  # beside runs of another length, not over them
+        root /= f"{args.iterations}_iterations"
+    folder = root / f"{method}_mini_{setting}" / f"seed_{seed}"
     if setting == "transductive":
         start = a_run(method, "inductive", seed, args)
         halfway = start.options["train_cfg.max_iters"] // 2
@@ -125,6 +129,9 @@ def main(argv: list[str] | None = None) -> int:
         raise SystemExit(f"error: {error}") from None
     except KeyboardInterrupt:
         raise SystemExit("stopped; the same command goes on from here") from None
+    versions = {run["code"] for row in results["rows"].values() for run in row["runs"]}
+    if len(versions) > 1:
+        console.print(f"[yellow]these runs were made by different code: {sorted(versions)}")
     out = RESULTS if args.record else args.work_dir / "results.json"
     out.parent.mkdir(parents=True, exist_ok=True)
     # Where the folder of runs is, is nobody's business.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
+import signal
 import sys
 from pathlib import Path
 
@@ -140,6 +141,8 @@ def show(result: Verification, work: Work) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Exit status 1 where files could not be read or the verification found errors."""
     args = parse_args(argv)
+    # What schedulers send ends the converting processes too, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     description = DATA_SETS[args.dataset]
     command = shlex.join(["python", "tools/prepare_dataset.py", *args.typed])
     console = Console(soft_wrap=True)

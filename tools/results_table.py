@@ -160,7 +160,8 @@ def _mean_std(entry: dict[str, Any], key: str) -> str | None:
 def four(values: list[float | str | None]) -> str:
     """Four scores in a cell; empty where there are none."""
     texts = [
-        value if isinstance(value, str) else f"{value:.1f}" if value else "–" for value in values
+        value if isinstance(value, str) else "–" if value is None else f"{value:.1f}"
+        for value in values
     ]
     return " / ".join(texts)
 

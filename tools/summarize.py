@@ -21,6 +21,7 @@ sys.path.insert(0, str(ROOT))
 
 import zegclip  # noqa: F401  isort: skip  (first: prepares the stack)
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from zegclip.evaluation.summary import (
@@ -47,7 +48,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("work_dirs", nargs="+", type=Path, metavar="WORK_DIR", help="and below it")
     parser.add_argument("--format", choices=FORMATS, default="table")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the table there")
-    parser.add_argument("--force", action="store_true", help="overwrite the file")
+    parser.add_argument(
+        "--force", action="store_true", help="overwrite the file, or a recorded row"
+    )
     parser.add_argument(
         "--record",
         action="store_true",
@@ -92,16 +95,28 @@ def rendered(rows: list[list[str]], kind: str) -> str:
     else:
         table = Table(*HEADING)
         for row in rows:
-            table.add_row(*row)
+            table.add_row(*map(escape, row))
         width = None if sys.stdout.isatty() else 160
         Console(file=file, width=width or Console().width).print(table)
     return file.getvalue()
 
 
-def record(rows: Sequence[SummaryRow]) -> None:
-    """Put rows into measured.json; rows of other configs stay."""
+def record(rows: Sequence[SummaryRow], force: bool) -> None:
+    """Put rows into measured.json; rows of other configs stay.
+
+    Raises:
+        SystemExit: a recorded row is of another protocol or of more runs, and not ``force``.
+    """
     known = json.loads(MEASURED.read_text()) if MEASURED.is_file() else {}
     for row in rows:
+        old = known.get(row.config) or {}
+        runs = len(old.get("runs", ()))
+        if old and not force and (old.get("protocol") != row.fingerprint or runs > len(row.runs)):
+            raise SystemExit(
+                f"error: not recorded: {row.config} is there already with {runs} run(s) of "
+                f"protocol {old.get('protocol')}, this is {len(row.runs)} of {row.fingerprint}: "
+                "say --force to replace it"
+            )
         known[row.config] = {
             "dataset": row.protocol.get("dataset"),
             "setting": row.protocol.get("setting"),
@@ -145,7 +160,7 @@ def main(argv: list[str] | None = None) -> int:
                 "error: not recorded, because a config has several rows (see the notes): name the "
                 "work dirs of one of them"
             )
-        record(rows)
+        record(rows, args.force)
         print(f"written: {MEASURED}; into the pages: python tools/results_table.py --write")
     return 0
 

@@ -41,7 +41,13 @@ def parse_args() -> tuple[Config, list[str]]:
     cfg = load_config(args)
 
     cfg.resume = args.resume
-    if args.resume and "load_from" not in (args.cfg_options or {}) and cfg.get("load_from"):
+    if not args.resume and Path(cfg.work_dir, "last_checkpoint").is_file():
+        print(
+            f"warning: {cfg.work_dir} holds a run's checkpoints already, which this run's will "
+            "replace or lie beside: --resume goes on with it, --work-dir keeps them apart",
+            file=sys.stderr,
+        )
+    if args.resume and cfg.get("load_from"):
         # With both, mmengine would resume the run that this one starts from, at its iteration.
         newest = find_latest_checkpoint(cfg.work_dir)
         cfg.resume, cfg.load_from = newest is not None, None if newest else cfg.load_from

@@ -98,6 +98,7 @@ def test_self_training_for_real(tmp_path: Path) -> None:
     results = compare(tmp_path, "--methods", "tagclip", "--seeds", "1", "--iterations", "4")
     assert 0 <= results["rows"]["tagclip_mini_transductive"]["hIoU"]["mean"] <= 100
     runs = tmp_path / "runs"
+    runs /= "4_iterations"
     output = (runs / "tagclip_mini_transductive" / "seed_0" / "output.txt").read_text()
     start = runs / "tagclip_mini_inductive" / "seed_0" / "iter_2.pth"
     assert f"Load checkpoint from {start}" in output

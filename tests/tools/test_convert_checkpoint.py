@@ -188,6 +188,44 @@ class TestRefusals:
                 "--method", "zegclip", "--config", config, "--out", tmp_path / "o.pth",
             )  # fmt: skip
 
+    def test_a_file_that_says_nothing_of_its_clip(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        config, state = write_config(tmp_path, "zegclip"), published_state(arrays_of("zegclip"))
+        learned = {k: v for k, v in state.items() if k.startswith("decode_head") or "prompt" in k}
+        torch.save({"state_dict": learned}, tmp_path / "learned.pth")
+        with pytest.raises(
+            SystemExit, match=r"lacks backbone\.class_embedding.*complete checkpoint"
+        ):
+            run(
+                monkeypatch, "convert_checkpoint.py", tmp_path / "learned.pth",
+                "--method", "zegclip", "--config", config, "--out", tmp_path / "o.pth",
+            )  # fmt: skip
+
+    def test_an_unconverted_file_is_not_tested(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """mmengine would load nothing of it, and report random numbers."""
+        config = write_config(tmp_path, "zegclip")
+        text = config.read_text().replace("train_dataloader = val", "val")
+        text = text.replace("train_cfg = val_cfg = optim_wrapper = param_scheduler", "val_cfg")
+        config.write_text(text)  # one that could train, too
+        write_published(tmp_path / "official.pth", arrays_of("zegclip"))
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(SystemExit, match=r"another model.*tools/convert_checkpoint\.py"):
+            run(monkeypatch, "test.py", config, tmp_path / "official.pth")
+        assert not list(tmp_path.glob("work_dirs/*/report.json"))
+
+    def test_a_transposed_matrix(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        config, arrays = write_config(tmp_path, "zegclip"), arrays_of("zegclip")
+        arrays["state.head.q_proj.weight"] = arrays["state.head.q_proj.weight"].T.copy()
+        write_published(tmp_path / "official.pth", arrays)
+        with pytest.raises(SystemExit, match=r"q_proj\.weight is \(64, 32\)"):
+            run(
+                monkeypatch, "convert_checkpoint.py", tmp_path / "official.pth",
+                "--method", "zegclip", "--config", config, "--out", tmp_path / "o.pth",
+            )  # fmt: skip
+
     def test_other_clip_weights(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         config, arrays = write_config(tmp_path, "zegclip"), arrays_of("zegclip")
         write_published(tmp_path / "official.pth", arrays)
@@ -208,7 +246,7 @@ class TestRefusals:
                 "--method", "zegclip", "--out", tmp_path / "o.pth",
             )  # fmt: skip
 
-    @pytest.mark.parametrize("content", [b"", b"no checkpoint at all"])
+    @pytest.mark.parametrize("content", [b"", b"no checkpoint at all", b"hello\n"])
     def test_unreadable(
         self, content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -89,7 +89,7 @@ def test_train_and_test(folder: Path) -> None:
     [
         (('unseen = ["dog"', 'unseen = ["dgo"'), "'dgo' (did you mean 'dog'?)"),
         (("data/custom", "data/costum"), "data/costum does not exist"),
-        (('[".jpg", ".jpeg", ".png"]', '".tif"'), "holds no *.tif image"),
+        (('[".jpg", ".jpeg", ".png"]', '".tif"'), "holds no *.tif or *.TIF image"),
     ],
 )
 def test_mistakes_in_the_config(folder: Path, change: tuple[str, str], message: str) -> None:

@@ -101,6 +101,31 @@ def test_resume_beats_the_checkpoint_to_start_from(
     assert trained == [1, 2, 3, 4]
 
 
+def test_an_option_to_start_from_is_not_resumed_either(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(monkeypatch, "train.py", CONFIG, "--work-dir", "first")
+    options = ["--work-dir", "w", "--cfg-options", "load_from=first/iter_4.pth"]
+    run(monkeypatch, "train.py", CONFIG, *options, "train_cfg.max_iters=2")
+    run(monkeypatch, "train.py", CONFIG, "--resume", *options)
+    trained = [line["step"] for line in scalars(folder / "w") if "loss_seg" in line]
+    assert trained == [1, 2, 3, 4]
+
+
+def test_the_checkpoint_at_half_stays_when_training_resumes_from_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ["train_cfg.max_iters=8", "train_cfg.val_interval=8"]
+    options += ["default_hooks.checkpoint.interval=2", "default_hooks.checkpoint.max_keep_ckpts=1"]
+    run(monkeypatch, "train.py", CONFIG, "--work-dir", "w", "--cfg-options", *options)
+    work_dir = folder / "w"
+    for later in ("iter_8.pth",):
+        (work_dir / later).unlink()
+    (work_dir / "last_checkpoint").write_text(str(work_dir / "iter_4.pth"))  # stopped after it
+    run(monkeypatch, "train.py", CONFIG, "--work-dir", "w", "--resume", "--cfg-options", *options)
+    assert sorted(path.stem for path in work_dir.glob("*.pth")) == ["iter_4", "iter_8"]
+
+
 def test_the_checkpoint_at_half_the_schedule_stays(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -71,7 +71,13 @@ class ZeroShotDataset(BaseSegDataset):
         **kwargs: Any,
     ) -> None:
         self.held_out_file = held_out_file
-        self._img_suffixes = (img_suffix,) if isinstance(img_suffix, str) else tuple(img_suffix)
+        metainfo = dict(metainfo or {})
+        if "ignore_rule" not in self.METAINFO:
+            zero = "0 and 255" if kwargs.get("reduce_zero_label") else "255"
+            metainfo.setdefault("ignore_rule", f"labels {zero} ignored")
+        suffixes = (img_suffix,) if isinstance(img_suffix, str) else tuple(img_suffix)
+        # Cameras write .JPG.
+        self._img_suffixes = tuple(dict.fromkeys([*suffixes, *(s.upper() for s in suffixes)]))
         super().__init__(
             img_suffix=self._img_suffixes[0],
             ann_file=ann_file if isinstance(ann_file, str) else list(ann_file),
@@ -134,7 +140,6 @@ class ZeroShotDataset(BaseSegDataset):
         except VocabularyError as error:
             raise VocabularyError(f"{cls.__name__}: {error}") from error
         merged.setdefault("dataset_name", cls.__name__)
-        merged.setdefault("ignore_rule", "255 ignored")
         return merged | {
             "classes": vocabulary.classes,
             "unseen": vocabulary.unseen,
@@ -278,7 +283,8 @@ class ZeroShotDataset(BaseSegDataset):
         if not missing:
             return
         lists = [self.ann_file] if isinstance(self.ann_file, str) else self.ann_file
-        source = f"named by {', '.join(lists)}" if self.ann_file else f"in {folder}"
+        images = self.data_prefix.get("img_path") or self.data_root
+        source = f"named by {', '.join(lists)}" if self.ann_file else f"in {images}"
         suffix = self.img_suffix if what == "image" else self.seg_map_suffix
         if what == "image":
             problem = f"{len(missing)} of {len(names)} images {source} are not in {folder}"

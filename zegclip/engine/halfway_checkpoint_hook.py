@@ -18,6 +18,18 @@ class HalfwayCheckpointHook(CheckpointHook):
     ``interval`` does not meet it. Everything else, and all arguments, are mmengine's.
     """
 
+    def before_train(self, runner: Runner) -> None:
+        """As mmengine's; resumed from the very checkpoint that stays, it still stays."""
+        hub = runner.message_hub
+        if not self.by_epoch and "keep_ckpt_ids" in hub.runtime_info:
+            kept = [step for step in hub.get_info("keep_ckpt_ids") if step != self._half(runner)]
+            hub.update_info("keep_ckpt_ids", kept)
+        super().before_train(runner)
+
+    @staticmethod
+    def _half(runner: Runner) -> int:
+        return runner.max_iters // 2
+
     def after_train_iter(
         self,
         runner: Runner,
@@ -31,11 +43,11 @@ class HalfwayCheckpointHook(CheckpointHook):
             runner.iter + 1,
             self.every_n_train_iters(runner, self.interval, self.save_begin),
         )
-        if not self.by_epoch and now == runner.max_iters // 2 and not saved:
+        if not self.by_epoch and now == self._half(runner) and not saved:
             self._save_checkpoint(runner)
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         super()._save_checkpoint_with_step(runner, step, meta)
-        if self.max_keep_ckpts > 0 and step == runner.max_iters // 2 and not self.by_epoch:
+        if self.max_keep_ckpts > 0 and step == self._half(runner) and not self.by_epoch:
             self.keep_ckpt_ids.remove(step)  # of those that are kept, and removed, in turn
             runner.message_hub.update_info("keep_ckpt_ids", list(self.keep_ckpt_ids))

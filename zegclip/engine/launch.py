@@ -131,6 +131,14 @@ def _is_message(error: BaseException) -> bool:
     return type(error) is ValueError and raised_in.partition(".")[0] in ours
 
 
+def _said(error: BaseException) -> str:
+    """An error's message; of one in a data loader's process, without its traceback."""
+    text = str(error)
+    if not text.startswith("Caught ") or "DataLoader worker" not in text:
+        return text
+    return text.rpartition(f"{type(error).__name__}: ")[2].strip() or text
+
+
 @contextmanager
 def ready(cfg: Config, modes: Sequence[str]) -> Iterator[None]:
     """Around a run: what is missing or refused ends it with one message instead of a traceback.
@@ -148,7 +156,7 @@ def ready(cfg: Config, modes: Sequence[str]) -> Iterator[None]:
         if not _is_message(error):
             raise
         first = os.environ.get("RANK", "0") == "0"  # not once for every process
-        message = str(error) if isinstance(error, PreflightError) else f"error: {error}"
+        message = str(error) if isinstance(error, PreflightError) else f"error: {_said(error)}"
         raise SystemExit(message if first else 1) from None
     finally:
         # Its threads would be ended with the process, which gloo's do not always survive.

@@ -125,6 +125,8 @@ def find_missing(cfg: Mapping[str, Any], modes: Sequence[str] = tuple(_LOADERS))
 
 def _checkpoint_problem(cfg: Mapping[str, Any], modes: Sequence[str]) -> str | None:
     """Whether the checkpoint that the run starts from is not there, or not even named."""
+    if not modes:  # nothing is run: only a model is built
+        return None
     checkpoint = cfg.get("load_from")
     if checkpoint:
         if "://" in checkpoint or find_path(checkpoint).is_file():

@@ -20,10 +20,21 @@ def read_dumped_config(path: str | Path) -> dict[str, Any]:
         ValueError: it holds anything else, or cannot be read.
     """
     try:
-        tree = ast.parse(Path(path).read_text(encoding="utf-8"))
-        return dict(_assignment(statement) for statement in tree.body)
-    except (OSError, SyntaxError, ValueError, TypeError, RecursionError) as error:
+        return parse_dumped_config(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise ValueError(f"{path} is no config that mmengine dumped: {error}") from error
+
+
+def parse_dumped_config(text: str) -> dict[str, Any]:
+    """As :func:`read_dumped_config`, for the text that a checkpoint carries.
+
+    Raises:
+        ValueError: it holds anything but settings.
+    """
+    try:
+        return dict(_assignment(statement) for statement in ast.parse(text).body)
+    except (SyntaxError, TypeError, RecursionError, MemoryError) as error:
+        raise ValueError(str(error)) from error
 
 
 def _assignment(statement: ast.stmt) -> tuple[str, Any]:

@@ -18,6 +18,17 @@ OF_THE_RUN = frozenset(
 )  # fmt: skip
 
 
+# Settings of heads that training does not use.
+_OF_INFERENCE = frozenset({"gamma", "trusty_weighting"})
+# Hooks that change nothing of what is learned.
+_OUR_HOOKS = frozenset(
+    {
+        "BatchSizeHook", "PlainCheckpointHook", "PredictionSheetHook", "PseudoLabelHook",
+        "ReportHook", "SavePredictionsHook", "VocabularyHook",
+    }
+)  # fmt: skip
+
+
 def data_protocol(metainfo: Mapping[str, Any], num_images: int) -> dict[str, Any]:
     """The data set's part of the protocol.
 
@@ -59,15 +70,24 @@ def protocol_fingerprint(protocol: Mapping[str, Any]) -> str:
 def training_settings(cfg: Mapping[str, Any]) -> dict[str, Any]:
     """What of a config decides which model a training gives, but for the seed.
 
-    Model, training data, batch, optimiser, schedule and length; not where files lie, workers or
-    anything about testing.
+    Model, training data, batch of a process, optimiser, schedule, length and hooks of others; not
+    where files lie, workers or anything about testing. (The number of processes and the checkpoint
+    that self-training starts from are not in it either: no config says them.)
 
     Args:
         cfg: a complete config, plain data.
     """
     loader = cfg.get("train_dataloader") or {}
+    model = {k: v for k, v in (cfg.get("model") or {}).items() if k != "test_cfg"}
+    if isinstance(clip := model.get("clip"), Mapping):
+        model["clip"] = clip.get("model_name")
+    if isinstance(head := model.get("decode_head"), Mapping):
+        model["decode_head"] = {k: v for k, v in head.items() if k not in _OF_INFERENCE}
+    hooks = [hook for hook in cfg.get("custom_hooks") or () if hook.get("type") not in _OUR_HOOKS]
     return {
-        "model": {k: v for k, v in (cfg.get("model") or {}).items() if k != "test_cfg"},
+        "model": model,
+        "hooks": hooks,
+        "scaled_lr": bool((cfg.get("auto_scale_lr") or {}).get("enable")),
         "dataset": {k: v for k, v in (loader.get("dataset") or {}).items() if k != "data_root"},
         "batch_size": loader.get("batch_size"),
         "max_iters": (cfg.get("train_cfg") or {}).get("max_iters"),

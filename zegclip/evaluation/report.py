@@ -18,6 +18,7 @@ from mmseg.registry import HOOKS
 import zegclip
 from zegclip.paths import PROJECT_ROOT
 
+from .dumped_config import parse_dumped_config
 from .protocol import (
     data_protocol,
     protocol_fingerprint,
@@ -122,23 +123,22 @@ class ReportHook(Hook):
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         # Until a training is begun, mmengine keeps the loop's config in its place.
         trained_here = isinstance(runner._train_loop, BaseLoop)
-        length = _plain(runner.cfg).get("train_cfg") or {}
         if trained_here:
-            seed, iteration, max_iters = runner.seed, runner.iter or None, runner.max_iters
+            seed, iteration, trained = runner.seed, runner.iter or None, _plain(runner.cfg)
         else:
             seed, iteration = self._trained_with.get("seed"), self._trained_with.get("iter")
-            max_iters = length.get("max_iters")
+            trained = _config_text(self._trained_with.get("cfg"))
         protocol = {
             **data_protocol(dataset.metainfo, len(dataset)),
             "pipeline": _pipeline(runner, "val" if stage == "validation" else "test"),
             **(model.protocol() if hasattr(model, "protocol") else {}),
             "stage": stage,
-            # Of a test, as the checkpoint says: one from the middle of a training is none of its
-            # results.
+            # How it was trained, in a test as the checkpoint says (the test's config may differ):
+            # a model from the middle of a training is none of its results.
             "iteration": iteration,
-            "max_iters": max_iters,
+            "max_iters": (trained.get("train_cfg") or {}).get("max_iters"),
             "config": Path(getattr(runner.cfg, "filename", None) or "unknown").stem,
-            "training": training_fingerprint(_plain(runner.cfg)),
+            "training": training_fingerprint(trained) if trained else None,
             "seed": seed,
             "deterministic": runner.deterministic,
             "checkpoint": runner._load_from,
@@ -151,6 +151,14 @@ def _pipeline(runner: Runner, mode: str) -> list[dict[str, Any]]:
     """The transforms of the images that are evaluated, as the config has them."""
     dataset = (runner.cfg.get(f"{mode}_dataloader") or {}).get("dataset") or {}
     return json.loads(json.dumps(dataset.get("pipeline", []), default=str))
+
+
+def _config_text(text: Any) -> dict[str, Any]:
+    """The config that mmengine writes into a checkpoint; empty where there is none."""
+    try:
+        return parse_dumped_config(text) if isinstance(text, str) else {}
+    except ValueError:
+        return {}
 
 
 def _plain(cfg: Any) -> dict[str, Any]:

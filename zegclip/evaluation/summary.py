@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from zegclip.datasets import COCOStuff171Dataset, Context59Dataset, VOC20Dataset
 from zegclip.datasets.files import first_few
 
 from .dumped_config import read_dumped_config
@@ -22,6 +23,11 @@ from .protocol import (
     training_settings,
 )
 
+# The unseen classes that published numbers are of, by data set.
+_KINDS_OF_DATA: tuple[Any, ...] = (VOC20Dataset, COCOStuff171Dataset, Context59Dataset)
+SPLITS: dict[str, set[str]] = {
+    kind.METAINFO["dataset_name"]: set(kind.METAINFO["unseen"]) for kind in _KINDS_OF_DATA
+}
 SCORES = ("pAcc", "mIoU_S", "mIoU_U", "hIoU", "mIoU")
 
 
@@ -133,11 +139,11 @@ class SummaryRow:
         return statistics.stdev(run.scores[score] for run in self.runs)
 
     def published(self, rows: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-        """The row of a method's paper with this data set, setting and size of split.
+        """The row of a method's paper with this data set, setting and split.
 
         Args:
             rows: published results, with ``method`` (the config's name begins with it, in lower
-                case), ``setting``, ``dataset`` and ``unseen``.
+                case), ``setting`` and ``dataset``.
         """
         protocol, method = self.protocol, self.config.partition("_")[0]
         for row in rows:
@@ -145,7 +151,7 @@ class SummaryRow:
                 row["method"].lower() == method
                 and row["setting"] == protocol.get("setting")
                 and row["dataset"] == protocol.get("dataset")
-                and row["unseen"] == len(protocol.get("unseen", ()))
+                and SPLITS.get(row["dataset"]) == set(protocol.get("unseen") or ())
             ):
                 return row
         return None
@@ -165,7 +171,7 @@ def read_reports(folders: Sequence[Path]) -> tuple[list[Report], list[str]]:
     for path in sorted(paths.values()):
         try:
             reports.append(_read_report(path))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             problems.append(f"{path} is no report of ours and is left out ({error!r})")
     return reports, problems
 
@@ -185,7 +191,7 @@ _KINDS: dict[str, type] = {
 
 
 def _read_report(path: Path) -> Report:
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
     protocol = content["protocol"]
     scores = {key: float(content[key]) for key in SCORES if key in content}
     if not scores or not all(math.isfinite(score) for score in scores.values()):
@@ -198,6 +204,10 @@ def _read_report(path: Path) -> Report:
             raise ValueError(f"protocol.{key} is {value!r}")
     name, dumped = _config_of(path.parent, protocol.get("config"))
     return Report(path.parent, name, scores, protocol, dumped)
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"it holds {constant}")
 
 
 def _config_of(folder: Path, name: str | None) -> tuple[str, dict[str, Any]]:

@@ -6,6 +6,7 @@ and is used by preparing, by verifying and by the messages of runs whose data is
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import PurePath
 
@@ -37,8 +38,12 @@ def recognise(class_name: str, root: str | PurePath) -> DataDescription | None:
         ((word, d) for d in DATA_SETS.values() for word in d.folder_words),
         key=lambda pair: -len(pair[0]),
     )
+    # Between other letters it is another word: "coconut", "advocate".
     path = str(root).lower()
-    return next((description for word, description in words if word in path), None)
+    whole = (
+        description for word, description in words if re.search(rf"(?<![a-z]){word}(?![a-z])", path)
+    )
+    return next(whole, None)
 
 
 def how_to_get(class_name: str, root: str | PurePath) -> str:

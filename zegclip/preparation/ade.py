@@ -19,7 +19,7 @@ DESCRIPTION = DataDescription(
     title="ADE20K (ADEChallengeData2016)",
     root="ade/ADEChallengeData2016",
     class_words=("ADE",),
-    folder_words=("adechallenge", "ade20k"),
+    folder_words=("adechallengedata", "ade20k"),
     archives=((CHALLENGE,),),
     splits=(
         Split("train", 20_210, "images/training", ("annotations/training",)),

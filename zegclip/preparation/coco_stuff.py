@@ -53,6 +53,8 @@ DESCRIPTION = DataDescription(
     mask_suffix="_labelTrainIds.png",
     raw_mask_suffix=".png",
 )  # fmt: skip
+# Values that no official mask can hold.
+_NO_ID = frozenset(range(LAST_ID + 1, VOID))
 _MASK = re.compile(r"(?:.*/)?(train2017|val2017)/(\w+)\.png")
 _MASK_BYTES = 20_000  # a converted one, generously
 
@@ -137,6 +139,9 @@ def convert_member(item: tuple[Path, str, Path]) -> tuple[str, str] | None:
             image.load()
             # The indices of a palette image are the ids.
             ids = Image.frombytes("L", image.size, image.tobytes())
+            unknown = [value for value, n in enumerate(ids.histogram()) if n and value in _NO_ID]
+            if unknown:
+                raise ValueError(f"labels {unknown[:5]}, which are no official ids")
     except Exception as error:  # a stranger's file: whatever is wrong with it is its reader's word
         return name, f"{type(error).__name__}: {error}"
     save_mask(ids.point(train_id_table()), target)

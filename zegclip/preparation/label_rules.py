@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from zegclip.datasets.files import first_few
 
@@ -62,7 +63,7 @@ _PROBLEMS = {
 
 
 def findings_of_labels(
-    description: DataDescription, split: Split, checks: Sequence[PairCheck], root: str
+    description: DataDescription, split: Split, checks: Sequence[PairCheck], out: str | Path
 ) -> list[Finding]:
     """What is wrong with the masks of a split, each kind once with its files.
 
@@ -70,7 +71,7 @@ def findings_of_labels(
         description: of the data set.
         split: the part that the masks are of.
         checks: of its masks.
-        root: the data set's folder, for the mends.
+        out: the folder of all data sets, for the mends.
     """
     found = []
     for kind, (what, mend) in _PROBLEMS.items():
@@ -79,7 +80,7 @@ def findings_of_labels(
             message = f"{len(concerned)} {what} ({concerned[0][1]})"
             files = [name for name, _ in concerned]
             found.append(Finding("error", kind, split.name, message, mend, files))
-    again = f"`{description.prepare_command('data/archives', 'data')} --force` makes them anew"
+    again = f"`{description.prepare_command('data/archives', out)} --force` makes them anew"
     bad = [check for check in checks if check.bad_labels]
     if bad:
         kind, message, mend = _bad_labels(description, bad)

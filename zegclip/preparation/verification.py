@@ -70,7 +70,7 @@ def verify(work: Work, sample: int | None = None) -> Verification:
         result.findings.append(
             Finding(
                 "error", "missing", "", f"there is no folder {work.root}",
-                f"prepare it, or say --out:\n{description.how_to_get()}",
+                f"prepare it, or say --out:\n{description.how_to_get(out=str(work.out))}",
             )
         )  # fmt: skip
         return result
@@ -90,7 +90,7 @@ def verify(work: Work, sample: int | None = None) -> Verification:
                 len(chosen),
             )
         )
-        result.findings += findings_of_labels(description, split, checks, str(work.root))
+        result.findings += findings_of_labels(description, split, checks, work.out)
         result.masks_opened += len(checks)
         _add_histogram(result, checks)
     if result.masks_opened and sample is None and (never := result.never(description)):

@@ -87,11 +87,13 @@ class Work:
                 device.
         """
         pending, needed, listings = [], 0, {}
+        selected = 0
         with ArchiveReader(archive) as reader:
             for member, info in reader.members():
                 relative = select(member.name)
                 if relative is None:
                     continue
+                selected += 1
                 target = self.root / relative
                 _refuse_special(member, archive)
                 if target.parent not in listings:
@@ -101,6 +103,12 @@ class Work:
                     # (A TarInfo refers to its archive: only what finds it again is kept.)
                     pending.append((info, target))
                     needed += member.size
+
+        if not selected:
+            raise PreparationError(
+                f"{archive} holds nothing of {self.description.title} ({title}): it is another "
+                "archive under this name. Delete it and download it again."
+            )
 
         def run() -> None:
             with ArchiveReader(archive) as reader:
@@ -175,7 +183,8 @@ class Work:
         """Call ``function`` for every item and keep the failures that it returns (file, why)."""
         for failure in self.parallel(title, function, items, total):
             if failure is not None:
-                self.tally[_WRITTEN] -= 1
+                # Counted before it was tried.
+                self.tally[_WRITTEN if self.tally[_WRITTEN] else _REPLACED] -= 1
                 self.failures.append(failure)
 
     def parallel(

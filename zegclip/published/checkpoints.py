@@ -73,9 +73,11 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
             "could run code. Where you trust it, save its tensors by themselves with the old "
             "environment: torch.save({'state_dict': checkpoint['state_dict']}, 'plain.pth')"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
-        reason = str(error).split("\n")[0]
-        raise PublishedCheckpointError(f"{path} is no readable checkpoint: {reason}") from error
+    except Exception as error:  # bytes that are no pickle fail in any way
+        reason = f" ({reason})" if (reason := str(error).split("\n")[0]) else ""
+        raise PublishedCheckpointError(
+            f"{path} is no readable checkpoint{reason}: download or copy it again"
+        ) from error
     state = content.get("state_dict", content) if isinstance(content, Mapping) else {}
     # (mmcv saved what DistributedDataParallel wrapped under "module.".)
     tensors = {
@@ -113,7 +115,8 @@ def from_published(
         f"{published_name(key, method)} is {tuple(converted[key].shape)}, the config's model has "
         f"{tuple(own[key].shape)}"
         for key in sorted(learned & set(converted))
-        if converted[key].numel() != own[key].numel()
+        # (Prompts are published with a leading dimension of 1.)
+        if _without_ones(converted[key].shape) != _without_ones(own[key].shape)
     ]
     if problems:
         raise PublishedCheckpointError(
@@ -121,6 +124,11 @@ def from_published(
             f"{'; '.join(problems[:3])}); choose --method and --config accordingly"
         )
     frozen = {key: converted[key] for key in converted if key in own and key not in learned}
+    if _CLASS_EMBEDDING not in frozen:
+        raise PublishedCheckpointError(
+            f"the file lacks {published_name(_CLASS_EMBEDDING, method)}, so that nothing says "
+            "which CLIP weights it was trained with: convert the complete checkpoint"
+        )
     twice = _check_frozen(frozen, own, model, method)
     state = {
         key: converted[key].detach().float().reshape(own[key].shape) for key in sorted(learned)
@@ -213,6 +221,10 @@ def unused_parameters(model: ZeroShotSegmentor, method: str) -> dict[str, Tensor
             unused[f"{layer}.norm1.weight"] = torch.ones(width)
             unused[f"{layer}.norm1.bias"] = torch.zeros(width)
     return unused
+
+
+def _without_ones(shape: torch.Size) -> list[int]:
+    return [size for size in shape if size != 1]
 
 
 def _same(one: Tensor, other: Tensor) -> bool:

@@ -111,6 +111,7 @@ class ZeroShotSegmentor(BaseSegmentor):
         self._seen = torch.zeros(len(vocabulary.classes), dtype=torch.bool)
         self._seen[list(vocabulary.seen_ids)] = True
         self._train_ids = torch.tensor(vocabulary.train_ids)
+        self._unseen_ids = torch.tensor(vocabulary.unseen_ids, dtype=torch.long)
         self.pseudo_labelled = PseudoLabelCounter(len(vocabulary.classes))
 
     @property
@@ -188,8 +189,11 @@ class ZeroShotSegmentor(BaseSegmentor):
         output = self.decode_head(*self.image_encoder(inputs), self.training_embeddings())
         if transductive:
             assert unseen_map is not None
-            logits = upsample(output.mask_logits.detach(), labels.shape[-2:])
-            labels = pseudo_label(labels, unseen_map, logits, vocabulary.unseen_ids)
+            self._unseen_ids = self._unseen_ids.to(labels.device)  # once
+            # Of the unseen classes alone: all of COCO-Stuff's maps would be gigabytes.
+            logits = output.mask_logits.detach()[:, self._unseen_ids]
+            logits = upsample(logits, labels.shape[-2:])
+            labels = pseudo_label(labels, unseen_map, logits, self._unseen_ids)
             self.pseudo_labelled.add(labels, unseen_map)
         return self.decode_head.losses(output, labels, unseen_map)
 
@@ -305,6 +309,7 @@ class ZeroShotSegmentor(BaseSegmentor):
         return {
             "clip": {**self._clip_source, "fingerprint": bytes(self.clip_fingerprint).hex()},
             **self.text_encoder.protocol(),
+            "normalisation": _normalisation(self.data_preprocessor),
             "inference": mode,
             **self.decode_head.protocol(self.vocabulary.setting == "inductive"),
         }
@@ -335,6 +340,15 @@ def _checked_test_cfg(test_cfg: Mapping[str, Any], patch_size: int) -> dict[str,
                 f"crop_size={checked['crop_size']}, or pixels are left out"
             )
     return checked
+
+
+def _normalisation(preprocessor: Any) -> dict[str, Any]:
+    """Mean and standard deviation of the input's channels, 0..255, where it is normalised."""
+    values = {key: getattr(preprocessor, key, None) for key in ("mean", "std")}
+    return {
+        "rgb": bool(getattr(preprocessor, "channel_conversion", False)),
+        **{key: None if v is None else v.flatten().tolist() for key, v in values.items()},
+    }
 
 
 def _all_equal(tensors: Sequence[Tensor], others: Sequence[Tensor]) -> bool:

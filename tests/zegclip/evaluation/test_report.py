@@ -20,6 +20,7 @@ from zegclip.evaluation import (
     scores,
     write_report,
 )
+from zegclip.evaluation.protocol import training_fingerprint
 
 META = {
     "classes": ("cat", "tvmonitor"),
@@ -50,7 +51,11 @@ def runner(work_dir: Path, metrics: list[Any], model: Any = None) -> Any:
         deterministic=True,
         _train_loop=object.__new__(IterBasedTrainLoop),
         train_dataloader=loop.dataloader,
-        cfg={"val_dataloader": {"dataset": {"pipeline": PIPELINE}}, "test_dataloader": None},
+        cfg={
+            "train_cfg": {"max_iters": 9},
+            "val_dataloader": {"dataset": {"pipeline": PIPELINE}},
+            "test_dataloader": None,
+        },
         _load_from="some.pth",
         logger=MMLogger.get_instance("report"),
     )
@@ -97,16 +102,22 @@ def test_numbers_and_protocol(tmp_path: Path, stage: str) -> None:
 
 def test_a_tested_checkpoint_says_after_which_iteration_it_was_saved(tmp_path: Path) -> None:
     run = runner(tmp_path, [evaluated()])
-    run._train_loop = run.cfg["train_cfg"] = {"max_iters": 20}  # as mmengine has it before training
+    run._train_loop = run.cfg["train_cfg"] = {"max_iters": 5}  # as mmengine has it before training
     run.iter = 0
     hook = ReportHook()
-    hook.after_load_checkpoint(run, {"meta": {"iter": 10, "seed": 5}})
+    text = "train_cfg = dict(max_iters=20)\noptim_wrapper = dict(optimizer=dict(lr=0.1))\n"
+    hook.after_load_checkpoint(run, {"meta": {"iter": 10, "seed": 5, "cfg": text}})
     hook.after_test_epoch(run)
     protocol = json.loads((tmp_path / "report.json").read_text())["protocol"]
+    # As it was trained, whatever the test's config says.
     assert [protocol[key] for key in ("iteration", "max_iters", "seed")] == [10, 20, 5]
-    hook.after_load_checkpoint(run, {})  # somebody else's
-    hook.after_test_epoch(run)
-    assert json.loads((tmp_path / "report.json").read_text())["protocol"]["iteration"] is None
+    trained = {"train_cfg": {"max_iters": 20}, "optim_wrapper": {"optimizer": {"lr": 0.1}}}
+    assert protocol["training"] == training_fingerprint(trained)
+    for meta in ({}, {"meta": {"cfg": "import os"}}):  # somebody else's
+        hook.after_load_checkpoint(run, meta)
+        hook.after_test_epoch(run)
+        protocol = json.loads((tmp_path / "report.json").read_text())["protocol"]
+        assert protocol["iteration"] is protocol["training"] is protocol["max_iters"] is None
 
 
 def test_only_the_main_process_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -142,7 +142,7 @@ def test_seeds_are_sorted_as_numbers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"pAcc": float("nan")}, "not finite"),
+        ({"pAcc": float("nan")}, "it holds NaN"),
         ({"pAcc": None}, "TypeError"),
         ({"protocol": {}}, "no protocol"),
         ({"protocol": 5}, "no protocol"),

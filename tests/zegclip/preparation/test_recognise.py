@@ -26,6 +26,8 @@ DOCS = Path(__file__).parents[3] / "docs" / "data.md"
         ("ZeroShotDataset", "my/voc", "voc"),
         ("ZeroShotDataset", "data/ade/ADEChallengeData2016", "ade"),
         ("FacadeDataset", "/home/jade/facades", None),
+        ("ZeroShotDataset", "/home/coconut/pictures", None),
+        ("ZeroShotDataset", "/home/advocate/data", None),
     ],
 )
 def test_recognised(class_name: str, root: str, key: str | None) -> None:
