@@ -210,7 +210,8 @@ class TestRefusals:
         text = config.read_text().replace("train_dataloader = val", "val")
         text = text.replace("train_cfg = val_cfg = optim_wrapper = param_scheduler", "val_cfg")
         config.write_text(text)  # one that could train, too
-        write_published(tmp_path / "official.pth", arrays_of("zegclip"))
+        state = published_state(arrays_of("zegclip"))
+        torch.save({"state_dict": state}, tmp_path / "official.pth")
         monkeypatch.chdir(tmp_path)
         with pytest.raises(SystemExit, match=r"another model.*tools/convert_checkpoint\.py"):
             run(monkeypatch, "test.py", config, tmp_path / "official.pth")
