@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
 from typing import TYPE_CHECKING
 
 from PIL import Image, ImageDraw, ImageFont
@@ -14,21 +13,6 @@ if TYPE_CHECKING:
 
 # Names are legible on a small picture only when it is enlarged.
 _LEAST_SIDE = 320
-
-
-def make_palette(count: int) -> list[tuple[int, int, int]]:
-    """So many different RGB colours; the first ones differ most.
-
-    Hues go on by the golden ratio, which keeps any number of them apart; every third differs in
-    saturation and brightness as well.
-    """
-    levels = ((0.75, 0.95), (0.95, 0.65), (0.45, 0.85))
-    colours = []
-    for index in range(count):
-        hue = (0.02 + index * 0.61803398875) % 1
-        rgb = colorsys.hsv_to_rgb(hue, *levels[index % len(levels)])
-        colours.append(tuple(round(255 * value) for value in rgb))
-    return colours  # type: ignore[return-value]
 
 
 def draw_result(result: SegmentationResult, opacity: float, legend: bool) -> Image.Image:

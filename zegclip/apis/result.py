@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from PIL import Image
 
-from .drawing import draw_result, make_palette
+from zegclip.visualization import make_palette
+
+from .drawing import draw_result
 
 
 class SegmentationResult:
@@ -20,7 +22,7 @@ class SegmentationResult:
         classes: as the attribute.
         image: as the attribute.
         trusty_map: as the attribute.
-        palette: as the attribute; default: of :func:`~zegclip.apis.drawing.make_palette`.
+        palette: as the attribute; default: of :func:`~zegclip.visualization.make_palette`.
         unseen: as the attribute.
 
     Attributes:

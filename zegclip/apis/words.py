@@ -11,7 +11,7 @@ from zegclip.datasets.vocabulary import Vocabulary, VocabularyError
 Text: TypeAlias = str | Sequence[str] | Mapping[str, str | Sequence[str]]
 
 
-def make_vocabulary(text: Text, seen: str | Sequence[str] | None = None) -> Vocabulary:
+def make_vocabulary(text: Text, seen: str | Iterable[str] | None = None) -> Vocabulary:
     """The vocabulary of what is asked for.
 
     Args:

@@ -97,7 +97,7 @@ class ZeroShotSegmenter:
     def __call__(  # type: ignore[overload-overlap]  # (a str is an Iterable: the first one wins)
         self,
         image: ImageLike | EncodedImage,
-        text: Text | None = None,
+        text: Text | Vocabulary | None = None,
         seen: str | Iterable[str] | None = None,
     ) -> SegmentationResult: ...
 
@@ -105,20 +105,24 @@ class ZeroShotSegmenter:
     def __call__(
         self,
         image: Iterable[ImageLike | EncodedImage],
-        text: Text | None = None,
+        text: Text | Vocabulary | None = None,
         seen: str | Iterable[str] | None = None,
     ) -> list[SegmentationResult]: ...
 
     def __call__(
-        self, image: Any, text: Text | None = None, seen: str | Iterable[str] | None = None
+        self,
+        image: Any,
+        text: Text | Vocabulary | None = None,
+        seen: str | Iterable[str] | None = None,
     ) -> SegmentationResult | list[SegmentationResult]:
         """Segment one image, or several of any sizes.
 
         Args:
             image: a path, a PIL image, an ``(H, W, 3)`` uint8 RGB array or an encoded image; or
                 several of them.
-            text: the words: a list, ``"cat, dog"``, or a dict from names to synonyms. ``None``:
-                the classes, split and setting that the checkpoint was trained with.
+            text: the words: a list, ``"cat, dog"``, a dict from names to synonyms, or what
+                :meth:`vocabulary` returned. ``None``: the classes, split and setting that the
+                checkpoint was trained with.
             seen: those of the words that training has seen; the result is then calibrated as in
                 the inductive setting. Default: nothing is called seen or unseen.
 
@@ -130,14 +134,14 @@ class ZeroShotSegmenter:
             VocabularyError: the words cannot.
         """
         if is_image(image) or isinstance(image, EncodedImage):
-            vocabulary = self._vocabulary(text, seen)
+            vocabulary = self.vocabulary(text, seen)
             return self._ask(self._encoded(image, name_of(image)), vocabulary)
         return list(self.stream(image, text, seen))
 
     def stream(
         self,
         images: Iterable[ImageLike | EncodedImage],
-        text: Text | None = None,
+        text: Text | Vocabulary | None = None,
         seen: str | Iterable[str] | None = None,
     ) -> Iterator[SegmentationResult]:
         """Segment images one after the other, for any number of them.
@@ -152,7 +156,7 @@ class ZeroShotSegmenter:
         Returns:
             An iterator over the results.
         """
-        vocabulary = self._vocabulary(text, seen)
+        vocabulary = self.vocabulary(text, seen)
         if not isinstance(images, Iterable):
             raise ImageError(
                 f"images is a {type(images).__name__}: give a path, a PIL image or an (H, W, 3) "
@@ -176,9 +180,26 @@ class ZeroShotSegmenter:
         """
         return self._encoded(image, name_of(image))
 
-    # --- parts ------------------------------------------------------------------------------
+    def vocabulary(
+        self, text: Text | Vocabulary | None = None, seen: str | Iterable[str] | None = None
+    ) -> Vocabulary:
+        """Check words once, to ask with them often.
 
-    def _vocabulary(self, text: Text | None, seen: Any) -> Vocabulary:
+        Args:
+            text: as :meth:`__call__` takes it.
+            seen: as there.
+
+        Returns:
+            What every ``text`` argument takes as well.
+
+        Raises:
+            VocabularyError: see :func:`~zegclip.apis.words.make_vocabulary`; or a word is longer
+                than the text encoder's context.
+        """
+        if isinstance(text, Vocabulary) and seen is None:
+            return text
+        if isinstance(text, Vocabulary):
+            text = dict(zip(text.classes, text.words))
         if text is None:
             if self._own_vocabulary is None:
                 raise VocabularyError(
@@ -197,6 +218,8 @@ class ZeroShotSegmenter:
                     "use fewer words"
                 )
         return vocabulary
+
+    # --- parts ------------------------------------------------------------------------------
 
     def _encoded(self, image: ImageLike | EncodedImage, name: str) -> EncodedImage:
         if isinstance(image, EncodedImage):

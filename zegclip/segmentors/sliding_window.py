@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -74,6 +74,8 @@ def average_windows(
 
     Returns:
         Maps of size ``(H, W)``.
+
+    Source: ZegCLIP, published code (window 512, stride 426).
     """
     sums: list[Tensor | None] = [None, None]
     counts: Tensor | None = None
@@ -97,29 +99,3 @@ def average_windows(
     probabilities, trusty_map = (None if total is None else total / counts for total in sums)
     assert probabilities is not None
     return HeadPrediction(probabilities, trusty_map)
-
-
-def sliding_windows(
-    predict: Callable[[Tensor], HeadPrediction],
-    image: Tensor,
-    crop_size: tuple[int, int],
-    stride: tuple[int, int],
-    window_batch: int = 4,
-) -> HeadPrediction:
-    """Average the predictions of overlapping windows.
-
-    Args:
-        predict: from a batch of windows ``(N, 3, h, w)`` to their prediction.
-        image: ``(B, 3, H, W)``; sides shorter than the window are one window.
-        crop_size: (h, w) of a window, pixels.
-        stride: steps between windows, pixels.
-        window_batch: windows run at once.
-
-    Returns:
-        Maps of size ``(H, W)``.
-
-    Source: ZegCLIP, published code (window 512, stride 426).
-    """
-    size = (image.shape[-2], image.shape[-1])
-    batches = window_batches(size, crop_size, stride, max(window_batch // len(image), 1))
-    return average_windows(((boxes, predict(cut_windows(image, boxes))) for boxes in batches), size)

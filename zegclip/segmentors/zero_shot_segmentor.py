@@ -16,11 +16,15 @@ from torch import Tensor
 from zegclip.clip import LoadedClip, load_clip
 from zegclip.datasets.vocabulary import Vocabulary
 from zegclip.heads import HeadOutput, HeadPrediction, ZeroShotHead, upsample
+from zegclip.visualization import make_palette
 
+from .config_vocabulary import completed_vocabulary
 from .learned_state import clip_identity, keep_learned_state
 from .pseudo_labels import PseudoLabelCounter, pseudo_label
 from .query_labels import QueryLabels
 from .sliding_window import Box, average_windows, cut_windows, pad_to_multiple, window_batches
+
+_VOCABULARIES_KEPT = 64
 
 
 class EncodedWindows(NamedTuple):
@@ -126,8 +130,10 @@ class ZeroShotSegmentor(BaseSegmentor):
 
     @dataset_meta.setter
     def dataset_meta(self, metainfo: Mapping[str, Any]) -> None:
+        self.set_vocabulary(completed_vocabulary(metainfo, getattr(self, "cfg", None)))
         self._dataset_meta = dict(metainfo)
-        self.set_vocabulary(Vocabulary.from_metainfo(metainfo))
+        if metainfo.get("palette") is None:  # mmseg's drawing needs one
+            self._dataset_meta["palette"] = make_palette(len(self.vocabulary.classes))
 
     @torch.inference_mode(False)  # what is cached may be used in training
     @torch.no_grad()
@@ -142,9 +148,11 @@ class ZeroShotSegmentor(BaseSegmentor):
             self._embedded_with = [parameter.detach().clone() for parameter in learned]
             self._embeddings_of.clear()
         words = self.vocabulary.words
-        embeddings = self._embeddings_of.get(words)
+        embeddings = self._embeddings_of.pop(words, None)
         if embeddings is None:
             embeddings = self.text_encoder(self.vocabulary)
+            while len(self._embeddings_of) >= _VOCABULARIES_KEPT:  # the one longest unused
+                self._embeddings_of.pop(next(iter(self._embeddings_of)))
         self._embeddings_of[words] = embeddings = embeddings.to(self.clip_fingerprint.device)
         return embeddings
 

@@ -6,7 +6,13 @@ import pytest
 import torch
 
 from zegclip.heads import HeadPrediction
-from zegclip.segmentors.sliding_window import pad_to_multiple, sliding_windows, window_starts
+from zegclip.segmentors.sliding_window import (
+    average_windows,
+    cut_windows,
+    pad_to_multiple,
+    window_batches,
+    window_starts,
+)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +47,9 @@ def test_equals_a_plain_loop(size: tuple[int, int], window_batch: int) -> None:
             total[..., y : y + height, x : x + width] += maps
             count[y : y + height, x : x + width] += 1
     assert count.min() >= 1
-    result = sliding_windows(predict, image, crop, stride, window_batch)
+    groups = list(window_batches(size, crop, stride, window_batch))
+    assert all(len(boxes) <= window_batch for boxes in groups)
+    result = average_windows(((b, predict(cut_windows(image, b))) for b in groups), size)
     torch.testing.assert_close(result.probabilities, total / count)
     assert result.trusty_map is not None
     torch.testing.assert_close(result.trusty_map, image[:, :1])
