@@ -30,8 +30,8 @@ from zegclip.apis import SegmenterError, make_vocabulary
 from zegclip.apis.loading import choose_files, load_model
 from zegclip.datasets.vocabulary import Vocabulary, VocabularyError
 from zegclip.export import ExportError, compare, describe, export_onnx, speed, words_of
-from zegclip.export.comparison import TIE, TOLERANCE
 from zegclip.export.class_words import WORDS
+from zegclip.export.comparison import TIE, TOLERANCE
 from zegclip.export.onnx_model import HIGHEST_OPSET, LOWEST_OPSET, require_exporter
 from zegclip.export.session import require_runtime
 from zegclip.segmentors import ZeroShotSegmentor

@@ -22,6 +22,7 @@ from zegclip.export import (
     text_fingerprint,
     words_of,
 )
+from zegclip.export.class_words import WORDS
 from zegclip.heads import HeadPrediction, calibrate
 from zegclip.segmentors import ZeroShotSegmentor
 from zegclip.segmentors.sliding_window import (
@@ -59,7 +60,8 @@ class OnnxSegmenter(ZeroShotSegmenter):
 
     Args:
         path: the ``.onnx`` file.
-        words: the ``.npz`` file of class embeddings, written with the model or for it.
+        words: the ``.npz`` file of class embeddings; default: ``words.npz`` beside the model, where
+            neither config nor checkpoint is given.
         config: of the checkpoint that the file was exported from; see :class:`ZeroShotSegmenter`
             for what is left out.
         checkpoint: that checkpoint.
@@ -91,11 +93,15 @@ class OnnxSegmenter(ZeroShotSegmenter):
                 f"words={str(words)!r} and a config or checkpoint: give the saved class embeddings "
                 "or the text encoder, not both"
             )
+        beside = Path(path).parent / WORDS
         if words is None and config is None and checkpoint is None:
-            raise SegmenterError(
-                f"{path} holds no text encoder: give words= (tools/export_onnx.py --words writes "
-                "that file), or the config and the checkpoint that it was exported from"
-            )
+            if Path(path).is_file() and not beside.is_file():
+                raise SegmenterError(
+                    f"{path} holds no text encoder, and there is no {WORDS} beside it: give the "
+                    "saved class embeddings (tools/export_onnx.py --words writes them), or the "
+                    "config and the checkpoint that it was exported from"
+                )
+            words = beside
         self.device = torch.device("cpu")  # of what is outside the graph
         self.checkpoint = str(path)
         self._saved: ClassWords | None = None
