@@ -114,6 +114,14 @@ def export_onnx(
             f"depend on the numbers of images, patches or classes): {reason}"
         ) from error
     assert exported is not None
+    # The exporter adds where in whose source files each node comes from.
+    exported.model.metadata_props.clear()
+    for graph in exported.model.graphs():
+        graph.metadata_props.clear()
+        for node in graph:
+            node.metadata_props.clear()
+            for value in node.outputs:
+                value.metadata_props.clear()
     exported.model.metadata_props[METADATA_KEY] = description.to_json()
     written = exported.model.opset_imports[""]
     if written != opset:
