@@ -38,7 +38,7 @@ setup(
     ],
     extras_require={
         "demo": ["gradio"],
-        "export": ["onnx", "onnxruntime"],
+        "export": ["onnx>=1.18", "onnxruntime>=1.22", "onnxscript>=0.5"],
         "test": ["mypy", "pytest", "ruff"],
         "visualization": ["tensorboard"],
     },

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -23,14 +21,14 @@ class RegionGrid:
     def __init__(self, grid: tuple[int, int], num_regions: int) -> None:
         self.grid = grid
         self.num_regions = num_regions
-        self.height, self.width = (math.ceil(side / num_regions) for side in grid)
+        self.height, self.width = ((side + num_regions - 1) // num_regions for side in grid)
         self.bottom = self.height * num_regions - grid[0]
         self.right = self.width * num_regions - grid[1]
 
     @property
     def is_padded(self) -> bool:
-        """Whether p does not divide a side."""
-        return bool(self.bottom or self.right)
+        """Whether p does not divide a side; in a graph for all grids it must be assumed."""
+        return torch.compiler.is_compiling() or bool(self.bottom or self.right)
 
     def split(self, tokens: Tensor) -> Tensor:
         """``(B, H * W, D)`` -> ``(B, p * p, n, D)``, padding at 0."""

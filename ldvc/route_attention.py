@@ -144,9 +144,13 @@ class RouteAttention(nn.Module):
         """``(B, p * p, n, D)`` each, whatever is on padding -> ``(B, p * p, n, D)``."""
         valid = regions.valid(query.device)
         affinity, routes = self._route(query, key, valid)
-        in_one = 2 * key[:, :1].numel() * self.topk  # keys and values of one region of every image
+        # Elements of the keys and values of one region of every image.
+        in_one = 2 * key[:, :1].numel() * self.topk
         at_once = GATHERED_AT_ONCE.get(query.device.type, GATHERED_AT_ONCE["cuda"])
-        regions_at_once = max(1, at_once // max(1, in_one))
+        if torch.compiler.is_compiling():  # a graph for all sizes has no parts that depend on them
+            regions_at_once = self.num_regions**2
+        else:
+            regions_at_once = max(1, at_once // max(1, in_one))
         attend: Callable[..., Tensor] = self._attend_gathered
         if self.routing == "differentiable" and torch.is_grad_enabled():
             # With a bias that learns, torch keeps copies of its own: all is computed again.
@@ -212,7 +216,11 @@ class RouteAttention(nn.Module):
 
         def gather(source: tuple[Tensor, SharedGradient]) -> Tensor:
             tokens, gradient = source
-            picked = SharedGather.apply(tokens.flatten(0, 1).flatten(1), rows, gradient)
+            matrix = tokens.flatten(0, 1).flatten(1)
+            if torch.is_grad_enabled():
+                picked = SharedGather.apply(matrix, rows, gradient)
+            else:
+                picked = matrix.index_select(0, rows)
             return picked.view(-1, self.topk * size, channels)  # (B * r, k * n, D)
 
         bias = None
@@ -225,7 +233,8 @@ class RouteAttention(nn.Module):
             bias = bias.flatten(0, 1)[:, None, None]
         keys, values = gather(key), gather(value)
         again = [(keys, lambda: gather(key)), (values, lambda: gather(value))]
-        with gathered_again(*again) if self.routing == "detached" else nullcontext():
+        keeps_nothing = self.routing == "detached" and torch.is_grad_enabled()
+        with gathered_again(*again) if keeps_nothing else nullcontext():
             attended = self._attend(query.flatten(0, 1), keys, values, bias)
         return attended.view(query.shape)
 

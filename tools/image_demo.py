@@ -3,6 +3,7 @@
 
 Without --config and --checkpoint the mini model of the repository is used, which knows drawings of
 VOC's 20 classes, not photographs; without --classes the classes that the model was trained with.
+With --onnx an exported model does it in ONNX Runtime.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from zegclip.apis import (
     ImageError,
+    OnnxSegmenter,
     SegmentationResult,
     SegmenterError,
     ZeroShotSegmenter,
@@ -62,6 +64,17 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--config", help="default: the one beside the checkpoint, or the mini one")
     parser.add_argument("--checkpoint", help="default: the config's load_from, or the mini model's")
     parser.add_argument(
+        "--onnx",
+        metavar="FILE",
+        help="what tools/export_onnx.py wrote; words come from --words or from the text encoder of "
+        "--config and --checkpoint",
+    )
+    parser.add_argument(
+        "--words",
+        metavar="NPZ",
+        help="saved class embeddings for --onnx (default: words.npz beside it)",
+    )
+    parser.add_argument(
         "--out", type=Path, help=f"a folder, or a picture file for one image (default: {OUT})"
     )
     parser.add_argument("--json", type=Path, help="write every class's share of the pixels there")
@@ -71,6 +84,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if not 0 <= args.opacity <= 1:
         parser.error(f"--opacity {args.opacity} must be between 0 and 1")
+    if args.words and not args.onnx:
+        parser.error("--words is for --onnx: name that file too, or use --classes")
     return args
 
 
@@ -182,7 +197,11 @@ def load(args: argparse.Namespace) -> tuple[ZeroShotSegmenter, Vocabulary]:
     try:
         if args.classes is not None:  # before the model is loaded, which takes a while
             make_vocabulary(args.classes, args.seen)
-        segmenter = ZeroShotSegmenter(args.config, args.checkpoint, args.device)
+        segmenter = (
+            OnnxSegmenter(args.onnx, args.words, args.config, args.checkpoint, args.device)
+            if args.onnx
+            else ZeroShotSegmenter(args.config, args.checkpoint, args.device)
+        )
         return segmenter, segmenter.vocabulary(args.classes, args.seen)
     except (SegmenterError, VocabularyError) as error:
         raise SystemExit(f"error: {error}") from None

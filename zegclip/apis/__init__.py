@@ -2,6 +2,7 @@
 
 from .errors import ImageError, SegmenterError
 from .images import read_image
+from .onnx_segmenter import OnnxSegmenter
 from .result import SegmentationResult
 from .words import make_vocabulary
 from .zero_shot_segmenter import EncodedImage, ZeroShotSegmenter
@@ -9,6 +10,7 @@ from .zero_shot_segmenter import EncodedImage, ZeroShotSegmenter
 __all__ = [
     "EncodedImage",
     "ImageError",
+    "OnnxSegmenter",
     "SegmentationResult",
     "SegmenterError",
     "ZeroShotSegmenter",

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from zegclip.datasets.vocabulary import Vocabulary, VocabularyError
 from zegclip.heads import HeadPrediction
-from zegclip.segmentors.zero_shot_segmentor import EncodedWindows
 
 from .errors import ImageError
 from .images import ImageLike, is_image, name_of, read_image
@@ -33,13 +32,13 @@ class EncodedImage:
     Attributes:
         image: ``(H, W, 3)`` uint8, RGB, upright.
         input_size: (h, w) in which the model saw it.
-        windows: patch and CLS embeddings of its windows.
+        windows: patch and CLS embeddings of its windows, in groups with their boxes.
         encoded_by: the segmenter that can be asked.
     """
 
     image: np.ndarray
     input_size: tuple[int, int]
-    windows: list[EncodedWindows]
+    windows: list[Any]
     encoded_by: ZeroShotSegmenter
 
     def __repr__(self) -> str:
@@ -85,7 +84,12 @@ class ZeroShotSegmenter:
         cfg, file = choose_files(config, checkpoint)
         self.config, self.checkpoint = cfg.filename, file
         self.model = load_model(cfg, file, self.device)
-        self._preprocess = Preprocessor(cfg, self.model)
+        self._preprocess = Preprocessor(
+            cfg,
+            self.model.data_preprocessor,
+            self.model.test_cfg,
+            self.model.image_encoder.patch_size,
+        )
         meta = self.model.dataset_meta
         self._own_vocabulary = Vocabulary.from_metainfo(meta) if meta else None
         self.classes = self._own_vocabulary.classes if self._own_vocabulary else ()
@@ -211,7 +215,7 @@ class ZeroShotSegmenter:
         vocabulary = make_vocabulary(text, seen)
         words = [word for synonyms in vocabulary.words for word in synonyms]
         with self._lock:
-            if cut := self.model.text_encoder.too_long(words):
+            if cut := self._too_long(words):
                 shown = cut[0] if len(cut[0]) <= 60 else cut[0][:60] + "…"
                 raise VocabularyError(
                     f"{shown!r} is too long for the text encoder, which would see only its start: "
@@ -231,13 +235,12 @@ class ZeroShotSegmenter:
         pixels = read_image(image, name)
         with self._lock, torch.no_grad():
             inputs = self._preprocess(pixels)
-            windows = list(self.model.encode_windows(inputs))
+            windows = self._windows(inputs)
         return EncodedImage(pixels, tuple(inputs.shape[-2:]), windows, self)
 
     def _ask(self, encoded: EncodedImage, vocabulary: Vocabulary) -> SegmentationResult:
         with self._lock, torch.no_grad():
-            self.model.set_vocabulary(vocabulary)
-            prediction = self.model.decode_windows(encoded.windows, encoded.input_size)
+            prediction = self._predict(encoded, vocabulary)
             labels = _labels(prediction, encoded.image.shape[:2])
             trusty = prediction.trusty_map
             if trusty is not None:
@@ -252,6 +255,21 @@ class ZeroShotSegmenter:
             palette=vocabulary.palette,
             unseen=vocabulary.unseen,
         )
+
+    # What runs the model: the only parts that differ where it is another kind of file.
+
+    def _windows(self, inputs: Tensor) -> list[Any]:
+        """Groups of windows of a prepared image, encoded as far as can be without the words."""
+        return list(self.model.encode_windows(inputs))
+
+    def _predict(self, encoded: EncodedImage, vocabulary: Vocabulary) -> HeadPrediction:
+        """Maps at the size of the prepared image."""
+        self.model.set_vocabulary(vocabulary)
+        return self.model.decode_windows(encoded.windows, encoded.input_size)
+
+    def _too_long(self, words: list[str]) -> list[str]:
+        """Those of the words that the text encoder would cut."""
+        return self.model.text_encoder.too_long(words)
 
     def __repr__(self) -> str:
         return f"ZeroShotSegmenter({self.config}, {self.checkpoint}, device={self.device})"

@@ -138,23 +138,30 @@ class PromptedImageEncoder(BaseModule):
         patches = patches.flatten(2).transpose(1, 2)
         cls = self.visual.class_embedding
         cls = (2 * cls if self.class_embedding_twice else cls).to(patches.dtype)
-        tokens = torch.cat([cls.expand(len(image), 1, -1), patches], dim=1)
+        tokens = torch.cat([cls.expand(image.shape[0], 1, -1), patches], dim=1)
         return self.visual.ln_pre(tokens + self.position_embedding(grid).to(tokens.dtype)), grid
 
     def position_embedding(self, grid: tuple[int, int]) -> Tensor:
         """``(1 + N, width)``, bilinear to the grid; kept for the grids that were used."""
         own = self.visual.positional_embedding
+        if torch.compiler.is_compiling():  # an exported graph makes it for every grid
+            return self._interpolated_positions(grid)
         if grid == tuple(self.visual.grid_size):
             return own
         cached = self._positions.get(grid)
         if cached is None or cached.device != own.device:
-            table = own[1:].T.unflatten(1, self.visual.grid_size)[None].float()
-            table = F.interpolate(table, size=grid, mode="bilinear", align_corners=False)
-            cached = torch.cat([own[:1].float(), table[0].flatten(1).T])
+            cached = self._interpolated_positions(grid)
             if len(self._positions) >= 16:  # photos of all sizes: keep a few
                 self._positions.pop(next(iter(self._positions)))
             self._positions[grid] = cached
         return cached
+
+    def _interpolated_positions(self, grid: tuple[int, int]) -> Tensor:
+        """``(1 + N, width)``, bilinear to the grid."""
+        own = self.visual.positional_embedding
+        table = own[1:].T.unflatten(1, self.visual.grid_size)[None].float()
+        table = F.interpolate(table, size=grid, mode="bilinear", align_corners=False)
+        return torch.cat([own[:1].float(), table[0].flatten(1).T])
 
     def _run_blocks(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Tokens after ``patch_level`` blocks and after all.
@@ -167,7 +174,7 @@ class PromptedImageEncoder(BaseModule):
             prompts = self.prompt_projection(torch.cat([self.prompts, self.deep_prompts]))
         for index, block in enumerate(self.visual.transformer.resblocks):
             if prompts is not None and index < self.prompt_depth:
-                fresh = self.prompt_dropout(prompts[index].expand(len(tokens), -1, -1))
+                fresh = self.prompt_dropout(prompts[index].expand(tokens.shape[0], -1, -1))
                 old = 1 + (self.num_prompts if index else 0)
                 fresh = fresh.to(tokens.dtype)
                 tokens = torch.cat([tokens[:, :1], fresh, tokens[:, old:]], dim=1)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -61,6 +62,42 @@ def window_batches(
 def cut_windows(image: Tensor, boxes: Sequence[Box]) -> Tensor:
     """Windows of a batch of images, ``(B, 3, H, W)`` -> ``(len(boxes) * B, 3, h, w)``."""
     return torch.cat([image[..., top:bottom, left:right] for top, left, bottom, right in boxes])
+
+
+def padded_windows(
+    image: Tensor, test_cfg: Mapping[str, Any], patch_size: int
+) -> Iterator[tuple[list[Box], Tensor]]:
+    """The windows that a model sees of a batch of images, each padded to whole patches.
+
+    Args:
+        image: ``(B, 3, H, W)``.
+        test_cfg: of the segmentor, complete.
+        patch_size: pixels.
+
+    Yields:
+        Groups: the windows' boxes and :func:`cut_windows` of them. ``mode="whole"``: one window.
+    """
+    size = (image.shape[-2], image.shape[-1])
+    whole = test_cfg["mode"] == "whole"
+    batches = window_batches(
+        size,
+        size if whole else test_cfg["crop_size"],
+        size if whole else test_cfg["stride"],
+        max(test_cfg["window_batch"] // len(image), 1),
+    )
+    for boxes in batches:
+        yield boxes, pad_to_multiple(cut_windows(image, boxes), patch_size)
+
+
+def without_padding(prediction: HeadPrediction, boxes: Sequence[Box]) -> HeadPrediction:
+    """Maps of padded windows without what :func:`padded_windows` added to them."""
+    top, left, bottom, right = boxes[0]
+    return HeadPrediction(
+        *(
+            None if maps is None else maps[..., : bottom - top, : right - left]
+            for maps in prediction
+        )
+    )
 
 
 def average_windows(

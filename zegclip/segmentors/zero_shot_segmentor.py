@@ -22,7 +22,7 @@ from .config_vocabulary import completed_vocabulary
 from .learned_state import clip_identity, keep_learned_state
 from .pseudo_labels import PseudoLabelCounter, pseudo_label
 from .query_labels import QueryLabels
-from .sliding_window import Box, average_windows, cut_windows, pad_to_multiple, window_batches
+from .sliding_window import Box, average_windows, padded_windows, without_padding
 
 _VOCABULARIES_KEPT = 64
 
@@ -83,13 +83,13 @@ class ZeroShotSegmentor(BaseSegmentor):
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         if not isinstance(clip, LoadedClip):
             clip = load_clip(**clip)
-        self._clip_source = {"model_name": clip.model_name, "weights": clip.weights}
+        self.clip_source = {"model_name": clip.model_name, "weights": clip.weights}
         self.image_encoder = MODELS.build(image_encoder, default_args={"clip": clip})
         self.text_encoder = MODELS.build(text_encoder, default_args={"clip": clip})
         self.decode_head: ZeroShotHead = MODELS.build(
             decode_head, default_args={"embed_dims": self.image_encoder.embed_dims}
         )
-        self.test_cfg = _checked_test_cfg(test_cfg or {}, self.image_encoder.patch_size)
+        self.test_cfg = checked_test_cfg(test_cfg or {}, self.image_encoder.patch_size)
         quirks = self.image_encoder.quirks() | self.decode_head.quirks()
         identity = bytearray.fromhex(clip_identity(clip.fingerprint, quirks))
         self.register_buffer("clip_fingerprint", torch.frombuffer(identity, dtype=torch.uint8))
@@ -244,16 +244,7 @@ class ZeroShotSegmentor(BaseSegmentor):
             Groups of windows (one that is the whole image where ``mode="whole"``), each padded to
             whole patches.
         """
-        size = (inputs.shape[-2], inputs.shape[-1])
-        whole = self.test_cfg["mode"] == "whole"
-        batches = window_batches(
-            size,
-            size if whole else self.test_cfg["crop_size"],
-            size if whole else self.test_cfg["stride"],
-            max(self.test_cfg["window_batch"] // len(inputs), 1),
-        )
-        for boxes in batches:
-            padded = pad_to_multiple(cut_windows(inputs, boxes), self.image_encoder.patch_size)
+        for boxes, padded in padded_windows(inputs, self.test_cfg, self.image_encoder.patch_size):
             patches, cls = self.image_encoder(padded)
             yield EncodedWindows(boxes, patches, cls)
 
@@ -284,13 +275,7 @@ class ZeroShotSegmentor(BaseSegmentor):
             self._seen,
             inductive=self.vocabulary.setting == "inductive",
         )
-        top, left, bottom, right = windows.boxes[0]
-        return HeadPrediction(
-            *(
-                None if map_ is None else map_[..., : bottom - top, : right - left]
-                for map_ in prediction
-            )
-        )
+        return without_padding(prediction, windows.boxes)
 
     def extract_feat(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Patch embeddings ``(B, D, h, w)`` and CLS embedding ``(B, D)``."""
@@ -307,7 +292,7 @@ class ZeroShotSegmentor(BaseSegmentor):
         """The model's choices that a reported number depends on."""
         mode = {key: self.test_cfg[key] for key in ("mode", "crop_size", "stride")}
         return {
-            "clip": {**self._clip_source, "fingerprint": bytes(self.clip_fingerprint).hex()},
+            "clip": {**self.clip_source, "fingerprint": bytes(self.clip_fingerprint).hex()},
             **self.text_encoder.protocol(),
             "normalisation": _normalisation(self.data_preprocessor),
             "inference": mode,
@@ -315,7 +300,8 @@ class ZeroShotSegmentor(BaseSegmentor):
         }
 
 
-def _checked_test_cfg(test_cfg: Mapping[str, Any], patch_size: int) -> dict[str, Any]:
+def checked_test_cfg(test_cfg: Mapping[str, Any], patch_size: int) -> dict[str, Any]:
+    """``test_cfg`` with its defaults; ``ValueError`` where a setting cannot be."""
     known = {"mode": "whole", "crop_size": None, "stride": None, "window_batch": 4}
     if unknown := set(test_cfg) - set(known):
         raise ValueError(f"test_cfg: unknown {sorted(unknown)}; known are {sorted(known)}")
