@@ -36,7 +36,7 @@ def images_with(dataset: Any, classes: Sequence[str], count: int, among: int = 1
 
 def images_with_unseen(dataset: Any, count: int, among: int = 100) -> list[int]:
     """As :func:`images_with`, for the unseen classes."""
-    return images_with(dataset, dataset.metainfo["unseen"], count, among)
+    return images_with(dataset, dataset.metainfo.get("unseen", ()), count, among)
 
 
 def image_names(dataset: Any) -> list[str]:

@@ -26,6 +26,7 @@ def colour_bar(height: int, font_size: int = 13, opacity: float = 1.0) -> Image.
     picture.paste(bar, (0, 0))
     pen = ImageDraw.Draw(picture)
     for label, place, anchor in zip(labels, (0, height // 2, height - 1), ("lt", "lm", "lb")):
-        pen.line((width, place, width + 3, place), fill="black")
+        # Inside the bar: beside it, a tick would be read as a minus sign.
+        pen.line((width - 4, place, width - 1, place), fill="black")
         pen.text((width + 6, place), label, fill="black", font=font, anchor=anchor)
     return picture

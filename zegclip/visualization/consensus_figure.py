@@ -47,10 +47,10 @@ def consensus_figure(
             for p in shown.rectangles
         ]
         count = sum(place is not None for place in places)
-        words = [Word("region at a chosen point")]
+        words = _words("region at a chosen point")
         if point is None:
-            words = [Word("region of"), scene.class_word(label)]
-        attended = [Word(f"{len(shown.routes)} of {count} regions")]
+            words = [*_words("region of"), scene.class_word(label)]
+        attended = _words(f"{len(shown.routes)} of {count} regions")
         query = draw_grid(scene.image, places, shown.region)
         routes = draw_routes(scene.image, places, shown.region, shown.routes)
         if without is None:
@@ -79,6 +79,10 @@ def consensus_figure(
         f"those whose tokens it attends to. Without LCSA: {how}. Unseen names in red."
     )
     return make_sheet(rows, titles, gap=8, note=note, font_size=size + 2)
+
+
+def _words(text: str) -> list[Word]:
+    return [Word(word) for word in text.split()]
 
 
 def _query(scene: Scene, classes: Sequence[str]) -> tuple[int, tuple[float, float]]:

@@ -104,12 +104,12 @@ class Scene:
         )
         return with_words(picture, class_words(labels, self.classes, palette, unseen), font_size)
 
-    def class_word(self, label: int, before: str = "") -> Word:
+    def class_word(self, label: int) -> Word:
         """A class's name in black or, if it is unseen, in red."""
         (word,) = class_words(
             np.full((1, 1), label), self.classes, self.metainfo["palette"], self.metainfo["unseen"]
         )
-        return word._replace(text=before + word.text, swatch=None)
+        return word._replace(swatch=None)
 
 
 def bare_where_ignored(prediction: np.ndarray, labels: np.ndarray) -> np.ndarray:
