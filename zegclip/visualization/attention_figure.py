@@ -47,7 +47,7 @@ def attention_figure(
                 pictures.append(heat)
             rows.append([*pictures, colour_bar(panel_height, size, OPACITY)])
     titles = ["Image and class", *(method.title for method in methods), ""]
-    return make_sheet(rows, titles, gap=8, note=_note(methods), font_size=size + 2)
+    return make_sheet(rows, titles, gap=8, note=attention_note(methods), font_size=size + 2)
 
 
 def scaled(values: np.ndarray) -> np.ndarray:
@@ -75,7 +75,8 @@ def _outlined(scene: Scene, label: int) -> Image.Image:
     return Image.fromarray(image)
 
 
-def _note(methods: Sequence[Method]) -> str:
+def attention_note(methods: Sequence[Method]) -> str:
+    """What the maps of each method are: methods of the same meaning are named together."""
     by_meaning: dict[str, list[str]] = {}
     for method in methods:
         by_meaning.setdefault(method.model.decode_head.attention_meaning, []).append(method.title)

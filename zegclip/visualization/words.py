@@ -99,7 +99,7 @@ def _lines(words: Sequence[Word], width: int, font: Any, size: int) -> list[list
     x = 0
     for word in words:
         before = 0 if word.swatch is None else _swatch_width(size)
-        word = word._replace(text=_fitting(word.text, width - before, font))
+        word = word._replace(text=_fitting(word.text, width - before - 2, font))
         length = before + round(font.getlength(word.text))
         if lines[-1] and x + length > width:
             lines.append([])
