@@ -69,7 +69,7 @@ def find_sources(
 
     Raises:
         SystemExit: a file, CLIP weights or data are not there.
-        FigureError: the configs do not show the same classes.
+        FigureError: a config has no test data, or they do not show the same classes.
     """
     paths = [find_config(config) for config, _ in pairs]
     checkpoints = [find_checkpoint(checkpoint) for _, checkpoint in pairs]
@@ -80,6 +80,12 @@ def find_sources(
         cfg.merge_from_dict(dict(options or {}))
         cfg.load_from = None  # what is loaded is the argument
         init_default_scope(cfg.get("default_scope") or "mmseg")
+        dataset = (cfg.get("test_dataloader") or {}).get("dataset") or {}
+        if not hasattr(DATASETS.get(str(dataset.get("type"))), "vocabulary_of"):
+            raise FigureError(
+                f"{path.stem}: a figure needs a test_dataloader whose dataset is a ZeroShotDataset "
+                f"(here: {dataset.get('type')})"
+            )
         preflight(cfg, ["test"])
         sources.append(Source(path, cfg, checkpoint, title))
     first = sources[0]
