@@ -9,14 +9,17 @@ and heads, post-norm and the order within a layer are inferred.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zegclip.heads import AttentionLogits, CrossAttention
+from zegclip.heads import AttentionLogits, CrossAttention, NotShownError, RegionRoutes
 
+from .region_grid import RegionGrid
 from .route_attention import RouteAttention
 
 ORDER = ("local_consensus", "cross_attention", "feed_forward")
@@ -186,3 +189,50 @@ class ConsensusDecoder(nn.Module):
             directions = F.normalize(class_embeddings, dim=-1).transpose(1, 2)
             logits = F.normalize(patches, dim=-1) @ directions / self.temperature
         return logits.transpose(1, 2).unflatten(2, grid)
+
+    @torch.no_grad()
+    def region_routes(self, patch_embeddings: Tensor, class_embeddings: Tensor) -> RegionRoutes:
+        """The routes of the last layer with LCSA.
+
+        Args:
+            patch_embeddings: as in :meth:`forward`.
+            class_embeddings: as in :meth:`forward`.
+
+        Raises:
+            NotShownError: there is no LCSA.
+        """
+        attention = self._layers_with_consensus()[-1].local_consensus
+        caught: list[tuple[Tensor, tuple[int, int]]] = []
+        handle = attention.register_forward_pre_hook(lambda _, inputs: caught.append(inputs))
+        try:
+            self(patch_embeddings, class_embeddings)
+        finally:
+            handle.remove()
+        tokens, grid = caught[0]
+        p = attention.num_regions
+        return RegionRoutes(attention.routes(tokens, grid), RegionGrid(grid, p).boxes(), (p, p))
+
+    @contextmanager
+    def without_local_consensus(self) -> Iterator[None]:
+        """Within, all layers leave their LCSA out (a model trained with it is then tested without).
+
+        Raises:
+            NotShownError: there is no LCSA.
+        """
+        layers = self._layers_with_consensus()
+        steps = [layer.steps for layer in layers]
+        try:
+            for layer in layers:
+                layer.steps = tuple(step for step in layer.steps if step != "local_consensus")
+            yield
+        finally:
+            for layer, own in zip(layers, steps, strict=True):
+                layer.steps = own
+
+    def _layers_with_consensus(self) -> list[ConsensusLayer]:
+        layers = [layer for layer in self.layers if "local_consensus" in layer.steps]
+        if not layers:
+            raise NotShownError(
+                "this model has local_consensus=False: no region of the image attends to another"
+            )
+        return layers

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from zegclip.heads import HeadOutput, RelationshipDescriptor, ZeroShotHead, match
+from zegclip.heads import (
+    CONSENSUS,
+    HeadOutput,
+    RegionRoutes,
+    RelationshipDescriptor,
+    ZeroShotHead,
+    match,
+)
 
 from .consensus_decoder import ORDER, ConsensusDecoder
 
@@ -38,6 +46,8 @@ class ConsensusHead(ZeroShotHead):
         temperature: of ``masks="cosine"``.
         kwargs: see :class:`ZeroShotHead`.
     """
+
+    figures = frozenset({CONSENSUS})
 
     def __init__(
         self,
@@ -87,8 +97,35 @@ class ConsensusHead(ZeroShotHead):
     def forward(
         self, patch_embeddings: Tensor, cls_embedding: Tensor, class_embeddings: Tensor
     ) -> HeadOutput:
-        adapted = self.text_adapter(match(class_embeddings, cls_embedding), class_embeddings)
-        return HeadOutput(self.decoder(patch_embeddings, adapted))
+        return HeadOutput(
+            self.decoder(patch_embeddings, self._adapt(cls_embedding, class_embeddings))
+        )
+
+    def _adapt(self, cls_embedding: Tensor, class_embeddings: Tensor) -> Tensor:
+        """T_new, ``(B, C, D)``."""
+        return self.text_adapter(match(class_embeddings, cls_embedding), class_embeddings)
+
+    @property
+    def attention_meaning(self) -> str:  # type: ignore[override]
+        if self.decoder.mask_attention is None:
+            return "cosine of patch and class in the last decoder layer (softmax over classes)"
+        return (
+            "attention of the patches to the class in the last cross-attention (logits, mean over "
+            "heads; softmax over classes)"
+        )
+
+    def attention_maps(self, output: HeadOutput) -> Tensor:
+        """As in :class:`ZeroShotHead`; here patches attend to classes, so each patch's sum is 1."""
+        return output.mask_logits.float().softmax(dim=1)
+
+    def region_routes(
+        self, patch_embeddings: Tensor, cls_embedding: Tensor, class_embeddings: Tensor
+    ) -> RegionRoutes:
+        adapted = self._adapt(cls_embedding, class_embeddings)
+        return self.decoder.region_routes(patch_embeddings, adapted)
+
+    def without_region_attention(self) -> AbstractContextManager[None]:
+        return self.decoder.without_local_consensus()
 
     def protocol(self, inductive: bool) -> dict[str, Any]:
         return {**super().protocol(inductive), "decoder": self._decoder_protocol}

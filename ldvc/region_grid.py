@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -50,3 +52,16 @@ class RegionGrid:
         """Which tokens are real, ``(p * p, n)`` bool."""
         ones = torch.ones(1, self.grid[0] * self.grid[1], 1, device=device)
         return self.split(ones)[0, :, :, 0] > 0
+
+    def boxes(self) -> list[tuple[int, int, int, int]]:
+        """(top, left, bottom, right) of every region in tokens, row by row, without padding.
+
+        A region that is all padding is empty: its top is its bottom, or its left its right.
+        """
+        rows = [min(row * self.height, self.grid[0]) for row in range(self.num_regions + 1)]
+        columns = [min(column * self.width, self.grid[1]) for column in range(self.num_regions + 1)]
+        return [
+            (top, left, bottom, right)
+            for top, bottom in itertools.pairwise(rows)
+            for left, right in itertools.pairwise(columns)
+        ]

@@ -10,6 +10,8 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from zegclip.heads import (
+    ATTENTION_MEANING,
+    TRUST,
     ATMDecoder,
     HeadOutput,
     HeadPrediction,
@@ -55,6 +57,9 @@ class TrustyHead(ZeroShotHead):
         loss: the mask loss; TagCLIP's weights are 20 (focal) and 1 (dice).
         kwargs: see :class:`ZeroShotHead`.
     """
+
+    figures = frozenset({TRUST})
+    attention_meaning = ATTENTION_MEANING
 
     def __init__(
         self,

@@ -13,6 +13,9 @@ custom_hooks = [
     dict(type="PseudoLabelHook"),  # transductive: pixels pseudo-labelled with which class
     dict(type="ReportHook"),  # report.json beside the log
     dict(type="PlainCheckpointHook"),  # checkpoints that load as data
+    # Draws a few validation images, where the visualizer has more than the local backend
+    # (configs/tensorboard_example.py).
+    dict(type="PredictionSheetHook", interval=1, num_images=4),
 ]
 # The last decoder layer's value and feed-forward parameters get no gradient
 # (zegclip.heads.ATMDecoder).

@@ -119,6 +119,17 @@ class HeadTester:
         if straight.trusty_map is not None:
             torch.testing.assert_close(straight.trusty_map, permuted.trusty_map)
 
+    def test_attention_maps_are_shares(self) -> None:
+        head = self.build_head()
+        output = head(unit(2, 32, 3, 5, dim=1), unit(2, 32), unit(4, 32, seed=1))
+        maps = head.attention_maps(output)
+        assert maps.shape == (2, 4, 3, 5) and maps.min() >= 0
+        # Shares of the patches, or of the classes at each patch.
+        over_patches, over_classes = maps.sum(dim=(2, 3)), maps.sum(dim=1)
+        sums = over_patches if over_patches.allclose(torch.ones(2, 4)) else over_classes
+        torch.testing.assert_close(sums, torch.ones_like(sums))
+        assert head.attention_meaning
+
     def test_gamma_lowers_seen_classes_in_the_inductive_setting_only(self) -> None:
         seen = torch.tensor([True, False, True])
         inputs = unit(1, 32, 4, 4, dim=1), unit(1, 32), unit(3, 32)

@@ -11,7 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ldvc import ConsensusDecoder, ConsensusLayer, RouteAttention
+from ldvc.region_grid import RegionGrid
 from tests.heads.base import unit
+from zegclip.heads import NotShownError
 
 
 def build(**changes: Any) -> ConsensusDecoder:
@@ -165,3 +167,55 @@ def test_a_layer_without_steps_is_the_identity() -> None:
 def test_unknown_steps_are_named() -> None:
     with pytest.raises(ValueError, match=r"unknown \['self_attention'\]; known are local_cons"):
         ConsensusLayer(16, 4, 8, 0.0, {}, steps=("self_attention",))
+
+
+class TestWhatItShows:
+    def test_routes_are_those_of_the_last_layer(self) -> None:
+        decoder = build()
+        patches, classes = inputs()
+        shown = decoder.region_routes(patches, classes)
+        tokens = patches.flatten(2).transpose(1, 2)
+        for layer in decoder.layers[:2]:
+            tokens = layer(tokens, classes, (4, 6))
+        expected = decoder.layers[2].local_consensus.routes(tokens, (4, 6))
+        torch.testing.assert_close(shown.routes, expected)
+        assert shown.routes.shape == (2, 4, 2) and shown.regions_a_side == (2, 2)
+        assert shown.boxes == [(0, 0, 2, 3), (0, 3, 2, 6), (2, 0, 4, 3), (2, 3, 4, 6)]
+
+    def test_asking_for_routes_leaves_no_hook(self) -> None:
+        decoder = build()
+        decoder.region_routes(*inputs())
+        assert not decoder.layers[2].local_consensus._forward_pre_hooks
+
+    def test_switched_off_it_is_the_model_without_it(self) -> None:
+        decoder, bare = build(), build(local_consensus=False)
+        shared = {k: v for k, v in decoder.state_dict().items() if "local_consensus" not in k}
+        bare.load_state_dict(shared)
+        before = decoder(*inputs())
+        with decoder.without_local_consensus():
+            torch.testing.assert_close(decoder(*inputs()), bare(*inputs()))
+        torch.testing.assert_close(decoder(*inputs()), before)
+        assert not before.allclose(bare(*inputs()))
+
+    def test_it_comes_back_after_an_error(self) -> None:
+        decoder = build()
+        with pytest.raises(RuntimeError), decoder.without_local_consensus():
+            raise RuntimeError
+        assert all("local_consensus" in layer.steps for layer in decoder.layers)
+
+    def test_without_it_there_is_nothing_to_show(self) -> None:
+        bare = build(local_consensus=False)
+        with pytest.raises(NotShownError, match="local_consensus=False"):
+            bare.region_routes(*inputs())
+        with pytest.raises(NotShownError), bare.without_local_consensus():
+            pass
+
+
+def test_boxes_leave_padding_out() -> None:
+    boxes = RegionGrid((5, 3), 4).boxes()  # regions of 2 x 1 tokens; the last row is empty
+    assert boxes[:4] == [(0, 0, 2, 1), (0, 1, 2, 2), (0, 2, 2, 3), (0, 3, 2, 3)]
+    assert boxes[8] == (4, 0, 5, 1) and boxes[12] == (5, 0, 5, 1)
+    covered = torch.zeros(5, 3)
+    for top, left, bottom, right in boxes:
+        covered[top:bottom, left:right] += 1
+    assert (covered == 1).all()

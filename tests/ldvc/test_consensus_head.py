@@ -53,3 +53,13 @@ class TestEverythingElse(HeadTester):
         "type": "PromptedTextEncoder",
         "checkpoint_activations": True,
     }
+
+
+def test_attention_is_shared_among_the_classes() -> None:
+    head = TestConsensusHead().build_head()
+    output = head(unit(1, 32, 4, 4, dim=1), unit(1, 32), unit(3, 32, seed=1))
+    maps = head.attention_maps(output)
+    torch.testing.assert_close(maps.sum(dim=1), torch.ones(1, 4, 4))
+    assert "softmax over classes" in head.attention_meaning
+    cosine = TestConsensusHead().build_head(masks="cosine")
+    assert "cosine" in cosine.attention_meaning

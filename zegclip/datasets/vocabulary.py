@@ -49,7 +49,7 @@ class Vocabulary:
         if not classes:
             raise VocabularyError("classes is empty: a vocabulary needs at least one class name")
         unseen = _names(self.unseen, "unseen")
-        _check_known(unseen, classes, "unseen")
+        check_known(unseen, classes, "unseen")
         if self.setting not in SETTINGS:
             raise VocabularyError(f"setting={self.setting!r} is none of {', '.join(SETTINGS)}")
         if self.setting == "inductive" and len(unseen) == len(classes):
@@ -62,7 +62,7 @@ class Vocabulary:
                 f"unseen={list(unseen)} in the cross_dataset setting: there the model was trained "
                 "on another data set, and no class of this one is told apart; leave unseen out"
             )
-        _check_known(self.synonyms, classes, "synonyms")
+        check_known(self.synonyms, classes, "synonyms")
         synonyms = {
             name: _names(words, f"synonyms[{name!r}]") for name, words in self.synonyms.items()
         }
@@ -146,7 +146,17 @@ def _names(names: Sequence[str], what: str) -> tuple[str, ...]:
     return names
 
 
-def _check_known(names: Iterable[str], classes: Sequence[str], what: str) -> None:
+def check_known(names: Iterable[str], classes: Sequence[str], what: str) -> None:
+    """Refuse names that are no class's, and say which class may have been meant.
+
+    Args:
+        names: to be checked.
+        classes: all there are.
+        what: what the names are for, for the message.
+
+    Raises:
+        VocabularyError: see above.
+    """
     unknown = [name for name in names if name not in classes]
     if not unknown:
         return

@@ -4,6 +4,7 @@ from .amp_optim_wrapper import AmpOptimWrapper
 from .batch_size import BatchSizeHook
 from .halfway_checkpoint_hook import HalfwayCheckpointHook
 from .plain_checkpoint_hook import PlainCheckpointHook
+from .prediction_sheet_hook import PredictionSheetHook
 from .preflight import PreflightError, preflight
 from .pseudo_label_hook import PseudoLabelHook
 from .save_predictions_hook import SavePredictionsHook
@@ -14,6 +15,7 @@ __all__ = [
     "BatchSizeHook",
     "HalfwayCheckpointHook",
     "PlainCheckpointHook",
+    "PredictionSheetHook",
     "PreflightError",
     "PseudoLabelHook",
     "SavePredictionsHook",

@@ -140,6 +140,18 @@ def _said(error: BaseException) -> str:
 
 
 @contextmanager
+def error_messages() -> Iterator[None]:
+    """Within, what our packages refuse ends the script with one message, not a traceback."""
+    try:
+        yield
+    except Exception as error:
+        if not _is_message(error):
+            raise
+        first = os.environ.get("RANK", "0") == "0"  # not once for every process
+        raise SystemExit(f"error: {error}" if first else 1) from None
+
+
+@contextmanager
 def ready(cfg: Config, modes: Sequence[str]) -> Iterator[None]:
     """Around a run: what is missing or refused ends it with one message instead of a traceback.
 

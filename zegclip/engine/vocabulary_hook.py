@@ -58,11 +58,11 @@ class VocabularyHook(Hook):
                 "(dataset=dict(unseen=[...])), or set setting='supervised'"
             )
         if self._trained_on is not None:  # load_from or resume: what it has seen stays seen
-            _check_not_trained(self._trained_on, train)
+            check_not_trained(self._trained_on, train)
         if runner.val_loop is not None:
             val = runner.val_dataloader.dataset.metainfo
             _check_same_split(train, val)
-            _check_not_trained(train, val)
+            check_not_trained(train, val)
         self._trained_on = train
         _give(runner, train)
 
@@ -78,7 +78,7 @@ class VocabularyHook(Hook):
     def before_test_epoch(self, runner: Runner) -> None:
         test = runner.test_dataloader.dataset.metainfo
         if self._trained_on is not None:
-            _check_not_trained(self._trained_on, test)
+            check_not_trained(self._trained_on, test)
         _give(runner, test)
 
 
@@ -120,7 +120,16 @@ def _check_same_split(train: Mapping[str, Any], val: Mapping[str, Any]) -> None:
         )
 
 
-def _check_not_trained(trained_on: Mapping[str, Any], test: Mapping[str, Any]) -> None:
+def check_not_trained(trained_on: Mapping[str, Any], test: Mapping[str, Any]) -> None:
+    """Refuse to call unseen what a model was trained on.
+
+    Args:
+        trained_on: metainfo of the data set that the model was trained with.
+        test: metainfo of the data set that it is to be tested on.
+
+    Raises:
+        SplitMismatchError: it was trained on classes that the test calls unseen.
+    """
     trained, tested = Vocabulary.from_metainfo(trained_on), Vocabulary.from_metainfo(test)
     if tested.setting == "supervised":
         return

@@ -10,6 +10,12 @@ from torch import Tensor, nn
 
 from .cross_attention import CrossAttention
 
+# What a softmax of the masks over the patches is, for a figure's caption.
+ATTENTION_MEANING = (
+    "attention of the class token over the patches in the last decoder layer (logits, mean over "
+    "heads; softmax over patches)"
+)
+
 
 class ATMDecoderLayer(nn.Module):
     """Post-norm layer: cross attention, then a feed-forward network.

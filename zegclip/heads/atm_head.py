@@ -7,7 +7,7 @@ from typing import Any
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from .atm_decoder import ATMDecoder
+from .atm_decoder import ATTENTION_MEANING, ATMDecoder
 from .base import HeadOutput, ZeroShotHead
 from .relationship_descriptor import RelationshipDescriptor, match
 
@@ -26,6 +26,8 @@ class ATMHead(ZeroShotHead):
         dropout: rate in the decoder.
         kwargs: see :class:`ZeroShotHead`.
     """
+
+    attention_meaning = ATTENTION_MEANING
 
     def __init__(
         self,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
-from typing import Any, NamedTuple
+from contextlib import AbstractContextManager
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
+
+from .shown import NotShownError, RegionRoutes
 
 
 class HeadOutput(NamedTuple):
@@ -59,6 +62,11 @@ class ZeroShotHead(BaseModule, metaclass=ABCMeta):
 
     # Whether the losses need to know which pixels are of unseen classes.
     needs_unseen_map: bool = False
+    # Which figures (zegclip.heads.shown) the method has, so that a tool can say before it builds
+    # a model that there is nothing to draw.
+    figures: ClassVar[frozenset[str]] = frozenset()
+    # What attention_maps() returns, for a figure's caption.
+    attention_meaning: str = "softmax of the class's mask logits over the patches"
 
     def __init__(
         self,
@@ -147,6 +155,43 @@ class ZeroShotHead(BaseModule, metaclass=ABCMeta):
         if inductive:
             probabilities = calibrate(probabilities, seen, self.gamma)
         return HeadPrediction(probabilities)
+
+    def attention_maps(self, output: HeadOutput) -> Tensor:
+        """How much each class and each patch attend to each other, in the last layer.
+
+        What exactly that is differs between methods: ``attention_meaning`` says it.
+
+        Args:
+            output: from :meth:`forward`.
+
+        Returns:
+            ``(B, C, h, w)``, from 0 to 1.
+        """
+        logits = output.mask_logits
+        return logits.float().flatten(2).softmax(dim=-1).view_as(logits)
+
+    def region_routes(
+        self, patch_embeddings: Tensor, cls_embedding: Tensor, class_embeddings: Tensor
+    ) -> RegionRoutes:
+        """Which regions of the image attend to which, where the method has regions.
+
+        Args:
+            patch_embeddings: as in :meth:`forward`.
+            cls_embedding: as in :meth:`forward`.
+            class_embeddings: as in :meth:`forward`.
+
+        Raises:
+            NotShownError: it has none.
+        """
+        raise NotShownError(f"{type(self).__name__} has no attention among regions of the image")
+
+    def without_region_attention(self) -> AbstractContextManager[None]:
+        """Within, :meth:`forward` leaves the attention among regions out.
+
+        Raises:
+            NotShownError: there is none.
+        """
+        raise NotShownError(f"{type(self).__name__} has no attention among regions of the image")
 
     def protocol(self, inductive: bool) -> dict[str, Any]:
         """The head's choices that a reported number depends on.

@@ -89,7 +89,7 @@ def padded_windows(
         yield boxes, pad_to_multiple(cut_windows(image, boxes), patch_size)
 
 
-def without_padding(prediction: HeadPrediction, boxes: Sequence[Box]) -> HeadPrediction:
+def without_window_padding(prediction: HeadPrediction, boxes: Sequence[Box]) -> HeadPrediction:
     """Maps of padded windows without what :func:`padded_windows` added to them."""
     top, left, bottom, right = boxes[0]
     return HeadPrediction(

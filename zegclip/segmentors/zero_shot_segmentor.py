@@ -19,10 +19,12 @@ from zegclip.heads import HeadOutput, HeadPrediction, ZeroShotHead, upsample
 from zegclip.visualization import make_palette
 
 from .config_vocabulary import completed_vocabulary
+from .intermediate import ImageRegions, attention_maps, region_at
 from .learned_state import clip_identity, keep_learned_state
 from .pseudo_labels import PseudoLabelCounter, pseudo_label
 from .query_labels import QueryLabels
-from .sliding_window import Box, average_windows, padded_windows, without_padding
+from .restoring import restored, without_padding
+from .sliding_window import Box, average_windows, padded_windows, without_window_padding
 
 _VOCABULARIES_KEPT = 64
 
@@ -215,16 +217,16 @@ class ZeroShotSegmentor(BaseSegmentor):
         prediction = self.encode_decode(inputs)
         samples = list(data_samples or [SegDataSample() for _ in inputs])
         for index, sample in enumerate(samples):
-            rows, columns = _without_padding(sample.metainfo, inputs.shape[-2:])
+            rows, columns = without_padding(sample.metainfo, inputs.shape[-2:])
             inner = prediction.probabilities[index : index + 1, :, rows, columns]
             size = sample.metainfo.get("ori_shape", inner.shape[-2:])[:2]
             flip = sample.metainfo.get("flip_direction") if sample.metainfo.get("flip") else None
-            probabilities = _restored(inner, size, flip)
+            probabilities = restored(inner, size, flip)
             sample.seg_logits = PixelData(data=probabilities)
             sample.pred_sem_seg = PixelData(data=probabilities.argmax(dim=0, keepdim=True))
             if prediction.trusty_map is not None:
                 inner = prediction.trusty_map[index : index + 1, :, rows, columns]
-                trusty_map = _restored(inner, size, flip)
+                trusty_map = restored(inner, size, flip)
                 sample.trusty_map = PixelData(data=trusty_map)
         return samples
 
@@ -275,7 +277,7 @@ class ZeroShotSegmentor(BaseSegmentor):
             self._seen,
             inductive=self.vocabulary.setting == "inductive",
         )
-        return without_padding(prediction, windows.boxes)
+        return without_window_padding(prediction, windows.boxes)
 
     def extract_feat(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Patch embeddings ``(B, D, h, w)`` and CLS embedding ``(B, D)``."""
@@ -285,6 +287,33 @@ class ZeroShotSegmentor(BaseSegmentor):
         self, inputs: Tensor, data_samples: Sequence[SegDataSample] | None = None
     ) -> HeadOutput:
         return self.decode_head(*self.image_encoder(inputs), self.class_embeddings())
+
+    # --- figures ----------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def attention_maps(self, data: dict[str, Any]) -> list[Tensor]:
+        """The head's :meth:`~zegclip.heads.ZeroShotHead.attention_maps` of a batch of a data set.
+
+        Args:
+            data: as :meth:`test_step` takes it.
+
+        Returns:
+            ``(C, H, W)`` for each image, at its original size; the mean where windows overlap.
+        """
+        return attention_maps(self, data)
+
+    @torch.no_grad()
+    def region_at(self, data: dict[str, Any], point: tuple[float, float]) -> ImageRegions:
+        """The regions that the region around a point of an image attends to.
+
+        Args:
+            data: one image, as :meth:`test_step` takes it.
+            point: (x, y) in pixels of the original image.
+
+        Raises:
+            NotShownError: the method has no regions.
+        """
+        return region_at(self, data, point)
 
     # --- report -----------------------------------------------------------------------------
 
@@ -342,22 +371,6 @@ def _all_equal(tensors: Sequence[Tensor], others: Sequence[Tensor]) -> bool:
         one.device == other.device and torch.equal(one, other)
         for one, other in zip(tensors, others, strict=True)
     )
-
-
-def _without_padding(metainfo: Mapping[str, Any], size: torch.Size) -> tuple[slice, slice]:
-    """Rows and columns that are image, where the data preprocessor padded for the test."""
-    padding = metainfo.get("img_padding_size") or metainfo.get("padding_size") or (0, 0, 0, 0)
-    left, right, top, bottom = padding
-    return slice(top, size[0] - bottom), slice(left, size[1] - right)
-
-
-def _restored(maps: Tensor, size: tuple[int, int], flip: str | None) -> Tensor:
-    """Undo a test-time flip and go to the original size: ``(1, C, h, w)`` -> ``(C, H, W)``."""
-    if flip is not None:
-        maps = maps.flip(-1 if flip == "horizontal" else -2)
-    if maps.shape[-2:] != tuple(size):
-        maps = F.interpolate(maps, size=tuple(size), mode="bilinear", align_corners=False)
-    return maps[0]
 
 
 def _unseen_maps(data_samples: Sequence[SegDataSample], size: torch.Size) -> Tensor:

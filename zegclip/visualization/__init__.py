@@ -1,17 +1,35 @@
-"""Drawing: labels and maps over images, and sheets of them."""
+"""Drawing: labels and maps over images, and the figures of the papers.
 
+Every figure takes models, asks their heads for what they can show, and knows no method by name.
+"""
+
+from .attention_figure import attention_figure
+from .choice import UnknownImageError, image_names, images_named, images_with, images_with_unseen
+from .consensus_figure import consensus_figure
 from .dataset_sheet import dataset_sheet
+from .method import Method
 from .overlay import draw_heat_map, draw_labels
 from .palette import make_palette
-from .prediction_sheet import images_with_unseen, prediction_sheet
+from .prediction_figure import prediction_figure
+from .prediction_sheet import prediction_sheet
 from .sheet import make_sheet
+from .trust_figure import trust_figure
 
 __all__ = [
+    "Method",
+    "UnknownImageError",
+    "attention_figure",
+    "consensus_figure",
     "dataset_sheet",
     "draw_heat_map",
     "draw_labels",
+    "image_names",
+    "images_named",
+    "images_with",
     "images_with_unseen",
     "make_palette",
     "make_sheet",
+    "prediction_figure",
     "prediction_sheet",
+    "trust_figure",
 ]

@@ -20,6 +20,7 @@ def draw_labels(
     opacity: float = 0.6,
     scale: int = 1,
     min_share: float = 0.004,
+    write_names: bool = True,
 ) -> Image.Image:
     """Colour every class's pixels and write its name on it, unseen names in red.
 
@@ -32,6 +33,7 @@ def draw_labels(
         opacity: of the colour, 0..1.
         scale: the picture is this many times larger than the image.
         min_share: classes with a smaller share of the pixels get no name.
+        write_names: ``False`` leaves the names out.
 
     Raises:
         ValueError: image and labels differ in size.
@@ -43,6 +45,8 @@ def draw_labels(
     blended = image.astype(np.float32)
     blended[known] = (1 - opacity) * blended[known] + opacity * colours[labels[known]]
     picture = _enlarged(blended.astype(np.uint8), scale)
+    if not write_names:
+        return picture
     pen = ImageDraw.Draw(picture)
     font = ImageFont.load_default(size=max(10, min(picture.size) // 16))
     for label in np.unique(labels[known]):
