@@ -29,7 +29,7 @@ from zegclip.segmentors.sliding_window import (
     Box,
     average_windows,
     padded_windows,
-    without_padding,
+    without_window_padding,
 )
 
 from .errors import SegmenterError
@@ -194,7 +194,7 @@ class OnnxSegmenter(ZeroShotSegmenter):
             prediction = HeadPrediction(found["probabilities"], found.get("trusty_map"))
             if inductive:
                 prediction = self._calibrated(prediction, seen)
-            return without_padding(prediction, windows.boxes)
+            return without_window_padding(prediction, windows.boxes)
 
         groups = ((group.boxes, predict(group)) for group in encoded.windows)
         return average_windows(groups, encoded.input_size)
