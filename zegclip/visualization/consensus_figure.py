@@ -36,7 +36,7 @@ def consensus_figure(
         NotShownError: ``method`` has no attention among regions.
     """
     size = font_size_for(panel_height)
-    rows = []
+    rows, is_window = [], False
     for row in range(len(method.indices)):
         scene = method.scene(row, panel_height)
         label, inmost = _query(scene, classes)
@@ -46,7 +46,10 @@ def consensus_figure(
             None if p is None else (p[0] * x, p[1] * y, p[2] * x, p[3] * y)
             for p in shown.rectangles
         ]
-        count = sum(place is not None for place in places)
+        there = [place for place in places if place is not None]
+        count, (height, width) = len(there), scene.image.shape[:2]
+        lefts, tops, rights, bottoms = zip(*there)
+        is_window |= max(rights) - min(lefts) < width - 1 or max(bottoms) - min(tops) < height - 1
         words = _words("region at a chosen point")
         if point is None:
             words = [*_words("region of"), scene.class_word(label)]
@@ -72,11 +75,13 @@ def consensus_figure(
     how = (
         "the same model, switched off at test time (it was trained with it)"
         if without is None
-        else f"trained without it ({without.title})"
+        else "another model, trained without it"
     )
     note = (
         "Regions of the last layer's attention among regions (LCSA): red, the query; yellow, "
-        f"those whose tokens it attends to. Without LCSA: {how}. Unseen names in red."
+        "those whose tokens it attends to."
+        f"{' They are those of the sliding window around the query.' if is_window else ''}"
+        f" Without LCSA: {how}. Unseen names in red."
     )
     return make_sheet(rows, titles, gap=8, note=note, font_size=size + 2)
 
