@@ -22,7 +22,9 @@ def scores(confusion: np.ndarray, vocabulary: Vocabulary) -> dict[str, Any]:
     mean is mIoU.
 
     Args:
-        confusion: ``(C, C)`` pixel counts, ``[ground truth, prediction]``, without ignored pixels.
+        confusion: ``(C, C)`` pixel counts, ``[ground truth, prediction]``, without ignored pixels;
+            ``(C, C + 1)``: the last column counts pixels that were given no class, which are
+            wrong, but no other class's false positives.
         vocabulary: the classes and their split.
 
     Returns:
@@ -31,7 +33,8 @@ def scores(confusion: np.ndarray, vocabulary: Vocabulary) -> dict[str, Any]:
         ``split`` (``seen`` or ``unseen``; ``other data set``); ``absent``, the names left out.
     """
     confusion = np.asarray(confusion, dtype=np.int64)
-    hits, labelled, predicted = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
+    predicted = confusion.sum(0)[: len(confusion)]
+    hits, labelled = confusion.diagonal(), confusion.sum(1)
     union = labelled + predicted - hits
     per_class: dict[str, dict[str, Any]] = {}
     absent: list[str] = []

@@ -132,7 +132,13 @@ def read_reports(folders: Sequence[Path]) -> tuple[list[Report], list[str]]:
 
 
 def _config_name(folder: Path, protocol: Mapping[str, Any]) -> str:
-    """As the report says; else of the config that mmengine dumped beside it."""
+    """As the report says; else of the config that mmengine dumped beside it.
+
+    Scores of another system's predictions are named after their folder: the config is only the
+    data set's, and two systems are not two runs.
+    """
+    if predictions := protocol.get("predictions"):
+        return f"{predictions} (predictions, {protocol.get('config')})"
     if name := protocol.get("config"):
         return str(name)
     dumped = sorted(folder.glob("*.py"), key=lambda path: path.stat().st_mtime)
