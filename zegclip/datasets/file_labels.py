@@ -33,7 +33,9 @@ def read_file_labels(info: Mapping[str, Any]) -> np.ndarray:
     """
     results = {**info, "seg_fields": [], "ori_shape": image_shape(info["img_path"])}
     if "seg_map_path" not in results:
-        raise LabelError(f"{info['img_path']}: the data set has no masks (data_prefix.seg_map_path)")
+        raise LabelError(
+            f"{info['img_path']}: the data set has no masks (data_prefix.seg_map_path)"
+        )
     try:
         return LoadCheckedAnnotations().transform(results)["gt_seg_map"]
     except OSError as error:

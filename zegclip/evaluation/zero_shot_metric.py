@@ -35,8 +35,8 @@ class ZeroShotIoUMetric(BaseMetric):
         collect_device: ``"gpu"`` collects through the process group (which works without a GPU as
             well); ``"cpu"``, mmengine's default, through files, which needs a file system that all
             machines share and leaves a folder ``.dist_test`` behind.
-        allow_no_class: whether a prediction of ``ignore_index`` is "no class" instead of an error: a
-            wrong pixel of its label's class, counted against no other class.
+        allow_no_class: whether a prediction of ``ignore_index`` is "no class" instead of an error:
+            a wrong pixel of its label's class, and no other class's false positive.
         **kwargs: mmengine's.
 
     Attributes:

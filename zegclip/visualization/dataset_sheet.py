@@ -105,7 +105,9 @@ def _fitted(image: np.ndarray, labels: np.ndarray, height: int) -> tuple[np.ndar
 
 def _shown(inputs: torch.Tensor) -> np.ndarray:
     """(H, W, 3) uint8, RGB, of a packed image: (3, H, W), BGR as mmcv reads it."""
-    return np.ascontiguousarray(inputs.clamp(0, 255).to(torch.uint8).numpy()[::-1].transpose(1, 2, 0))
+    return np.ascontiguousarray(
+        inputs.clamp(0, 255).to(torch.uint8).numpy()[::-1].transpose(1, 2, 0)
+    )
 
 
 def _upright(file: Image.Image) -> Image.Image:
