@@ -120,7 +120,9 @@ class ReportHook(Hook):
     def _protocol(self, runner: Runner, loop: Any, stage: str) -> dict[str, Any]:
         dataset = loop.dataloader.dataset
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        trained_here = runner._train_loop is not None
+        # Where nothing is trained it stays the loop's config, and runner.iter and max_iters would
+        # build the loop, training data set included.
+        trained_here = not isinstance(runner._train_loop, dict | None)
         seed = runner.seed if trained_here else self._trained_with.get("seed")
         protocol = {
             **data_protocol(dataset.metainfo, len(dataset)),
@@ -128,7 +130,7 @@ class ReportHook(Hook):
             **(model.protocol() if hasattr(model, "protocol") else {}),
             "stage": stage,
             # After training in the same process; otherwise the checkpoint says which model it is.
-            "iteration": runner.iter or None,
+            "iteration": (runner.iter or None) if trained_here else None,
             "max_iters": runner.max_iters if trained_here else None,
             "config": Path(getattr(runner.cfg, "filename", None) or "unknown").stem,
             "training": training_fingerprint(_plain(runner.cfg)),
