@@ -52,6 +52,8 @@ def image_shape(file: str) -> tuple[int, int]:
         with Image.open(file) as image:
             width, height = image.size
             turned = image.getexif().get(_ORIENTATION, 1) >= _FIRST_TURNED
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+    except UnidentifiedImageError:
+        raise LabelError(f"{file}: not a readable image (broken or cut short?)") from None
+    except (OSError, SyntaxError) as error:
         raise LabelError(f"{file}: not a readable image (broken or cut short?): {error}") from error
     return (width, height) if turned else (height, width)
