@@ -88,6 +88,21 @@ def test_round_trip(
     assert report("work_dirs/toy_zero_shot")["protocol"] == own  # the model's report stays
 
 
+def test_predictions_of_images_of_one_name_would_replace_each_other(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for kind in ("images", "masks"):
+        for folder in ("x", "y"):
+            (Path("data") / kind / folder).mkdir()
+            for file in list((Path("data") / kind).glob("a.*")):
+                (file.parent / folder / file.name).write_bytes(file.read_bytes())
+    weights = {"classify.weight": torch.zeros(3, 3, 1, 1), "classify.bias": torch.zeros(3)}
+    torch.save({"state_dict": weights}, "toy.pth")
+    with pytest.raises(SystemExit, match=r"error: --out: \S*a\.jpg and \S*a\.jpg would both be a"):
+        run(monkeypatch, config, "toy.pth", "--out", "pngs")
+    assert not Path("pngs").exists()
+
+
 def test_all_that_is_wrong_at_once_and_no_report(
     config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,7 +113,7 @@ def test_all_that_is_wrong_at_once_and_no_report(
         run(monkeypatch, config, "--from-predictions", "pngs")
     message = str(stop.value)  # a text: exit status 1
     assert message.startswith("error: pngs: the 3 predictions cannot be scored")
-    for part in ("1 are missing: c.png", "a.png (RGB)", "b.png (3)", "run 1..3: shifted by one?"):
+    for part in ("1 x missing: c.png", "a.png (RGB)", "b.png (3)", "run 1..3: shifted by one?"):
         assert part in message
     assert not Path("work_dirs").exists()
 

@@ -58,7 +58,7 @@ def score_predictions(
     files = find_predictions(folder, images, image_root)
     problems = PredictionProblems(folder, len(dataset.metainfo["classes"]))
     for name in files.missing:
-        problems.add("are missing", name)
+        problems.add("missing", name)
     metric.dataset_meta = dataset.metainfo
     metric.allow_no_class = True
     metric.results.clear()
@@ -69,7 +69,7 @@ def score_predictions(
         try:
             labels = read_file_labels(dataset.get_data_info(index))
         except LabelError as error:
-            problems.add("masks of the data set itself cannot be used", str(error))
+            problems.add("mask of the data set itself that cannot be used", str(error))
             continue
         prediction = problems.read(files.found[image], (labels.shape[0], labels.shape[1]))
         if prediction is not None and not problems.by_kind:  # else nothing will be scored

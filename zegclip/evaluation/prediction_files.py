@@ -128,24 +128,25 @@ class PredictionProblems:
                 bands = image.getbands()
                 labels = np.asarray(image)
         except _UNREADABLE as error:
-            self.add("cannot be read", f"{name} ({error})")
+            self.add("unreadable", f"{name} ({error})")
             return None
         if len(bands) != 1 or labels.ndim != 2:
-            self.add("have several channels", f"{name} ({''.join(bands)})")
+            self.add("several channels", f"{name} ({''.join(bands)})")
             return None
         fine = True
         if labels.shape != shape:
             ours, theirs = (f"{w}x{h}" for h, w in (labels.shape, shape))
             turned = ", turned by EXIF?" if labels.shape == shape[::-1] else ""
-            self.add("have another size than their image", f"{name} ({ours}, not {theirs}{turned})")
+            self.add("another size than the image", f"{name} ({ours}, not {theirs}{turned})")
             fine = False
         labels = labels.astype(np.int64)
         values = np.unique(labels)
-        self.values.update(values.tolist())
+        if fine:  # labels of another size may be interpolated ones
+            self.values.update(values.tolist())
         outside = values[((values < 0) | (values >= self.num_classes)) & (values != NO_CLASS)]
         if len(outside):
             few = first_few([str(value) for value in outside], 3)
-            self.add("hold values outside the classes", f"{name} ({few})")
+            self.add("values outside the classes", f"{name} ({few})")
             fine = False
         return labels if fine else None
 
@@ -153,28 +154,28 @@ class PredictionProblems:
         """All of it; empty if nothing is wrong."""
         lines = []
         for kind, details in self.by_kind.items():
-            lines.append(f"{len(details)} {kind}: {first_few(details)}")
+            lines.append(f"{len(details)} x {kind}: {first_few(details)}")
             if mend := self._mend(kind):
                 lines.append(f"   {mend}")
         return "\n".join(lines)
 
     def _mend(self, kind: str) -> str:
-        if kind == "are missing":
+        if kind == "missing":
             return (
                 "each image of the test split needs its PNG, or numbers would be of another "
                 "protocol; to judge a part, give the config's test data set a shorter ann_file"
             )
-        if kind == "have several channels":
+        if kind == "several channels":
             return (
                 "predictions are index masks, one number a pixel: replace each colour by its "
                 "class's position and save an 8-bit grey or palette PNG"
             )
-        if kind == "have another size than their image":
+        if kind == "another size than the image":
             return (
                 "predictions come in the size of the image file: scale the system's scores (or, "
                 "with nearest-neighbour interpolation, its labels) back to it"
             )
-        if kind == "hold values outside the classes":
+        if kind == "values outside the classes":
             return self._value_mend()
         return ""
 
@@ -184,6 +185,8 @@ class PredictionProblems:
             f'{NO_CLASS} for "no class". '
         )
         count, values = self.num_classes, {value for value in self.values if value != NO_CLASS}
+        if not values:
+            return rule
         if max(values) == count and 0 not in values:
             return rule + f"These run 1..{count}: shifted by one? Subtract 1 from all but 255."
         if max(values) == count:

@@ -73,10 +73,10 @@ def test_nothing_is_scored_before_everything_is_right(tmp_path: Path) -> None:
     with pytest.raises(PredictionError) as error:
         score_predictions(data, folder, metric)
     for part in (
-        "1 are missing: c.png",
-        "outside the classes: a.png (3)",
-        "another size than their image: b.png (3x1, not 4x1)",
-        "masks of the data set itself cannot be used",
+        "1 x missing: c.png",
+        "1 x values outside the classes: a.png (3)",
+        "1 x another size than the image: b.png (3x1, not 4x1)",
+        "1 x mask of the data set itself that cannot be used",
         "d.png: 1 pixels have the label 9",
         "1 PNGs belong to no image of this data set: x.png",
     ):

@@ -74,7 +74,7 @@ class TestReading:
 
     def test_every_problem_is_in_one_message(self, tmp_path: Path) -> None:
         found = self.problems(tmp_path)
-        found.add("are missing", "m.png")
+        found.add("missing", "m.png")
         Image.new("RGB", (2, 1)).save(tmp_path / "rgb.png")
         (tmp_path / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n")
         Image.new("L", (2, 1)).save(tmp_path / "really.jpg")
@@ -85,11 +85,11 @@ class TestReading:
         assert [found.read(tmp_path / f"{n}.png", (1, 2)) for n in names] == [None] * 5
         message = found.message()
         for part in (
-            "1 are missing: m.png",
-            "1 have several channels: rgb.png (RGB)",
-            "2 cannot be read: cut.png (",
-            "1 have another size than their image: wide.png (3x1, not 2x1)",
-            "1 hold values outside the classes: colour.png (38, 75)",
+            "1 x missing: m.png",
+            "1 x several channels: rgb.png (RGB)",
+            "2 x unreadable: cut.png (",
+            "1 x another size than the image: wide.png (3x1, not 2x1)",
+            "1 x values outside the classes: colour.png (38, 75)",
             "0..2 in the data set's class order",
             "colours turned into grey",
         ):
@@ -109,6 +109,16 @@ class TestReading:
         for index, value in enumerate(values):
             found.read(save(tmp_path / f"{index}.png", [[value]]), (1, 1))
         assert hint in found.message()
+
+    def test_interpolated_labels_of_another_size_do_not_spoil_the_hint(
+        self, tmp_path: Path
+    ) -> None:
+        found = self.problems(tmp_path)
+        found.read(save(tmp_path / "a.png", [[4, 0]]), (1, 1))
+        assert "class order" in found.message()
+        for value in (1, 3):
+            found.read(save(tmp_path / f"{value}.png", [[value]]), (1, 1))
+        assert "run 1..3: shifted by one?" in found.message()
 
     def test_a_turned_prediction_is_named_as_such(self, tmp_path: Path) -> None:
         found = self.problems(tmp_path)
