@@ -1,16 +1,16 @@
 #!/usr/bin/env python
 """Test a checkpoint with its config: table in the log, report.json in the work dir.
 
-With --from-predictions, score the label maps of any other system by the same protocol: a folder of
-PNGs named after the images, label ids 0..C-1 in the data set's class order (255: no class). Needs
-neither a checkpoint nor CLIP weights.
+With --from-predictions, score label maps that any other system wrote, by the same protocol.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 # So that the script runs from any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -19,44 +19,43 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
-import zegclip  # noqa: F401  isort: skip  (prepares the stack and registers everything)
-from mmseg.registry import DATASETS
-from rich.progress import track
-
+import zegclip  # noqa: F401  (prepares the stack and registers everything)
 from zegclip.engine.launch import find_checkpoint, load_config, make_parser, ready
-from zegclip.evaluation import (
-    data_protocol,
-    protocol_fingerprint,
-    protocol_line,
-    render_scores,
-    write_report,
-)
-from zegclip.evaluation.from_predictions import find_predictions, score_predictions
-from zegclip.evaluation.report import code_version
 
 
-def parse_args() -> tuple[Config, argparse.Namespace]:
-    """The config with all options applied, and the arguments."""
+def parse_args() -> tuple[argparse.Namespace, Config]:
+    """The options, and the config with all of them applied."""
     config = "configs/tagclip_voc_inductive.py"
     parser = make_parser(
         __doc__ or "",
-        f"python tools/test.py {config} work_dirs/tagclip_voc_inductive/iter_20000.pth",
+        f"python tools/test.py {config} work_dirs/tagclip_voc_inductive/iter_20000.pth\n"
+        f"  python tools/test.py {config} --from-predictions path/to/pngs",
     )
     parser.add_argument("checkpoint", nargs="?", help="what tools/train.py wrote: a .pth file")
-    parser.add_argument(
-        "--from-predictions", metavar="DIR", help="score the label maps there instead of a model"
-    )
     parser.add_argument("--out", help="folder for the predicted label maps, as PNGs of class ids")
     parser.add_argument("--show-dir", help="folder for the images painted with prediction")
+    parser.add_argument(
+        "--from-predictions",
+        type=Path,
+        metavar="DIR",
+        help="instead of a checkpoint: a folder of index PNGs named after the images, values "
+        '0..C-1 in class order, 255 for "no class" (counts as wrong); the report goes to '
+        "work_dirs/CONFIG_from_DIR",
+    )
     args = parser.parse_args()
-    if (args.checkpoint is None) == (args.from_predictions is None):
-        parser.error("give a checkpoint, or --from-predictions DIR (and not both)")
-    if args.from_predictions and (args.out or args.show_dir):
-        parser.error("--out and --show-dir are for models")
+    folder = args.from_predictions
+    if folder is None and args.checkpoint is None:
+        parser.error("give a checkpoint, or predictions with --from-predictions DIR")
+    if folder is not None and (args.checkpoint or args.out or args.show_dir):
+        parser.error("--from-predictions goes without checkpoint, --out and --show-dir: no model")
+    if folder is not None and args.launcher != "none":
+        parser.error("--from-predictions runs in one process: leave --launcher out")
     cfg = load_config(args)
-    if args.from_predictions:
-        return cfg, args
 
+    if folder is not None:
+        if args.work_dir is None:  # not the work dir of the config's own model
+            cfg.work_dir += f"_from_{folder.resolve().name}"
+        return args, cfg
     cfg.load_from = find_checkpoint(args.checkpoint)
     if args.out:
         hook = dict(type="SavePredictionsHook", out_dir=args.out)
@@ -64,40 +63,57 @@ def parse_args() -> tuple[Config, argparse.Namespace]:
     if args.show_dir:
         cfg.default_hooks.visualization = dict(type="SegVisualizationHook", draw=True)
         cfg.visualizer.save_dir = args.show_dir
-    return cfg, args
+    return args, cfg
 
 
-def score(cfg: Config, folder: str) -> None:
-    """Score a folder of predictions, with table and report as of a model."""
-    init_default_scope("mmseg")
+def score_folder(cfg: Config, folder: Path) -> None:
+    """Table on the terminal, report.json in the work dir; no model is made."""
+    from mmseg.registry import DATASETS
+    from rich.console import Console
+
+    from zegclip.evaluation import prediction_protocol, protocol_line, score_predictions
+    from zegclip.evaluation.from_predictions import extra_note, refuse_other_report
+    from zegclip.evaluation.report import write_report
+    from zegclip.preparation.parallel import progress
+
+    report = Path(cfg.work_dir) / "report.json"
+    refuse_other_report(report, folder)
+    init_default_scope(cfg.get("default_scope", "mmseg"))
+    metric = find_metric(cfg)
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
-    predictions = find_predictions(folder, dataset)
-    summary = score_predictions(predictions, dataset, lambda indices: track(indices, "scoring"))
-    print(render_scores(summary))
-    protocol = data_protocol(dataset.metainfo, len(dataset))
-    protocol |= {
-        "predictions": Path(folder).resolve().name,
-        "stage": "predictions",
-        "config": Path(cfg.filename).stem,
-        "code": code_version(),
-    }
-    protocol["fingerprint"] = protocol_fingerprint(protocol)
-    path = Path(cfg.work_dir) / "predictions_report.json"
-    write_report(path, summary, protocol)
+    console = Console(stderr=True, soft_wrap=True)
+    bar = partial(progress, "predictions", total=len(dataset), console=console)
+    extra = score_predictions(dataset, folder, metric, bar)
+    protocol = prediction_protocol(dataset.metainfo, len(dataset), folder, Path(cfg.filename).stem)
+    write_report(report, metric.summary or {}, protocol)
+    if extra:
+        print(f"note: {extra_note(extra)}", file=sys.stderr)
     print(protocol_line(protocol))
-    print(f"numbers and protocol: {path}")
+    print(f"numbers and protocol: {report}")
+
+
+def find_metric(cfg: Config) -> Any:
+    """The seen / unseen metric of the config's test."""
+    from mmseg.registry import METRICS
+
+    from zegclip.evaluation import ZeroShotIoUMetric
+
+    evaluator = cfg.get("test_evaluator") or {}
+    for config in evaluator if isinstance(evaluator, list) else [evaluator]:
+        metric = METRICS.build(config)
+        if isinstance(metric, ZeroShotIoUMetric):
+            return metric
+    raise SystemExit("error: the config's test_evaluator is no ZeroShotIoUMetric")
 
 
 def main() -> None:
     """Check what is needed, then test."""
-    cfg, args = parse_args()
-    if args.from_predictions:
-        cfg.pop("model", None)
-        with ready(cfg, ["test"]):
-            score(cfg, args.from_predictions)
-        return
-    with ready(cfg, ["test"]):
-        Runner.from_cfg(cfg).test()
+    args, cfg = parse_args()
+    with ready(cfg, ["test"], data_only=args.from_predictions is not None):
+        if args.from_predictions is not None:
+            score_folder(cfg, args.from_predictions)
+        else:
+            Runner.from_cfg(cfg).test()
 
 
 if __name__ == "__main__":

@@ -218,7 +218,7 @@ class TestMessages:
         with pytest.raises(SystemExit, match=r"error: .*evil\.pth is refused"):
             run(monkeypatch, "test.py", CONFIG, "evil.pth")
 
-    @pytest.mark.parametrize("script", ["train.py", "test.py", "check_env.py"])
+    @pytest.mark.parametrize("script", ["train.py", "test.py", "check_env.py", "browse_dataset.py"])
     def test_help_has_an_example(
         self, script: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:

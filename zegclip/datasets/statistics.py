@@ -1,111 +1,127 @@
-"""What the masks of a data set hold: pixels and images by class, seen, unseen and ignored."""
+"""What the masks of a data set hold: pixels and images of each class, seen, unseen, ignored."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from .base import ZeroShotDataset
+from .file_labels import read_file_labels
 from .label_checks import IGNORE_INDEX, LabelError
-from .transforms import LoadCheckedAnnotations
 from .vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class MaskCount:
+    """One mask.
+
+    Attributes:
+        counts: (256,) pixels of each label id; the last are ignored.
+        problem: why it cannot be counted, naming the file; then ``counts`` are 0.
+    """
+
+    counts: np.ndarray
+    problem: str = ""
+
+
+def count_mask(info: Mapping[str, Any]) -> MaskCount:
+    """Count a sample's labels as its file has them; a broken mask is a result, no error.
+
+    Args:
+        info: what :meth:`~zegclip.datasets.base.ZeroShotDataset.get_data_info` returns.
+    """
+    try:
+        labels = read_file_labels(info)
+    except LabelError as error:
+        return MaskCount(np.zeros(256, np.int64), str(error))
+    return MaskCount(np.bincount(labels.reshape(-1), minlength=256))
 
 
 @dataclass
 class LabelStatistics:
-    """Counts over the masks as they lie on the disk, before anything is hidden.
+    """Sums over masks, before a pipeline hides anything.
+
+    Args:
+        vocabulary: the data set's classes and split.
 
     Attributes:
-        vocabulary: classes and split.
-        pixels: ``(C,)`` by class.
-        images: ``(C,)`` images that show the class.
-        ignored: pixels that are ignored: background, void.
-        opened: masks that were read.
-        with_unseen: images with a pixel of an unseen class.
-        without_seen: images without any pixel of a seen class: inductive training learns nothing
-            from them but where nothing seen is.
-        broken: what is wrong with the masks that cannot be used.
+        masks: how many were counted.
+        pixels: (C,) pixels of each class.
+        images: (C,) images that hold each class.
+        ignored: pixels that are ignored.
+        images_with_unseen: that hold a pixel of an unseen class.
+        images_without_seen: that hold no pixel of a seen class.
+        problems: messages of masks that could not be counted.
     """
 
     vocabulary: Vocabulary
-    pixels: np.ndarray
-    images: np.ndarray
+    masks: int = 0
+    pixels: np.ndarray = field(init=False)
+    images: np.ndarray = field(init=False)
     ignored: int = 0
-    opened: int = 0
-    with_unseen: int = 0
-    without_seen: int = 0
-    broken: list[str] = field(default_factory=list)
+    images_with_unseen: int = 0
+    images_without_seen: int = 0
+    problems: list[str] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.pixels = np.zeros(len(self.vocabulary.classes), np.int64)
+        self.images = np.zeros(len(self.vocabulary.classes), np.int64)
+
+    @classmethod
+    def of(cls, counts: Iterable[MaskCount], vocabulary: Vocabulary) -> LabelStatistics:
+        """The sums of many masks' counts, in any order."""
+        total = cls(vocabulary)
+        for count in counts:
+            total.add(count)
+        total.problems.sort()
+        return total
+
+    def add(self, count: MaskCount) -> None:
+        """Take in one mask."""
+        if count.problem:
+            self.problems.append(count.problem)
+            return
+        pixels = count.counts[: len(self.vocabulary.classes)]
+        self.masks += 1
+        self.pixels += pixels
+        self.images += pixels > 0
+        self.ignored += int(count.counts[IGNORE_INDEX])
+        self.images_with_unseen += bool(pixels[list(self.vocabulary.unseen_ids)].any())
+        self.images_without_seen += not pixels[list(self.vocabulary.seen_ids)].any()
+
+    @property
     def shares(self) -> dict[str, float]:
-        """Shares of all pixels, 0..1: ``seen``, ``unseen``, ``ignored``."""
-        total = max(1, int(self.pixels.sum()) + self.ignored)
-        unseen = int(self.pixels[list(self.vocabulary.unseen_ids)].sum())
-        seen = int(self.pixels.sum()) - unseen
-        return {"seen": seen / total, "unseen": unseen / total, "ignored": self.ignored / total}
+        """Share of all pixels that is ``seen``, ``unseen``, ``ignored``, 0..1; of nothing, 0."""
+        parts = {
+            "seen": int(self.pixels[list(self.vocabulary.seen_ids)].sum()),
+            "unseen": int(self.pixels[list(self.vocabulary.unseen_ids)].sum()),
+            "ignored": self.ignored,
+        }
+        return {name: count / max(sum(parts.values()), 1) for name, count in parts.items()}
 
+    @property
     def never(self) -> list[str]:
-        """Classes without a pixel."""
-        return [self.vocabulary.classes[index] for index in np.flatnonzero(self.images == 0)]
+        """Classes without a pixel, in label order."""
+        return [name for name, n in zip(self.vocabulary.classes, self.pixels, strict=True) if not n]
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """Plain data."""
+        unseen = set(self.vocabulary.unseen)
         return {
-            "masks": self.opened,
-            "shares": self.shares(),
-            "images_with_unseen": self.with_unseen,
-            "images_without_seen": self.without_seen,
-            "never": self.never(),
-            "broken": self.broken,
+            "masks": self.masks,
+            "shares": self.shares,
+            "images_with_unseen": self.images_with_unseen,
+            "images_without_seen": self.images_without_seen,
+            "never": self.never,
             "classes": {
                 name: {
-                    "split": "unseen" if name in self.vocabulary.unseen else "seen",
+                    "split": "unseen" if name in unseen else "seen",
                     "pixels": int(self.pixels[index]),
                     "images": int(self.images[index]),
                 }
                 for index, name in enumerate(self.vocabulary.classes)
             },
+            "problems": self.problems,
         }
-
-
-def label_statistics(
-    dataset: ZeroShotDataset,
-    sample: int | None = None,
-    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
-) -> LabelStatistics:
-    """Count a data set's labels.
-
-    Args:
-        dataset: its masks are read, its images are not.
-        sample: read only so many masks, evenly spread; ``None``: all.
-        progress: wraps the indices, for a bar.
-    """
-    vocabulary = Vocabulary.from_metainfo(
-        {key: value for key, value in dataset.metainfo.items() if key != "palette"}
-    )
-    count = len(vocabulary.classes)
-    zeros = np.zeros(count, dtype=np.int64)
-    result = LabelStatistics(vocabulary, zeros, zeros.copy())
-    unseen, seen = list(vocabulary.unseen_ids), list(vocabulary.seen_ids)
-    load = LoadCheckedAnnotations()
-    indices = range(len(dataset))
-    if sample is not None and sample < len(indices):
-        indices = [int(i) for i in np.linspace(0, len(dataset) - 1, sample)]  # type: ignore[assignment]
-    for index in progress(indices):
-        info = dataset.get_data_info(index)
-        try:
-            labels = load.transform(info)["gt_seg_map"]
-        except (LabelError, OSError, KeyError) as error:
-            result.broken.append(str(error))
-            continue
-        counts = np.bincount(labels.ravel(), minlength=IGNORE_INDEX + 1)
-        result.ignored += int(counts[IGNORE_INDEX])
-        result.pixels += counts[:count]
-        there = counts[:count] > 0
-        result.images += there
-        result.opened += 1
-        result.with_unseen += bool(there[unseen].any())
-        result.without_seen += not there[seen].any()
-    return result

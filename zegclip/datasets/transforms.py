@@ -133,7 +133,9 @@ def _read_indices(content: bytes, file: str) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(content)) as image:
             label = np.array(image)
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+    except UnidentifiedImageError:  # whose text has only an address in memory
+        raise LabelError(f"{file}: not a readable image (broken or cut short?)") from None
+    except (OSError, SyntaxError) as error:
         raise LabelError(f"{file}: not a readable image (broken or cut short?): {error}") from error
     return label.astype(np.uint8) if label.dtype == bool else label
 

@@ -18,12 +18,13 @@ from zegclip.paths import PROJECT_ROOT, find_path
 from .preflight import PreflightError, preflight
 
 
-def make_parser(description: str, example: str) -> argparse.ArgumentParser:
+def make_parser(description: str, example: str, runs: bool = True) -> argparse.ArgumentParser:
     """A parser with the options that training and testing have in common (mmseg's names).
 
     Args:
         description: one sentence.
         example: a command line, shown at the end of ``--help``.
+        runs: False for a tool that only reads the config: without work dir and launcher.
     """
     parser = argparse.ArgumentParser(
         description=description,
@@ -34,14 +35,17 @@ def make_parser(description: str, example: str) -> argparse.ArgumentParser:
         "config", help="config file; a relative path counts from here, then from the repository"
     )
     parser.add_argument(
-        "--work-dir", help="folder of logs, checkpoints, report (default: work_dirs/CONFIG_NAME)"
-    )
-    parser.add_argument(
         "--cfg-options",
         nargs="+",
         action=DictAction,
         metavar="KEY=VALUE",
         help='override settings of the config, e.g. train_cfg.max_iters=100 or key="[a,b]"',
+    )
+    if not runs:
+        parser.set_defaults(work_dir=None, launcher="none", local_rank=0)
+        return parser
+    parser.add_argument(
+        "--work-dir", help="folder of logs, checkpoints, report (default: work_dirs/CONFIG_NAME)"
     )
     parser.add_argument(
         "--launcher",
@@ -152,15 +156,16 @@ def error_messages() -> Iterator[None]:
 
 
 @contextmanager
-def ready(cfg: Config, modes: Sequence[str]) -> Iterator[None]:
+def ready(cfg: Config, modes: Sequence[str], data_only: bool = False) -> Iterator[None]:
     """Around a run: what is missing or refused ends it with one message instead of a traceback.
 
     Args:
         cfg: the complete config.
         modes: the loops that will run: any of ``train``, ``val``, ``test``.
+        data_only: no model is made: only the data must be there.
     """
     try:
-        preflight(cfg, modes)
+        preflight(cfg, modes, data_only)
         loaders = [cfg.get(f"{mode}_dataloader") or {} for mode in modes]
         limit_threads(max((loader.get("num_workers", 0) for loader in loaders), default=0))
         yield

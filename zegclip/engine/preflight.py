@@ -102,17 +102,25 @@ def _missing_parts(dataset: Mapping[str, Any], root: Path) -> list[str] | None:
     return missing or None
 
 
-def find_missing(cfg: Mapping[str, Any], modes: Sequence[str] = tuple(_LOADERS)) -> list[str]:
-    """Everything that a run of ``cfg`` lacks, one text for each thing; empty if nothing."""
+def find_missing(
+    cfg: Mapping[str, Any], modes: Sequence[str] = tuple(_LOADERS), data_only: bool = False
+) -> list[str]:
+    """Everything that a run of ``cfg`` lacks, one text for each thing; empty if nothing.
+
+    Args:
+        cfg: a config.
+        modes: the loops that will run: any of ``train``, ``val``, ``test``.
+        data_only: no model is made: CLIP weights and checkpoints are not asked for.
+    """
     problems = []
-    clip = (cfg.get("model") or {}).get("clip")
+    clip = None if data_only else (cfg.get("model") or {}).get("clip")
     if isinstance(clip, Mapping):
         from zegclip.clip.towers import check_clip
 
         message = check_clip(clip["model_name"], clip["weights"])
         if message:
             problems.append(message)
-    if problem := _checkpoint_problem(cfg, modes):
+    if not data_only and (problem := _checkpoint_problem(cfg, modes)):
         problems.append(problem)
     for data in find_missing_data(cfg, modes):
         lacks = f"lacks {', '.join(data.parts)}" if data.parts else "does not exist"
@@ -150,26 +158,29 @@ def _checkpoint_problem(cfg: Mapping[str, Any], modes: Sequence[str]) -> str | N
     return None
 
 
-def preflight(cfg: Mapping[str, Any], modes: Sequence[str] = tuple(_LOADERS)) -> None:
+def preflight(
+    cfg: Mapping[str, Any], modes: Sequence[str] = tuple(_LOADERS), data_only: bool = False
+) -> None:
     """Stop before any work where something is missing, in one message.
 
     Args:
         cfg: the complete config of the run.
         modes: the loops that will run: any of ``train``, ``val``, ``test``.
+        data_only: no model is made: only the data must be there.
 
     Raises:
         PreflightError: the model's config names a module or an option that there is not; or CLIP
             weights, a checkpoint or data are missing: names each, where it belongs and how to
             get it.
     """
-    if unknown := list(unknown_options(cfg.get("model"))):
+    if unknown := [] if data_only else list(unknown_options(cfg.get("model"))):
         raise PreflightError("error: " + "\nerror: ".join(unknown))
     if "train" in modes and cfg.get("train_dataloader") is None:
         raise PreflightError(
             "error: this config has no train_dataloader: it only tests a checkpoint that another "
             "config trained (tools/test.py)"
         )
-    problems = find_missing(cfg, modes)
+    problems = find_missing(cfg, modes, data_only)
     if not problems:
         return
     things = "1 thing is" if len(problems) == 1 else f"{len(problems)} things are"

@@ -27,6 +27,23 @@ class SavePredictionsHook(Hook):
     def __init__(self, out_dir: str) -> None:
         self.out_dir = Path(out_dir)
 
+    def before_test(self, runner: Runner) -> None:
+        """Refuse images of one name in several folders: one map would replace the other.
+
+        Raises:
+            ValueError: names two of them.
+        """
+        dataset = runner.test_dataloader.dataset
+        owners: dict[str, str] = {}
+        for index in range(len(dataset)):
+            image = str(dataset.get_data_info(index)["img_path"])
+            other = owners.setdefault(Path(image).stem, image)
+            if other != image:
+                raise ValueError(
+                    f"--out: {other} and {image} would both be {Path(image).stem}.png; give images "
+                    "of their own names, or test each folder by itself (data_prefix.img_path)"
+                )
+
     def after_test_iter(
         self,
         runner: Runner,

@@ -1,5 +1,7 @@
 """Metric and report."""
 
+from .from_predictions import prediction_protocol, score_predictions
+from .prediction_files import PredictionError
 from .protocol import data_protocol, protocol_fingerprint, protocol_line
 from .report import ReportHook, write_report
 from .scores import harmonic_mean, scores
@@ -8,13 +10,16 @@ from .zero_shot_metric import EvaluationError, ZeroShotIoUMetric
 
 __all__ = [
     "EvaluationError",
+    "PredictionError",
     "ReportHook",
     "ZeroShotIoUMetric",
     "data_protocol",
     "harmonic_mean",
+    "prediction_protocol",
     "protocol_fingerprint",
     "protocol_line",
     "render_scores",
+    "score_predictions",
     "scores",
     "write_report",
 ]

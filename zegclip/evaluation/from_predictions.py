@@ -1,139 +1,144 @@
-"""Scores of label maps that any other system wrote, by the same protocol."""
+"""Scores of label maps that any other system wrote, by the protocol of our own tests."""
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image, UnidentifiedImageError
+import torch
 
-from zegclip.datasets import LoadCheckedAnnotations, ZeroShotDataset
+from zegclip.datasets.base import ZeroShotDataset
+from zegclip.datasets.file_labels import read_file_labels
 from zegclip.datasets.files import first_few
-from zegclip.datasets.vocabulary import Vocabulary
+from zegclip.datasets.label_checks import LabelError
 
-from .scores import scores
-from .zero_shot_metric import EvaluationError
+from .prediction_files import PredictionError, PredictionProblems, find_predictions
+from .protocol import data_protocol, protocol_fingerprint
+from .report import code_version
+from .zero_shot_metric import ZeroShotIoUMetric
 
-# In a prediction: no class, which is wrong wherever there is a label.
-NO_CLASS = 255
-
-
-def find_predictions(folder: str | Path, dataset: ZeroShotDataset) -> list[Path]:
-    """The prediction of every image: a PNG named after it, flat or in the image's subfolder.
-
-    Args:
-        folder: of the PNGs, as ``tools/test.py --out`` writes them.
-        dataset: the test data set.
-
-    Returns:
-        The files, in the data set's order.
-
-    Raises:
-        EvaluationError: some are missing; says which, and what else is in the folder.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise EvaluationError(f"there is no folder {folder} of predictions")
-    there = {path.relative_to(folder).with_suffix("").as_posix(): path for path in _pngs(folder)}
-    found: list[Path] = []
-    missing: list[str] = []
-    images = [Path(dataset.get_data_info(index)["img_path"]) for index in range(len(dataset))]
-    common = Path(os.path.commonpath([image.parent for image in images]))
-    for image in images:
-        names = (image.relative_to(common).with_suffix("").as_posix(), image.stem)
-        path = next((there[name] for name in names if name in there), None)
-        if path is None:
-            missing.append(f"{names[0]}.png")
-        else:
-            found.append(path)
-    if missing:
-        others = sorted(set(there.values()) - set(found))
-        hint = f"; it holds others, such as {others[0].name}" if others else ""
-        raise EvaluationError(
-            f"{len(missing)} of {len(images)} images have no prediction in {folder}: "
-            f"{first_few(missing)}{hint}. A prediction is a PNG named after its image"
-        )
-    return found
+Progress = Callable[[Sequence[int]], Iterable[int]]
 
 
 def score_predictions(
-    predictions: Iterable[Path],
-    dataset: ZeroShotDataset,
-    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
-) -> dict[str, Any]:
-    """pAcc, mIoU(S), mIoU(U), hIoU of label maps in files.
+    dataset: Any, folder: Path, metric: ZeroShotIoUMetric, progress: Progress = iter
+) -> list[str]:
+    """Check every prediction of a data set, then evaluate the metric.
+
+    All files are looked at before anything is said, so that one message lists everything.
 
     Args:
-        predictions: one an image, in the data set's order: PNGs of label ids ``0..C-1`` in the
-            data set's class order, of the image's size; 255 is "no class" and counts as wrong.
-        dataset: the test data set; its masks are read, its images are not.
-        progress: wraps the indices, for a bar.
+        dataset: a :class:`~zegclip.datasets.base.ZeroShotDataset` with masks; its pipeline is not
+            used.
+        folder: PNGs named after the images, see
+            :func:`~zegclip.evaluation.prediction_files.find_predictions`. Values are label ids in
+            the data set's class order. 255 is "no class": wrong where the ground truth has a
+            class, and no class's false positive.
+        metric: gets the counts; its ``summary`` has the numbers afterwards.
+        progress: goes over the images' indices, and may show it.
 
     Returns:
-        As :func:`~zegclip.evaluation.scores.scores`.
+        Names of PNGs in the folder that belong to no image of the data set.
 
     Raises:
-        EvaluationError: files that cannot be compared: all of them, the first few by name.
+        PredictionError: predictions are missing or cannot be scored, or the data set's own masks
+            cannot be read.
     """
-    vocabulary = Vocabulary.from_metainfo(dataset.metainfo)
-    count = len(vocabulary.classes)
-    load = LoadCheckedAnnotations()
-    confusion = np.zeros((count, count + 1), dtype=np.int64)  # the last column: no class
-    paths = list(predictions)
-    problems: list[str] = []
-    for index in progress(range(len(paths))):
-        label = load.transform(dataset.get_data_info(index))["gt_seg_map"]
-        try:
-            predicted = _read(paths[index], label.shape, count)
-        except EvaluationError as error:
-            problems.append(str(error))
+    if not isinstance(dataset, ZeroShotDataset) or not dataset.mask_folders():
+        raise PredictionError(
+            f"{type(dataset).__name__}: predictions are scored against a ZeroShotDataset (or a "
+            "class derived from it) that has masks"
+        )
+    indices = range(len(dataset))
+    images = [str(dataset.get_data_info(index)["img_path"]) for index in indices]
+    image_root = dataset.data_prefix.get("img_path") or dataset.data_root or "."
+    files = find_predictions(folder, images, image_root)
+    problems = PredictionProblems(folder, len(dataset.metainfo["classes"]))
+    for name in files.missing:
+        problems.add("missing", name)
+    metric.dataset_meta = dataset.metainfo
+    metric.allow_no_class = True
+    metric.results.clear()
+    for index in progress(indices):
+        image = images[index]
+        if image not in files.found:
             continue
-        valid = label != NO_CLASS
-        flat = label[valid].astype(np.int64) * (count + 1) + predicted[valid]
-        confusion += np.bincount(flat, minlength=confusion.size).reshape(confusion.shape)
-    if problems:
-        listed = "\n  ".join(problems[:10])
-        more = f"\n  and {len(problems) - 10} more" if len(problems) > 10 else ""
-        raise EvaluationError(
-            f"{len(problems)} of {len(paths)} predictions cannot be scored:\n  {listed}{more}"
+        try:
+            labels = read_file_labels(dataset.get_data_info(index))
+        except LabelError as error:
+            problems.add("mask of the data set itself that cannot be used", str(error))
+            continue
+        prediction = problems.read(files.found[image], (labels.shape[0], labels.shape[1]))
+        if prediction is not None and not problems.by_kind:  # else nothing will be scored
+            metric.process(None, [_sample(image, prediction, labels)])
+    if problems.by_kind:
+        metric.results.clear()
+        extra = f"\n(note: {extra_note(files.extra)})" if files.extra else ""
+        raise PredictionError(
+            f"{folder}: the {len(images)} predictions cannot be scored\n{problems.message()}{extra}"
         )
-    return scores(confusion[:, :count], vocabulary, unpredicted=confusion[:, count])
+    metric.evaluate(len(images))
+    return list(files.extra)
 
 
-def _pngs(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() == ".png")
+def extra_note(extra: Sequence[str]) -> str:
+    """Files that belong to no image, in words."""
+    return f"{len(extra)} PNGs belong to no image of this data set: {first_few(extra)}"
 
 
-def _read(path: Path, shape: tuple[int, ...], count: int) -> np.ndarray:
-    """A label map of ids ``0..count``, where ``count`` stands for no class."""
+def _sample(image: str, prediction: Any, labels: Any) -> dict[str, Any]:
+    return {
+        "img_path": image,
+        "pred_sem_seg": {"data": torch.from_numpy(prediction)[None]},
+        "gt_sem_seg": {"data": torch.from_numpy(labels)[None]},
+    }
+
+
+def prediction_protocol(
+    metainfo: Mapping[str, Any], num_images: int, folder: Path, config: str
+) -> dict[str, Any]:
+    """What scores of a folder depend on: the data part alone, of which the fingerprint is.
+
+    So two systems' numbers on the same data, split and ignore rule have the same fingerprint.
+
+    Args:
+        metainfo: the data set's.
+        num_images: how many images were evaluated.
+        folder: of the predictions; its name is written down.
+        config: name of the config that described the data.
+    """
+    protocol = data_protocol(metainfo, num_images)
+    return {
+        **protocol,
+        "predictions": folder.resolve().name,
+        "stage": "test",
+        "config": config,
+        "code": code_version(),
+        "fingerprint": protocol_fingerprint(protocol),
+    }
+
+
+def refuse_other_report(path: str | os.PathLike[str], folder: Path) -> None:
+    """Keep a report of something else from being replaced.
+
+    Args:
+        path: where the report will be written.
+        folder: of the predictions.
+
+    Raises:
+        PredictionError: a report is there, and it is not of predictions in a folder of this name.
+    """
+    path = Path(path)
+    if not path.exists():
+        return
     try:
-        with Image.open(path) as image:
-            predicted = np.asarray(image)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise EvaluationError(f"{path}: not a readable image: {error}") from error
-    if predicted.ndim != 2:
-        raise EvaluationError(
-            f"{path}: {predicted.shape[-1]} channels: a prediction has one number a pixel, the "
-            "label id, not a colour"
+        known = json.loads(path.read_text(encoding="utf-8"))["protocol"].get("predictions")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        known = None
+    if known != folder.resolve().name:
+        raise PredictionError(
+            f"{path} is the report of {known or 'something else'}: give another --work-dir"
         )
-    if predicted.shape != shape:
-        raise EvaluationError(
-            f"{path}: {predicted.shape[1]}x{predicted.shape[0]} pixels (width x height), the "
-            f"label map has {shape[1]}x{shape[0]}: predict at the image's own size"
-        )
-    predicted = predicted.astype(np.int64)
-    # (Where 255 is the id of a class, there is no number left for "no class".)
-    nowhere = (predicted == NO_CLASS) & (count <= NO_CLASS)
-    outside = predicted[((predicted < 0) | (predicted >= count)) & ~nowhere]
-    if outside.size:
-        hint = ""
-        if int(outside.max()) == count and not (predicted == 0).any():
-            hint = " (shifted by one? The first class is 0)"
-        raise EvaluationError(
-            f"{path}: holds the id {int(outside[0])}, but the {count} classes are "
-            f"0..{count - 1}{hint}"
-        )
-    return np.where(nowhere, count, predicted)

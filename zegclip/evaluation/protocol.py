@@ -13,7 +13,7 @@ from zegclip.datasets.vocabulary import Vocabulary
 OF_THE_RUN = frozenset(
     {
         "checkpoint", "code", "config", "deterministic", "fingerprint", "iteration", "max_iters",
-        "seed", "stage", "training",
+        "predictions", "seed", "stage", "training",
     }
 )  # fmt: skip
 

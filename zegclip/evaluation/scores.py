@@ -12,9 +12,7 @@ from zegclip.datasets.vocabulary import Vocabulary
 OTHER = "other data set"
 
 
-def scores(
-    confusion: np.ndarray, vocabulary: Vocabulary, unpredicted: np.ndarray | None = None
-) -> dict[str, Any]:
+def scores(confusion: np.ndarray, vocabulary: Vocabulary) -> dict[str, Any]:
     """pAcc, mIoU(S), mIoU(U), hIoU and each class's IoU and accuracy, in percent.
 
     Classes without a pixel in ground truth and prediction are left out of the means and listed.
@@ -24,9 +22,10 @@ def scores(
     mean is mIoU.
 
     Args:
-        confusion: ``(C, C)`` pixel counts, ``[ground truth, prediction]``, without ignored pixels.
+        confusion: ``(C, C)`` pixel counts, ``[ground truth, prediction]``, without ignored pixels;
+            ``(C, C + 1)``: the last column counts pixels that were given no class, which are
+            wrong, but no other class's false positives.
         vocabulary: the classes and their split.
-        unpredicted: ``(C,)`` labelled pixels to which no class was predicted; they are wrong.
 
     Returns:
         ``pAcc``, ``mIoU_S``, ``mIoU_U``, ``hIoU`` (or ``pAcc``, ``mIoU``) as far as they exist;
@@ -34,9 +33,8 @@ def scores(
         ``split`` (``seen`` or ``unseen``; ``other data set``); ``absent``, the names left out.
     """
     confusion = np.asarray(confusion, dtype=np.int64)
-    hits, labelled, predicted = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
-    if unpredicted is not None:
-        labelled = labelled + np.asarray(unpredicted, dtype=np.int64)
+    predicted = confusion.sum(0)[: len(confusion)]
+    hits, labelled = confusion.diagonal(), confusion.sum(1)
     union = labelled + predicted - hits
     per_class: dict[str, dict[str, Any]] = {}
     absent: list[str] = []
@@ -50,8 +48,8 @@ def scores(
             "split": _split(name, vocabulary),
         }
     result: dict[str, Any] = {}
-    if labelled.sum():
-        result["pAcc"] = float(100 * hits.sum() / labelled.sum())
+    if confusion.sum():
+        result["pAcc"] = float(100 * hits.sum() / confusion.sum())
     means = (("mIoU_S", "seen"), ("mIoU_U", "unseen"), ("mIoU", OTHER))
     for key, split in means:
         ious = [entry["IoU"] for entry in per_class.values() if entry["split"] == split]

@@ -202,7 +202,7 @@ def _read_report(path: Path) -> Report:
         value = protocol.get(key)
         if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
             raise ValueError(f"protocol.{key} is {value!r}")
-    name, dumped = _config_of(path.parent, protocol.get("config"))
+    name, dumped = _config_of(path.parent, protocol)
     return Report(path.parent, name, scores, protocol, dumped)
 
 
@@ -210,8 +210,15 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"it holds {constant}")
 
 
-def _config_of(folder: Path, name: str | None) -> tuple[str, dict[str, Any]]:
-    """Name and content of the config that mmengine dumped into a work dir, if it did."""
+def _config_of(folder: Path, protocol: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Name and content of the config that mmengine dumped into a work dir, if it did.
+
+    Scores of another system's predictions are named after their folder: the config is only the
+    data set's, and two systems are not two runs.
+    """
+    name = protocol.get("config")
+    if predictions := protocol.get("predictions"):
+        return f"{predictions} (predictions, {name})", {}
     files = sorted(folder.glob("*.py"), key=lambda path: path.stat().st_mtime)
     if name:
         files = [path for path in files if path.stem == name]

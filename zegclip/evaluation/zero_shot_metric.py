@@ -35,6 +35,8 @@ class ZeroShotIoUMetric(BaseMetric):
         collect_device: ``"gpu"`` collects through the process group (which works without a GPU as
             well); ``"cpu"``, mmengine's default, through files, which needs a file system that all
             machines share and leaves a folder ``.dist_test`` behind.
+        allow_no_class: whether a prediction of ``ignore_index`` is "no class" instead of an error:
+            a wrong pixel of its label's class, and no other class's false positive.
         **kwargs: mmengine's.
 
     Attributes:
@@ -44,9 +46,16 @@ class ZeroShotIoUMetric(BaseMetric):
     # Not None, for which mmengine warns: the names of these numbers need no prefix.
     default_prefix = ""
 
-    def __init__(self, ignore_index: int = 255, collect_device: str = "gpu", **kwargs: Any) -> None:
+    def __init__(
+        self,
+        ignore_index: int = 255,
+        collect_device: str = "gpu",
+        allow_no_class: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(collect_device=collect_device, **kwargs)
         self.ignore_index = ignore_index
+        self.allow_no_class = allow_no_class
         self.summary: dict[str, Any] | None = None
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
@@ -79,7 +88,8 @@ class ZeroShotIoUMetric(BaseMetric):
             )
         valid = label != self.ignore_index
         label, prediction = label[valid].long(), prediction.long()
-        for ids, what in ((prediction, "the prediction"), (label, "the label")):
+        no_class = (prediction == self.ignore_index) & self.allow_no_class
+        for ids, what in ((prediction[~no_class], "the prediction"), (label, "the label")):
             outside = ids[(ids < 0) | (ids >= num_classes)]
             if outside.numel():
                 raise EvaluationError(
@@ -87,7 +97,9 @@ class ZeroShotIoUMetric(BaseMetric):
                     f"classes are 0..{num_classes - 1}; do model and data set have the same "
                     "class list?"
                 )
-        counts = torch.bincount(label * num_classes + prediction[valid], minlength=0)
+        columns = num_classes + self.allow_no_class  # one more for "no class", the last
+        prediction = prediction.masked_fill(no_class, num_classes)
+        counts = torch.bincount(label * columns + prediction[valid], minlength=0)
         positions = counts.nonzero()[:, 0]
         return positions.cpu().numpy(), counts[positions].cpu().numpy()
 
@@ -95,10 +107,11 @@ class ZeroShotIoUMetric(BaseMetric):
         """Sum all images' counts, log the tables, and return the overall numbers in percent."""
         vocabulary = Vocabulary.from_metainfo(self._meta())
         num_classes = len(vocabulary.classes)
-        confusion = np.zeros(num_classes * num_classes, dtype=np.int64)
+        columns = num_classes + self.allow_no_class
+        confusion = np.zeros(num_classes * columns, dtype=np.int64)
         for positions, counts in results:
             confusion[positions] += counts
-        self.summary = scores(confusion.reshape(num_classes, num_classes), vocabulary)
+        self.summary = scores(confusion.reshape(num_classes, columns), vocabulary)
         print_log(f"{len(results)} images\n{render_scores(self.summary)}", logger="current")
         keys = COLUMNS | CROSS_DATASET_COLUMNS
         return {key: self.summary[key] for key in keys if key in self.summary}

@@ -6,9 +6,9 @@ Every figure takes models, asks their heads for what they can show, and knows no
 from .attention_figure import attention_figure
 from .choice import UnknownImageError, image_names, images_named, images_with, images_with_unseen
 from .consensus_figure import consensus_figure
-from .dataset_sheet import dataset_sheet
+from .dataset_sheet import TITLES, dataset_row
 from .method import Method
-from .overlay import draw_heat_map, draw_labels
+from .overlay import draw_heat_map, draw_labels, hatch
 from .palette import make_palette
 from .prediction_figure import prediction_figure
 from .prediction_sheet import prediction_sheet
@@ -16,13 +16,15 @@ from .sheet import make_sheet
 from .trust_figure import trust_figure
 
 __all__ = [
+    "TITLES",
     "Method",
     "UnknownImageError",
     "attention_figure",
     "consensus_figure",
-    "dataset_sheet",
+    "dataset_row",
     "draw_heat_map",
     "draw_labels",
+    "hatch",
     "image_names",
     "images_named",
     "images_with",

@@ -59,6 +59,24 @@ def draw_labels(
     return picture
 
 
+def hatch(image: np.ndarray, mask: np.ndarray, period: int = 8) -> np.ndarray:
+    """Grey diagonal lines over a part of an image: what is ignored.
+
+    Args:
+        image: ``(H, W, 3)`` uint8, RGB.
+        mask: ``(H, W)`` bool, where to draw.
+        period: pixels from one line to the next; a line is a quarter of that.
+
+    Returns:
+        A new ``(H, W, 3)`` uint8 image; outside ``mask`` it is the old one.
+    """
+    y, x = np.indices(mask.shape)
+    hatched = image.copy()
+    hatched[mask] = (image[mask].astype(np.float32) + 2 * 128) / 3  # paler towards grey
+    hatched[mask & ((x + y) % period < max(1, period // 4))] = 90
+    return hatched
+
+
 def draw_heat_map(
     image: np.ndarray, heat: np.ndarray, opacity: float = 0.55, scale: int = 1
 ) -> Image.Image:

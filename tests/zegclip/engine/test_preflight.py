@@ -158,3 +158,19 @@ class TestTransductiveStart:
 def test_a_config_that_only_tests_is_not_trained() -> None:
     with pytest.raises(PreflightError, match="has no train_dataloader: it only tests"):
         preflight(Config(dict(train_dataloader=None)), ["train"])
+
+
+@pytest.mark.usefixtures("clip_message")
+def test_only_the_data_where_no_model_is_made(tmp_path: Path) -> None:
+    cfg = Config(
+        dict(
+            model=dict(clip=dict(model_name="ViT-B-16", weights="data/clip/x.pt")),
+            test_dataloader=voc(str(tmp_path / "VOC2012"), "val"),
+            load_from="iter_9.pth",
+        )
+    )
+    with pytest.raises(PreflightError, match="1 thing is missing") as error:
+        preflight(cfg, ["test"], data_only=True)
+    assert "x.pt" not in str(error.value) and "iter_9" not in str(error.value)
+    make_voc(tmp_path / "VOC2012", "val")
+    preflight(cfg, ["test"], data_only=True)

@@ -116,6 +116,26 @@ def test_errors_name_the_image(prediction: Any, label: Any, message: str) -> Non
         metric().process(None, [sample])
 
 
+def test_no_class_counts_as_wrong_only_on_request() -> None:
+    sample = {
+        "img_path": "photo.jpg",
+        "pred_sem_seg": {"data": torch.tensor([[[0, 255, 1, 255]]])},
+        "gt_sem_seg": {"data": torch.tensor([[[0, 0, 1, 255]]])},
+    }
+    with pytest.raises(EvaluationError, match="holds the id 255"):
+        metric().process(None, [sample])
+    ours = metric()
+    ours.allow_no_class = True
+    ours.process(None, [sample])
+    assert ours.evaluate(1)["pAcc"] == pytest.approx(100 * 2 / 3)
+    assert ours.summary is not None
+    assert ours.summary["per_class"]["cat"] == {"IoU": 50.0, "Acc": 50.0, "split": "seen"}
+    assert ours.summary["per_class"]["dog"]["IoU"] == 100
+    sample["pred_sem_seg"]["data"][0, 0, 0] = 5  # C itself is still no class
+    with pytest.raises(EvaluationError, match="holds the id 5"):
+        ours.process(None, [sample])
+
+
 def test_says_what_it_needs() -> None:
     with pytest.raises(EvaluationError, match=r"metric\.dataset_meta = dataset\.metainfo"):
         ZeroShotIoUMetric().process(None, images(1))
