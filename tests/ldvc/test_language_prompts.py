@@ -356,3 +356,15 @@ def test_no_room_for_the_prompts(clip: LoadedClip) -> None:
     encoder = PromptedTextEncoder(clip, num_prompts=73, prompt_init="random")
     with pytest.raises(ValueError, match="no room for 73 prompts.*77 tokens"):
         encoder(VOCABULARY)
+
+
+def test_prompts_leave_less_room_for_a_name(clip: LoadedClip) -> None:
+    """Six random prompts in the place of four words take two tokens of the context."""
+    plain = TextEncoder(clip, "single")
+    prompted = PromptedTextEncoder(clip, "single", num_prompts=6, prompt_init="random")
+    context = clip.model.positional_embedding.shape[0]
+    # "a photo of a", start and end token: 6; each "cat" is one more.
+    fits, fits_plain = " ".join(["cat"] * (context - 8)), " ".join(["cat"] * (context - 6))
+    assert prompted.too_long([fits, fits_plain]) == [fits_plain]
+    assert plain.too_long([fits_plain, fits_plain + " cat"]) == [fits_plain + " cat"]
+    prompted.embed([(fits,)])
