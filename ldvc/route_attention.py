@@ -225,7 +225,7 @@ class RouteAttention(nn.Module):
 
         bias = None
         if self.routing == "differentiable":
-            bias = affinity.log_softmax(dim=-1).repeat_interleave(size, dim=-1)
+            bias = affinity.log_softmax(dim=-1)[..., None].expand(-1, -1, -1, size).flatten(2)
         if valid is not None:
             real = valid[routes].flatten(2)  # (B, r, k * n)
             bias = real if bias is None else bias.masked_fill(~real, -torch.inf)

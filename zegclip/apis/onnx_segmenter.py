@@ -23,6 +23,7 @@ from zegclip.export import (
     words_of,
 )
 from zegclip.export.class_words import WORDS
+from zegclip.export.session import run_session
 from zegclip.heads import HeadPrediction, calibrate
 from zegclip.segmentors import ZeroShotSegmentor
 from zegclip.segmentors.sliding_window import (
@@ -190,7 +191,11 @@ class OnnxSegmenter(ZeroShotSegmenter):
 
         def predict(windows: _Windows) -> HeadPrediction:
             feed = {"image": windows.pixels.numpy(), "class_embeddings": embeddings}
-            found = dict(zip(self._outputs, map(torch.from_numpy, self._session.run(None, feed))))
+            try:
+                maps = run_session(self._session, feed)
+            except ExportError as error:
+                raise SegmenterError(f"{self.checkpoint}: {error}") from error
+            found = dict(zip(self._outputs, map(torch.from_numpy, maps)))
             prediction = HeadPrediction(found["probabilities"], found.get("trusty_map"))
             if inductive:
                 prediction = self._calibrated(prediction, seen)

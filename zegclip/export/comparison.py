@@ -16,7 +16,7 @@ from torch import Tensor
 from zegclip.segmentors import ZeroShotSegmentor
 
 from .onnx_model import INPUTS, OnnxModel
-from .session import open_session
+from .session import open_session, run_session
 
 # Greatest difference of a probability that is taken for rounding.
 TOLERANCE = 1e-3
@@ -72,7 +72,7 @@ def compare(
     for case in cases:
         inputs = _inputs(model, case, generator)
         expected = [maps.numpy() for maps in own(*inputs)]
-        found = session.run(None, _feed(inputs))
+        found = run_session(session, _feed(inputs))
         difference = max(float(np.abs(a - b).max()) for a, b in zip(expected, found, strict=True))
         labels, others = expected[0].argmax(1)[:, None], found[0].argmax(1)[:, None]
         gap = np.take_along_axis(expected[0], labels, 1) - np.take_along_axis(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from .errors import ExportError
@@ -52,4 +54,14 @@ def open_session(path: str | Path, device: str = "cpu", threads: int | None = No
     except Exception as error:  # its exceptions have no common class of their own
         raise ExportError(
             f"{path} cannot be loaded by ONNX Runtime: {str(error).splitlines()[0][:300]}"
+        ) from error
+
+
+def run_session(session: Any, feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    """All outputs for some inputs; ``ExportError`` where ONNX Runtime cannot compute them."""
+    try:
+        return session.run(None, dict(feed))
+    except Exception as error:  # as above
+        raise ExportError(
+            f"ONNX Runtime cannot run the model: {str(error).splitlines()[0][:300]}"
         ) from error
