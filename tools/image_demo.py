@@ -228,7 +228,13 @@ def segment_all(
             try:
                 result = segmenter(image, vocabulary)
                 write_file(output, result, opacity)
-            except (ImageError, OSError, MemoryError, torch.OutOfMemoryError) as error:
+            except (
+                ImageError,
+                OSError,
+                MemoryError,
+                SegmenterError,  # ONNX Runtime's word on one image
+                torch.OutOfMemoryError,
+            ) as error:
                 failed[str(image)] = str(error) or type(error).__name__
             else:
                 areas = result.areas()
@@ -251,6 +257,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     outputs = choose_outputs(images, args.out)
     check_outputs(outputs, args.json, args.force)
     segmenter, vocabulary = load(args)
+    if not (args.config or args.checkpoint or args.onnx):
+        print(
+            "note: this is the mini model, which knows drawings of VOC's 20 classes, not "
+            "photographs; --checkpoint takes one that was trained on photographs",
+            file=sys.stderr,
+        )
     done, failed = segment_all(segmenter, vocabulary, images, outputs, args.opacity)
     if args.json:
         model = {"config": segmenter.config, "checkpoint": segmenter.checkpoint}

@@ -64,23 +64,28 @@ def main(argv: list[str] | None = None) -> int:
     except SegmenterError as error:
         raise SystemExit(f"error: {error}") from None
     examples = []
-    if args.config is None:  # the mini model's own kind of picture
+    if args.config is None and args.checkpoint is None:  # the mini model's own kind of picture
         pictures = make_scenes(find_path(SCENES)) / "JPEGImages"
         examples = [(str(pictures / f"val_0000{index}.jpg"), EXAMPLE_WORDS) for index in range(4)]
     limits = Limits(megabytes=args.max_megabytes, classes=args.max_classes)
     page = build_page(segmenter, examples, limits)
     if args.host not in LOOPBACK:
         console.print(f"[yellow]listening at {args.host}: whoever reaches this machine can use it")
+    console.print(f"http://{args.host}:{args.port}  (Ctrl-C ends it)")
     try:
         page.launch(
             server_name=args.host,
             server_port=args.port or None,
             max_file_size=f"{args.max_megabytes}mb",
             footer_links=[],
-            quiet=False,
+            state_session_capacity=50,  # each keeps its picture's embeddings
+            quiet=True,
         )
     except OSError as error:
-        raise SystemExit(f"error: port {args.port} cannot be used: {error}") from None
+        raise SystemExit(
+            f"error: {args.host}:{args.port} cannot be used (another program's port, or no address "
+            "of this machine): choose another --port or --host"
+        ) from error
     return 0
 
 

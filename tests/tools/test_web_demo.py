@@ -146,6 +146,33 @@ def test_mistakes_are_messages_and_the_server_lives(
     wait_for(lambda: result_size(browser)[0], "the drawn result, after all of that")
 
 
+def test_what_was_typed_is_shown_as_text_never_as_html(photo: Path) -> None:
+    from zegclip.apis import SegmentationResult
+    from zegclip.apis.web_page import Session, _legend, _scores_at
+
+    image = np.zeros((4, 8, 3), np.uint8)
+    result = SegmentationResult(np.zeros((4, 8), np.int64), np.ones((1, 4, 8)), ["<b>x</b>"], image)
+    legend = _legend(result)
+    assert "&lt;b&gt;x&lt;/b&gt; 100.0%" in legend and "<b>" not in legend
+
+    scores = np.arange(2 * 2 * 4).reshape(2, 2, 4).astype(np.float16)
+    session = Session("f", None, ("a", "b"), scores, (80, 40))  # type: ignore[arg-type]
+    event = type("Event", (), {})()
+    event.index = (79, 39)
+    assert _scores_at(session, event) == {"a": 7.0, "b": 15.0}
+    event.index = (0, 0)
+    assert _scores_at(session, event) == {"a": 0.0, "b": 8.0}
+
+
+def test_other_kinds_of_files_are_never_decoded(tmp_path: Path) -> None:
+    """Pillow would hand an EPS to Ghostscript, whatever the file is called."""
+    from zegclip.apis import ImageError, read_image
+
+    (tmp_path / "evil.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
+    with pytest.raises(ImageError, match="no image that can be read"):
+        read_image(tmp_path / "evil.png")
+
+
 def test_it_listens_on_this_machine_only_unless_told(capsys: pytest.CaptureFixture[str]) -> None:
     from tools import web_demo
 

@@ -16,6 +16,9 @@ ImageLike: TypeAlias = Union[str, "os.PathLike[str]", Image.Image, np.ndarray]
 
 # What the labels, and the probabilities on request, of an image take grows with its pixels.
 MAX_PIXELS = 64_000_000
+# What is decoded, whatever a file is called: Pillow would hand an EPS to Ghostscript.
+# (JPEG opens MPO, of several pictures, too.)
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 
 
@@ -71,7 +74,7 @@ def read_image(image: ImageLike, name: str | None = None) -> np.ndarray:
         with warnings.catch_warnings():
             # PIL's warning of many pixels: they are counted here.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            file = Image.open(path)
+            file = Image.open(path, formats=FORMATS)
     except UnidentifiedImageError:
         raise ImageError(f"{name} is no image that can be read (or it is broken)") from None
     except Image.DecompressionBombError:
@@ -114,8 +117,9 @@ def _from_pil(image: Image.Image, name: str) -> np.ndarray:
         image.load()
         upright = _upright(image)
         return np.array(_rgb(upright))
-    # PIL's decoders raise whatever they come upon in a broken file.
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # PIL's decoders raise whatever they come upon in a broken file
         raise ImageError(f"{name} is broken or cut short: {error}") from error
 
 

@@ -10,13 +10,14 @@ from typing import Any
 
 import gradio
 import numpy as np
+import torch
 from PIL import Image
 
 from zegclip.datasets.vocabulary import VocabularyError
 from zegclip.visualization import draw_heat_map
 
 from .errors import ImageError
-from .images import read_image
+from .images import FORMATS, read_image
 from .result import SegmentationResult
 from .words import make_vocabulary
 from .zero_shot_segmenter import EncodedImage, ZeroShotSegmenter
@@ -95,7 +96,10 @@ def build_page(
     """
     limits = limits or Limits()
     ask = _asker(segmenter, limits)
-    with gradio.Blocks(title="Zero-shot segmentation", analytics_enabled=False) as page:
+    # Uploaded files are looked for every ten minutes, and removed an hour after they came.
+    with gradio.Blocks(
+        title="Zero-shot segmentation", analytics_enabled=False, delete_cache=(600, 3600)
+    ) as page:
         gradio.Markdown(INTRODUCTION)
         # Forgotten an hour after the last request, so that pictures do not pile up.
         session = gradio.State(None, time_to_live=3600)
@@ -129,7 +133,7 @@ def build_page(
                     [], label="attention of the class", interactive=True, elem_id="chosen"
                 )
                 attention = gradio.Image(
-                    label="attention (last decoder layer, whose sigmoid is the mask)",
+                    label="score of the class: the last layer's attention, as the mask takes it",
                     interactive=False,
                     height=360,
                     elem_id="attention",
@@ -167,6 +171,9 @@ def _asker(segmenter: ZeroShotSegmenter, limits: Limits) -> Callable[..., Any]:
             else:
                 encoded = session.encoded
             result = segmenter(encoded, words, seen or None)
+        except (MemoryError, torch.OutOfMemoryError):
+            text = "not enough memory: use a smaller picture or fewer classes"
+            raise gradio.Error(text, title="Not segmented", print_exception=False) from None
         except (ImageError, VocabularyError) as error:
             # (The message is shown as HTML, and quotes what was typed.)
             text = html.escape(str(error))
@@ -195,10 +202,12 @@ def _picture(file: str, limits: Limits) -> np.ndarray:
     Raises:
         ImageError: it is too large or no picture.
     """
+    if not Path(file).is_file():
+        raise ImageError("the uploaded picture is no longer here: upload it again")
     if Path(file).stat().st_size > limits.megabytes * 1e6:
         raise ImageError(f"the file has more than {limits.megabytes} MB: make it smaller first")
     try:
-        with Image.open(file) as image:
+        with Image.open(file, formats=FORMATS) as image:
             pixels = image.width * image.height  # known before anything is unpacked
     except Exception:
         pixels = 0  # read_image() says what is wrong

@@ -114,6 +114,7 @@ def prediction_protocol(
     return {
         **protocol,
         "predictions": folder.resolve().name,
+        "predictions_folder": str(folder.resolve()),
         "stage": "test",
         "config": config,
         "code": code_version(),
@@ -129,16 +130,16 @@ def refuse_other_report(path: str | os.PathLike[str], folder: Path) -> None:
         folder: of the predictions.
 
     Raises:
-        PredictionError: a report is there, and it is not of predictions in a folder of this name.
+        PredictionError: a report is there, and it is not of these predictions.
     """
     path = Path(path)
     if not path.exists():
         return
     try:
-        known = json.loads(path.read_text(encoding="utf-8"))["protocol"].get("predictions")
+        known = json.loads(path.read_text(encoding="utf-8"))["protocol"].get("predictions_folder")
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         known = None
-    if known != folder.resolve().name:
+    if known != str(folder.resolve()):
         raise PredictionError(
             f"{path} is the report of {known or 'something else'}: give another --work-dir"
         )

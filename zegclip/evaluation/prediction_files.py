@@ -126,12 +126,18 @@ class PredictionProblems:
         try:
             with Image.open(path, formats=["PNG"]) as image:
                 bands = image.getbands()
+                # Pillow would stretch 2 and 4 bits of grey to 0..255.
+                raw = image.tile[0].args if image.tile else ""
+                raw = raw[0] if isinstance(raw, tuple) else raw
                 labels = np.asarray(image)
         except _UNREADABLE as error:
             self.add("unreadable", f"{name} ({error})")
             return None
         if len(bands) != 1 or labels.ndim != 2:
             self.add("several channels", f"{name} ({''.join(bands)})")
+            return None
+        if image.mode == "L" and raw in ("L;2", "L;4"):
+            self.add("grey of 2 or 4 bits (write 8)", name)
             return None
         fine = True
         if labels.shape != shape:

@@ -13,7 +13,7 @@ from zegclip.datasets.vocabulary import Vocabulary
 OF_THE_RUN = frozenset(
     {
         "checkpoint", "code", "config", "deterministic", "fingerprint", "iteration", "max_iters",
-        "predictions", "seed", "stage", "training",
+        "predictions", "predictions_folder", "seed", "stage", "training",
     }
 )  # fmt: skip
 

@@ -50,7 +50,9 @@ def images_named(dataset: Any, names: Sequence[str]) -> list[int]:
     Raises:
         UnknownImageError: there is no such image.
     """
-    indices = {name: index for index, name in enumerate(image_names(dataset))}
+    indices: dict[str, int] = {}
+    for index, name in enumerate(image_names(dataset)):
+        indices.setdefault(name, index)  # of equal names in several folders, the first
     for name in names:
         if name not in indices:
             close = difflib.get_close_matches(name, indices, n=3, cutoff=0.6) or list(indices)[:3]

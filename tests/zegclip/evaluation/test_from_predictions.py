@@ -106,10 +106,12 @@ def test_the_fingerprint_is_the_data_parts(tmp_path: Path) -> None:
 def test_another_report_is_not_replaced(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     refuse_other_report(report, tmp_path / "sam")
-    report.write_text(json.dumps({"protocol": {"predictions": "sam"}}))
+    protocol = {"predictions": "sam", "predictions_folder": str((tmp_path / "sam").resolve())}
+    report.write_text(json.dumps({"protocol": protocol}))
     refuse_other_report(report, tmp_path / "sam")
-    with pytest.raises(PredictionError, match="is the report of sam: give another --work-dir"):
-        refuse_other_report(report, tmp_path / "other")
+    for other in ("other", "elsewhere/sam"):  # a folder of the same name is another system's
+        with pytest.raises(PredictionError, match="is the report of .*sam: give another --work-"):
+            refuse_other_report(report, tmp_path / other)
     report.write_text(json.dumps({"protocol": {"config": "x"}}))
     with pytest.raises(PredictionError, match="report of something else"):
         refuse_other_report(report, tmp_path / "sam")
