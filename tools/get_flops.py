@@ -45,6 +45,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "--shape", nargs=2, type=int, metavar=("H", "W"), help="pixels (default: the crop's)"
     )
     parser.add_argument("--json", metavar="FILE", help="write the numbers there, or to - (stdout)")
+    parser.add_argument("--force", action="store_true", help="overwrite the file of --json")
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE")
     parser.add_argument(
         "--record",
@@ -55,6 +56,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if args.record and (args.configs or args.shape or args.cfg_options):
         parser.error("--record is for the configs as they are: give nothing else")
+    if args.json not in (None, "-") and Path(args.json).exists() and not args.force:
+        parser.error(f"{args.json} exists: say --force to overwrite it")
     if not args.record and not args.configs:
         parser.error("name a config, such as configs/zegclip_voc_inductive.py")
     return args

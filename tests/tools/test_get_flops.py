@@ -101,6 +101,15 @@ def test_the_table_shows_parts_and_the_file_is_whole(
     assert [path.name for path in file.parent.iterdir()] == ["cost.json"]
 
 
+def test_a_file_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "cost.json"
+    file.write_text("mine")
+    with pytest.raises(SystemExit):
+        get_flops.main(["configs/zegclip_mini_inductive.py", "--json", str(file)])
+    assert "say --force to overwrite" in capsys.readouterr().err
+    assert file.read_text() == "mine"
+
+
 def test_record_takes_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         get_flops.main(["--record", "configs/zegclip_voc_inductive.py"])

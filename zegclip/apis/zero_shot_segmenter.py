@@ -17,7 +17,7 @@ from torch import Tensor
 from zegclip.datasets.vocabulary import Vocabulary, VocabularyError
 from zegclip.heads import HeadPrediction
 
-from .errors import ImageError
+from .errors import ImageError, SegmenterError
 from .images import ImageLike, is_image, name_of, read_image
 from .loading import choose_device, choose_files, load_model
 from .preprocessing import Preprocessor
@@ -84,6 +84,11 @@ class ZeroShotSegmenter:
         cfg, file = choose_files(config, checkpoint)
         self.config, self.checkpoint = cfg.filename, file
         self.model = load_model(cfg, file, self.device)
+        if getattr(self.model.data_preprocessor, "test_cfg", None):
+            raise SegmenterError(
+                f"{self.config}: model.data_preprocessor.test_cfg pads images at test time, which "
+                "is not undone here: leave it out (sliding windows need no padding)"
+            )
         self._preprocess = Preprocessor(
             cfg,
             self.model.data_preprocessor,

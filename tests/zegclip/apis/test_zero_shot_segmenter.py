@@ -211,3 +211,11 @@ def test_messages_of_loading(tmp_path: Path) -> None:
         ZeroShotSegmenter(CONFIG, tmp_path / "broken.pth")
     with pytest.raises(SegmenterError, match="device 'gpu7' cannot be used"):
         ZeroShotSegmenter(device="gpu7")
+
+
+def test_a_config_that_pads_at_test_time_is_refused() -> None:
+    """Its maps would be stretched over the photograph, padding and all."""
+    config = Config.fromfile(ROOT / "configs" / "tagclip_mini_inductive.py")
+    config.model.data_preprocessor.test_cfg = dict(size_divisor=96)
+    with pytest.raises(SegmenterError, match="pads images at test time"):
+        ZeroShotSegmenter(config, ROOT / "data" / "mini" / "tagclip_mini.pth", "cpu")
