@@ -17,7 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zegclip.heads import AttentionLogits, CrossAttention, NotShownError, RegionRoutes
+from zegclip.errors import InputError
+from zegclip.heads import AttentionLogits, CrossAttention, RegionRoutes
 
 from .region_grid import RegionGrid
 from .route_attention import RouteAttention
@@ -199,7 +200,7 @@ class ConsensusDecoder(nn.Module):
             class_embeddings: as in :meth:`forward`.
 
         Raises:
-            NotShownError: there is no LCSA.
+            InputError: there is no LCSA.
         """
         attention = self._layers_with_consensus()[-1].local_consensus
         caught: list[tuple[Tensor, tuple[int, int]]] = []
@@ -217,7 +218,7 @@ class ConsensusDecoder(nn.Module):
         """Within, all layers leave their LCSA out (a model trained with it is then tested without).
 
         Raises:
-            NotShownError: there is no LCSA.
+            InputError: there is no LCSA.
         """
         layers = self._layers_with_consensus()
         steps = [layer.steps for layer in layers]
@@ -232,7 +233,7 @@ class ConsensusDecoder(nn.Module):
     def _layers_with_consensus(self) -> list[ConsensusLayer]:
         layers = [layer for layer in self.layers if "local_consensus" in layer.steps]
         if not layers:
-            raise NotShownError(
+            raise InputError(
                 "this model has local_consensus=False: no region of the image attends to another"
             )
         return layers

@@ -21,6 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import zegclip  # noqa: F401  isort: skip  (first: prepares the stack)
 import numpy as np
+from dataset_converters.files import write_bytes
+from dataset_converters.parallel import parallel, progress
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import set_random_seed
@@ -34,8 +36,6 @@ from zegclip.compat import available_cores
 from zegclip.datasets import Vocabulary, ZeroShotDataset
 from zegclip.datasets.statistics import LabelStatistics, count_mask
 from zegclip.engine.launch import load_config, make_parser, ready
-from zegclip.preparation.files import write_bytes
-from zegclip.preparation.parallel import parallel, progress
 from zegclip.visualization import TITLES, dataset_row, make_sheet
 
 ROWS = 8  # of one sheet

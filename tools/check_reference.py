@@ -25,17 +25,17 @@ import torch
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
+from model_converters import HEADS, METHODS, convert_names
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
 import tagclip  # noqa: F401
 from zegclip.clip import LoadedClip, TextTower
-from zegclip.datasets.vocabulary import Vocabulary
 from zegclip.heads import upsample
-from zegclip.published import HEADS, METHODS, convert_names
 from zegclip.segmentors.pseudo_labels import pseudo_label
 from zegclip.segmentors.query_labels import QueryLabels
+from zegclip.vocabulary import Vocabulary
 
 ABSOLUTE, RELATIVE = 1e-5, 1e-4
 PREFIXES = {"visual": "backbone", "text": "text_encoder", "head": "decode_head"}

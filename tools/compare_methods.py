@@ -19,18 +19,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from zegclip.errors import InputError
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 import zegclip  # noqa: F401  isort: skip  (first: prepares the stack)
 import torch
+from mini_benchmark.run_records import means, run_record, score_line
+from mini_benchmark.step_time import seconds_per_step
+from mini_benchmark.training_runs import TrainingRun, only_one, train_all
 from mmengine.logging import MMLogger
 from rich.console import Console
 
 from zegclip.compat import available_cores
-from zegclip.engine.run_records import means, run_record, score_line
-from zegclip.engine.step_time import seconds_per_step
-from zegclip.engine.training_runs import TrainingRun, TrainingRunError, only_one, train_all
 
 RESULTS = ROOT / "docs" / "results" / "mini.json"
 # Of the search: no seed of the table.
@@ -253,7 +255,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         with only_one(args.work_dir.resolve()):
             results = compare(args)
-    except TrainingRunError as error:
+    except InputError as error:
         raise SystemExit(f"error: {error}") from None
     except KeyboardInterrupt:
         raise SystemExit("stopped; the same command goes on from here") from None

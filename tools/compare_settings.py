@@ -18,18 +18,20 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from zegclip.errors import InputError
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 import zegclip  # noqa: F401  isort: skip  (first: prepares the stack)
 import torch
+from mini_benchmark.run_records import means, run_record, score_line
+from mini_benchmark.training_runs import TrainingRun, only_one, train_all
 from mmengine.config import Config
 from rich.console import Console
 
 from zegclip.compat import available_cores
 from zegclip.engine.launch import methods_with
-from zegclip.engine.run_records import means, run_record, score_line
-from zegclip.engine.training_runs import TrainingRun, TrainingRunError, only_one, train_all
 
 RESULTS = ROOT / "docs" / "results" / "settings.json"
 METHODS = methods_with("mini")
@@ -125,7 +127,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         with only_one(args.work_dir.resolve()):
             results = compare(args)
-    except TrainingRunError as error:
+    except InputError as error:
         raise SystemExit(f"error: {error}") from None
     except KeyboardInterrupt:
         raise SystemExit("stopped; the same command goes on from here") from None

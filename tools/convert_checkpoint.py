@@ -15,6 +15,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from zegclip.errors import InputError
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
@@ -23,20 +25,12 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
+from model_converters import METHODS, from_published, read_checkpoint, to_published, unused_summary
 from torch import Tensor
 
 import tagclip  # noqa: F401
-from zegclip.clip import ClipWeightsError
 from zegclip.engine import preflight
 from zegclip.engine.launch import find_config
-from zegclip.published import (
-    METHODS,
-    PublishedCheckpointError,
-    from_published,
-    read_checkpoint,
-    to_published,
-    unused_summary,
-)
 from zegclip.segmentors import ZeroShotSegmentor
 
 
@@ -157,14 +151,14 @@ def main(argv: list[str] | None = None) -> int:
         state = read_checkpoint(args.checkpoint)
         ours = any(key.startswith("image_encoder.") for key in state)
         if ours != args.reverse:
-            raise PublishedCheckpointError(
+            raise InputError(
                 f"{args.checkpoint} is one of ours: say --reverse for the published layout"
                 if ours
                 else f"{args.checkpoint} is not one of ours: leave --reverse out"
             )
         config = find_config(args.config or guessed_config(state, args.method)).resolve()
         (reverse if args.reverse else convert)(args, state, config)
-    except (PublishedCheckpointError, ClipWeightsError, RuntimeError) as error:
+    except (InputError, RuntimeError) as error:
         raise SystemExit(f"error: {error}") from None
     return 0
 

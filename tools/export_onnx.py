@@ -18,6 +18,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from zegclip.errors import InputError
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
@@ -26,15 +28,15 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from zegclip.apis import SegmenterError, make_vocabulary
+from zegclip.apis import make_vocabulary
 from zegclip.apis.loading import choose_files, load_model
-from zegclip.datasets.vocabulary import Vocabulary, VocabularyError
-from zegclip.export import ExportError, compare, describe, export_onnx, speed, words_of
+from zegclip.export import compare, describe, export_onnx, speed, words_of
 from zegclip.export.class_words import WORDS
 from zegclip.export.comparison import TIE, TOLERANCE
 from zegclip.export.onnx_model import HIGHEST_OPSET, LOWEST_OPSET, require_exporter
 from zegclip.export.session import require_runtime
 from zegclip.segmentors import ZeroShotSegmentor
+from zegclip.vocabulary import Vocabulary
 
 console = Console(soft_wrap=True)  # paths stay in one piece
 
@@ -44,7 +46,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="example:\n  python tools/export_onnx.py configs/tagclip_mini_inductive.py "
-        'data/mini/tagclip_mini.pth \\\n      --out work_dirs/onnx/model.onnx --words "cat, dog" '
+        'data/mini/mini_model.pth \\\n      --out work_dirs/onnx/model.onnx --words "cat, dog" '
         "--check",
     )
     parser.add_argument("config", help="as tools/test.py takes it")
@@ -107,7 +109,7 @@ def check_equal(model: ZeroShotSegmentor, path: Path) -> None:
     """Show how near the file is to torch.
 
     Raises:
-        ExportError: it is not the same but for rounding.
+        InputError: it is not the same but for rounding.
     """
     table = Table("images", "patches", "classes", "greatest difference", "other labels")
     failed = False
@@ -119,7 +121,7 @@ def check_equal(model: ZeroShotSegmentor, path: Path) -> None:
         failed = failed or not result.equal
     console.print(table)
     if failed:
-        raise ExportError(
+        raise InputError(
             f"ONNX Runtime and torch differ: more than {TOLERANCE} in a probability, or in an "
             f"arg-max that is no tie (within {TIE}); nothing is written"
         )
@@ -134,7 +136,7 @@ def run(args: argparse.Namespace, words: Vocabulary | None) -> None:
     if words is not None:
         names = [word for synonyms in words.words for word in synonyms]
         if cut := model.text_encoder.too_long(names):
-            raise VocabularyError(f"{cut[0]!r} is too long for the text encoder: use fewer words")
+            raise InputError(f"{cut[0]!r} is too long for the text encoder: use fewer words")
         saved = words_of(model, words)
     folder = args.out.parent
     with tempfile.TemporaryDirectory(dir=folder, prefix=".export_onnx") as unfinished:
@@ -166,7 +168,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             require_runtime()
         words = None if args.words is None else make_vocabulary(args.words)
         run(args, words)
-    except (ExportError, SegmenterError, VocabularyError) as error:
+    except InputError as error:
         raise SystemExit(f"error: {error}") from None
     return 0
 

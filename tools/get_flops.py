@@ -14,21 +14,23 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from zegclip.errors import InputError
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 import zegclip  # noqa: F401  isort: skip  (first: prepares the stack)
+from dataset_converters.files import write_bytes
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, MODELS
+from model_cost import PARTS, model_cost
 from rich.console import Console
 from rich.table import Column, Table
 
 from zegclip.datasets import ZeroShotDataset
 from zegclip.engine.launch import find_config, methods_with
-from zegclip.engine.model_cost import PARTS, model_cost
-from zegclip.engine.preflight import PreflightError, preflight
-from zegclip.preparation.files import write_bytes
+from zegclip.engine.preflight import preflight
 
 RESULTS = ROOT / "docs" / "results" / "cost.json"
 LABELS = {"image_encoder": "image", "text_encoder": "text", "decode_head": "head"}
@@ -127,7 +129,7 @@ def main(argv: list[str] | None = None) -> int:
         paths = [find_config(config) for config in args.configs]
     try:
         costs = {path.stem: cost(path, args.shape, args.cfg_options) for path in paths}
-    except PreflightError as error:
+    except InputError as error:
         raise SystemExit(str(error)) from None
     text = json.dumps(costs, indent=2) + "\n"
     if args.json == "-":

@@ -19,6 +19,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from zegclip.errors import InputError
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
@@ -28,16 +30,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from zegclip.apis import (
-    ImageError,
-    OnnxSegmenter,
-    SegmentationResult,
-    SegmenterError,
-    ZeroShotSegmenter,
-    make_vocabulary,
-)
+from zegclip.apis import OnnxSegmenter, SegmentationResult, ZeroShotSegmenter, make_vocabulary
 from zegclip.apis.images import SUFFIXES
-from zegclip.datasets.vocabulary import Vocabulary, VocabularyError
+from zegclip.vocabulary import Vocabulary
 
 OUT = Path("work_dirs/image_demo")
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
@@ -203,7 +198,7 @@ def load(args: argparse.Namespace) -> tuple[ZeroShotSegmenter, Vocabulary]:
             else ZeroShotSegmenter(args.config, args.checkpoint, args.device)
         )
         return segmenter, segmenter.vocabulary(args.classes, args.seen)
-    except (SegmenterError, VocabularyError) as error:
+    except InputError as error:
         raise SystemExit(f"error: {error}") from None
 
 
@@ -229,10 +224,9 @@ def segment_all(
                 result = segmenter(image, vocabulary)
                 write_file(output, result, opacity)
             except (
-                ImageError,
+                InputError,
                 OSError,
-                MemoryError,
-                SegmenterError,  # ONNX Runtime's word on one image
+                MemoryError,  # ONNX Runtime's word on one image
                 torch.OutOfMemoryError,
             ) as error:
                 failed[str(image)] = str(error) or type(error).__name__

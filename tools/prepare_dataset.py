@@ -14,19 +14,21 @@ import signal
 import sys
 from pathlib import Path
 
+from zegclip.errors import InputError
+
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import zegclip  # noqa: F401  isort: skip  (first: prepares the stack)
+from dataset_converters import DATA_SETS, STEPS
+from dataset_converters.files import write_bytes
+from dataset_converters.finding_archives import check_md5, check_opens, find_archives
+from dataset_converters.verification import Verification, shares, verify
+from dataset_converters.work import Work, check_space
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from zegclip.compat import available_cores
-from zegclip.preparation import DATA_SETS, STEPS, PreparationError
-from zegclip.preparation.files import write_bytes
-from zegclip.preparation.finding_archives import check_md5, check_opens, find_archives
-from zegclip.preparation.verification import Verification, shares, verify
-from zegclip.preparation.work import Work, check_space
 
 SHOWN = 5
 
@@ -157,7 +159,7 @@ def main(argv: list[str] | None = None) -> int:
                 report_failures(work)
         result = verify(work, args.sample)
         show(result, work)
-    except PreparationError as error:
+    except InputError as error:
         raise SystemExit(f"error: {error}") from None
     except OSError as error:  # a full disk, a folder that may not be written
         raise SystemExit(f"error: {error}; when that is mended, again:\n  {command}") from None

@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 import zegclip  # noqa: F401  isort: skip  (first: prepares the stack)
+from dataset_converters.files import write_bytes
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -31,7 +32,6 @@ from zegclip.evaluation.summary import (
     repeated_seeds,
     summarise,
 )
-from zegclip.preparation.files import write_bytes
 
 PUBLISHED = ROOT / "docs" / "results" / "published.json"
 MEASURED = ROOT / "docs" / "results" / "measured.json"

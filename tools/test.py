@@ -68,13 +68,13 @@ def parse_args() -> tuple[argparse.Namespace, Config]:
 
 def score_folder(cfg: Config, folder: Path) -> None:
     """Table on the terminal, report.json in the work dir; no model is made."""
+    from dataset_converters.parallel import progress
     from mmseg.registry import DATASETS
     from rich.console import Console
 
     from zegclip.evaluation import prediction_protocol, protocol_line, score_predictions
     from zegclip.evaluation.from_predictions import extra_note, refuse_other_report
     from zegclip.evaluation.report import write_report
-    from zegclip.preparation.parallel import progress
 
     report = Path(cfg.work_dir) / "report.json"
     refuse_other_report(report, folder)

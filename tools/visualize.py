@@ -48,7 +48,7 @@ from zegclip.visualization.loading import (
 from zegclip.visualization.saving import check_target, save_picture
 
 EXAMPLE = """examples:
-  python tools/visualize.py trust configs/tagclip_mini_inductive.py data/mini/tagclip_mini.pth \\
+  python tools/visualize.py trust configs/tagclip_mini_inductive.py data/mini/mini_model.pth \\
       --images 4 --out trust.png
   python tools/visualize.py predictions \\
       configs/zegclip_voc_inductive.py work_dirs/zegclip_voc_inductive/iter_20000.pth \\

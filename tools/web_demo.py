@@ -11,15 +11,17 @@ import argparse
 import sys
 from pathlib import Path
 
+from zegclip.errors import InputError
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 import zegclip  # noqa: F401  isort: skip  (first: prepares the stack)
 from rich.console import Console
 
-from zegclip.apis import SegmenterError, ZeroShotSegmenter
+from zegclip.apis import ZeroShotSegmenter
 from zegclip.datasets.mini.scenes import SCENES, make_scenes
-from zegclip.paths import find_path
+from zegclip.files import find_path
 
 console = Console(soft_wrap=True)
 EXAMPLE_WORDS = "person, cat, dog, horse, sheep, bird, car, bus, train, sofa, chair, bottle"
@@ -61,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
         ) from None
     try:
         segmenter = ZeroShotSegmenter(args.config, args.checkpoint, args.device)
-    except SegmenterError as error:
+    except InputError as error:
         raise SystemExit(f"error: {error}") from None
     examples = []
     if args.config is None and args.checkpoint is None:  # the mini model's own kind of picture

@@ -24,13 +24,11 @@ from typing import Any
 
 import torch
 
+from zegclip.errors import InputError
+
 _NMS_SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 # A fragment takes its definitions with it when it is collected: it lives as long as the process.
 _torchvision_fragments: list[torch.library.Library] = []
-
-
-class CheckpointError(RuntimeError):
-    """A checkpoint that cannot be read, or that holds more than plain data."""
 
 
 def mend_torchvision() -> bool:
@@ -130,7 +128,7 @@ def load_checkpoint_file(
 
     Raises:
         FileNotFoundError: there is no such file.
-        CheckpointError: the file is broken or holds something else than data; names the file.
+        InputError: the file is broken or holds something else than data; names the file.
     """
     name = "<buffer>" if isinstance(filename, io.BytesIO) else os.fspath(filename)
     source: Any = filename
@@ -145,14 +143,14 @@ def load_checkpoint_file(
         return torch.load(source, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
         reason = str(error).split("Unsupported global: ")[-1].split("\n")[0][:120]
-        raise CheckpointError(
+        raise InputError(
             f"{name} is refused: it holds more than tensors, numbers and text ({reason}), and "
             "opening such a file can run any code in it. Get it as safetensors or as a plain "
             "state dict; if it is your own, save its 'state_dict' alone where it was made."
         ) from error
     except (RuntimeError, EOFError, ValueError, KeyError) as error:
         reason = str(error).split("\n")[0][:120]
-        raise CheckpointError(
+        raise InputError(
             f"{name} cannot be read as a checkpoint (broken or cut short?): {reason}"
         ) from error
     finally:

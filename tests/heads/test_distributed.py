@@ -18,8 +18,8 @@ from torch import Tensor
 
 import ldvc  # noqa: F401  (registers its modules)
 import tagclip  # noqa: F401
-from zegclip.datasets.vocabulary import Vocabulary
 from zegclip.segmentors import ZeroShotSegmentor
+from zegclip.vocabulary import Vocabulary
 
 ROOT = Path(__file__).parents[2]
 SMALL = {"num_heads": 2, "feedforward_channels": 16, "dropout": 0.0}

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ldvc import ConsensusDecoder, ConsensusLayer, RouteAttention
 from ldvc.region_grid import RegionGrid
 from tests.heads.base import unit
-from zegclip.heads import NotShownError
+from zegclip.errors import InputError
 
 
 def build(**changes: Any) -> ConsensusDecoder:
@@ -205,9 +205,9 @@ class TestWhatItShows:
 
     def test_without_it_there_is_nothing_to_show(self) -> None:
         bare = build(local_consensus=False)
-        with pytest.raises(NotShownError, match="local_consensus=False"):
+        with pytest.raises(InputError, match="local_consensus=False"):
             bare.region_routes(*inputs())
-        with pytest.raises(NotShownError), bare.without_local_consensus():
+        with pytest.raises(InputError), bare.without_local_consensus():
             pass
 
 

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 import torch
+from mini_benchmark.training_runs import TrainingRun
 from mmengine.config import Config
 
 from tools import compare_methods
 from tools.compare_methods import VARIANTS
-from zegclip.engine.training_runs import TrainingRun, TrainingRunError
+from zegclip.errors import InputError
 
 OFFSETS = {"pAcc": 10.0, "mIoU_S": 5.0, "mIoU_U": -5.0, "hIoU": 0.0}
 
@@ -123,7 +124,7 @@ def test_a_failed_run_ends_it_with_one_message(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def fail(*_: Any) -> int:
-        raise TrainingRunError("search ldvc 0, seed 1000, failed: see output.txt")
+        raise InputError("search ldvc 0, seed 1000, failed: see output.txt")
 
     monkeypatch.setattr(compare_methods, "train_all", fail)
     with pytest.raises(SystemExit, match=r"^error: search ldvc 0, seed 1000, failed"):

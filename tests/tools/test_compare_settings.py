@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mini_benchmark.training_runs import TrainingRun
 
 from tools import compare_settings
-from zegclip.engine.training_runs import TrainingRun, TrainingRunError
+from zegclip.errors import InputError
 
 MEANS = {"inductive": 40.0, "transductive": 50.0, "supervised": 60.0}
 
@@ -85,7 +86,7 @@ def test_a_failed_run_ends_it_with_one_message(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def fail(*_: Any) -> int:
-        raise TrainingRunError("ldvc inductive, seed 0, failed: see output.txt")
+        raise InputError("ldvc inductive, seed 0, failed: see output.txt")
 
     monkeypatch.setattr(compare_settings, "train_all", fail)
     with pytest.raises(SystemExit, match=r"^error: ldvc inductive, seed 0, failed"):

@@ -16,7 +16,7 @@ from zegclip.apis import OnnxSegmenter
 from zegclip.datasets.mini.scenes import make_scene
 from zegclip.export import Comparison
 
-ARGUMENTS = ("configs/tagclip_mini_inductive.py", "data/mini/tagclip_mini.pth", "--out")
+ARGUMENTS = ("configs/tagclip_mini_inductive.py", "data/mini/mini_model.pth", "--out")
 
 
 @pytest.fixture

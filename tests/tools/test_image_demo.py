@@ -74,7 +74,7 @@ def test_nothing_but_a_picture(tool: ModuleType, folder: Path) -> None:
     areas = written["images"]["photos/a.png"]["areas"]
     # The scene holds a plant, an aeroplane and a bottle; the background has no class of its own.
     assert areas["pottedplant"] + areas["aeroplane"] + areas["bottle"] > 0.8
-    assert Path(written["checkpoint"]).name == "tagclip_mini.pth"
+    assert Path(written["checkpoint"]).name == "mini_model.pth"
 
 
 def test_nothing_is_overwritten_without_force(tool: ModuleType, folder: Path) -> None:

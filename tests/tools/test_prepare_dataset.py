@@ -8,8 +8,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tests.dataset_converters import official
 
-from tests.zegclip.preparation import official
 from tools import prepare_dataset
 
 
@@ -183,7 +183,7 @@ def test_interruption_leaves_whole_files_and_the_command_to_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     official.make_voc(tmp_path / "dl")
-    from zegclip.preparation import voc
+    from dataset_converters import voc
 
     made: list[Path] = []
 

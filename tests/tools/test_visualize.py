@@ -19,7 +19,7 @@ from zegclip.datasets.mini.scenes import make_scenes
 
 ROOT = Path(__file__).parents[2]
 CONFIG = "configs/{}_mini_inductive.py"
-TAGCLIP = (CONFIG.format("tagclip"), "data/mini/tagclip_mini.pth")
+TAGCLIP = (CONFIG.format("tagclip"), "data/mini/mini_model.pth")
 Draw = Callable[..., Path]
 
 

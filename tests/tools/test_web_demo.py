@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from zegclip.errors import InputError
+
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(Path(__file__).parent / "browser"))
 
@@ -166,10 +168,10 @@ def test_what_was_typed_is_shown_as_text_never_as_html(photo: Path) -> None:
 
 def test_other_kinds_of_files_are_never_decoded(tmp_path: Path) -> None:
     """Pillow would hand an EPS to Ghostscript, whatever the file is called."""
-    from zegclip.apis import ImageError, read_image
+    from zegclip.apis import read_image
 
     (tmp_path / "evil.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
-    with pytest.raises(ImageError, match="no image that can be read"):
+    with pytest.raises(InputError, match="no image that can be read"):
         read_image(tmp_path / "evil.png")
 
 

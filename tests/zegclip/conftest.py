@@ -17,7 +17,7 @@ from zegclip.export import ModelDescription, describe, export_onnx
 from zegclip.segmentors import ZeroShotSegmentor
 
 ROOT = Path(__file__).parents[2]
-TAGCLIP_MINI = ROOT / "data" / "mini" / "tagclip_mini.pth"
+TAGCLIP_MINI = ROOT / "data" / "mini" / "mini_model.pth"
 
 
 @dataclass

@@ -18,7 +18,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import CheckpointLoader, load_checkpoint
 
 from zegclip import compat
-from zegclip.compat import CheckpointError
+from zegclip.errors import InputError
 
 
 class TestTorchvision:
@@ -129,14 +129,14 @@ class TestCheckpointLoading:
             torch.save(content, file)
         else:  # a bare pickle
             file.write_bytes(pickle.dumps(content, protocol=2))
-        with pytest.raises(CheckpointError, match=r"evil\.pth is refused.*any code"):
+        with pytest.raises(InputError, match=r"evil\.pth is refused.*any code"):
             load_checkpoint(torch.nn.Linear(1, 1), str(file))
         assert not trace.exists()
 
     def test_getattr_is_refused(self, tmp_path: Path) -> None:
         file = tmp_path / "sly.pth"
         torch.save({"state_dict": {}, "x": ThroughGetattr()}, file)
-        with pytest.raises(CheckpointError, match=r"sly\.pth is refused.*getattr"):
+        with pytest.raises(InputError, match=r"sly\.pth is refused.*getattr"):
             load_checkpoint(torch.nn.Linear(1, 1), str(file))
 
     def test_what_others_admitted_does_not_count(self, tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ class TestCheckpointLoading:
         torch.save({"x": ThroughGetattr()}, file)
         with torch.serialization.safe_globals([getattr]):
             assert callable(torch.load(file, weights_only=True)["x"])
-            with pytest.raises(CheckpointError):
+            with pytest.raises(InputError):
                 compat.load_checkpoint_file(file)
             assert getattr in torch.serialization.get_safe_globals()
 
@@ -159,14 +159,14 @@ class TestCheckpointLoading:
             with pytest.raises(pickle.UnpicklingError):
                 mm.load_url("http://localhost/sly.pth", model_dir=str(tmp_path))
         else:
-            with pytest.raises(CheckpointError):
+            with pytest.raises(InputError):
                 mm._safe_torch_load(str(file), map_location="cpu")
 
     def test_broken_and_missing_files_are_named(self, tmp_path: Path) -> None:
         file = tmp_path / "cut.pth"
         torch.save({"weight": torch.zeros(1000)}, file)
         file.write_bytes(file.read_bytes()[:600])
-        with pytest.raises(CheckpointError, match=r"cut\.pth cannot be read"):
+        with pytest.raises(InputError, match=r"cut\.pth cannot be read"):
             compat.load_checkpoint_file(file)
         with pytest.raises(FileNotFoundError, match=r"none\.pth"):
             compat.load_checkpoint_file(tmp_path / "none.pth")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from zegclip.paths import PROJECT_ROOT, find_path
+from zegclip.files import PROJECT_ROOT, find_path
 
 
 def test_find_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

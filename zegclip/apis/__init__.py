@@ -1,6 +1,5 @@
 """The Python interface: photographs and words in, segmentations out."""
 
-from .errors import ImageError, SegmenterError
 from .images import read_image
 from .onnx_segmenter import OnnxSegmenter
 from .result import SegmentationResult
@@ -9,10 +8,8 @@ from .zero_shot_segmenter import EncodedImage, ZeroShotSegmenter
 
 __all__ = [
     "EncodedImage",
-    "ImageError",
     "OnnxSegmenter",
     "SegmentationResult",
-    "SegmenterError",
     "ZeroShotSegmenter",
     "make_vocabulary",
     "read_image",

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, Union
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from .errors import ImageError
+from zegclip.errors import InputError
 
 ImageLike: TypeAlias = Union[str, "os.PathLike[str]", Image.Image, np.ndarray]
 
@@ -52,7 +52,7 @@ def read_image(image: ImageLike, name: str | None = None) -> np.ndarray:
         ``(H, W, 3)`` uint8, RGB, contiguous.
 
     Raises:
-        ImageError: there is no such file, it is no image or broken, the array is of another
+        InputError: there is no such file, it is no image or broken, the array is of another
             shape or type, or there are more than :data:`MAX_PIXELS` pixels.
     """
     name = name or name_of(image)
@@ -61,26 +61,26 @@ def read_image(image: ImageLike, name: str | None = None) -> np.ndarray:
     if isinstance(image, Image.Image):
         return _from_pil(image, name)
     if not isinstance(image, (str, os.PathLike)):
-        raise ImageError(
+        raise InputError(
             f"{name} is a {type(image).__name__}: give a path, a PIL image or an (H, W, 3) uint8 "
             "array"
         )
     path = Path(image).expanduser()
     if path.is_dir():
-        raise ImageError(f"{name} is a folder: give a file, or the list of its files")
+        raise InputError(f"{name} is a folder: give a file, or the list of its files")
     if not path.exists():
-        raise ImageError(f"{name}: there is no such file")
+        raise InputError(f"{name}: there is no such file")
     try:
         with warnings.catch_warnings():
             # PIL's warning of many pixels: they are counted here.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             file = Image.open(path, formats=FORMATS)
     except UnidentifiedImageError:
-        raise ImageError(f"{name} is no image that can be read (or it is broken)") from None
+        raise InputError(f"{name} is no image that can be read (or it is broken)") from None
     except Image.DecompressionBombError:
-        raise ImageError(_too_large(name)) from None
+        raise InputError(_too_large(name)) from None
     except (OSError, ValueError, SyntaxError) as error:
-        raise ImageError(f"{name} cannot be read: {error}") from error
+        raise InputError(f"{name} cannot be read: {error}") from error
     with file:
         return _from_pil(file, name)
 
@@ -95,14 +95,14 @@ def _too_large(name: str, size: tuple[int, int] | None = None) -> str:
 def _from_array(pixels: np.ndarray, name: str) -> np.ndarray:
     channels = pixels.shape[2] if pixels.ndim == 3 else 1
     if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or channels not in (1, 3, 4):
-        raise ImageError(
+        raise InputError(
             f"{name} is an array of {pixels.dtype} and shape {pixels.shape}: give (H, W, 3) uint8, "
             "RGB, 0..255"
         )
     if not pixels.size:
-        raise ImageError(f"{name} has no pixels: its shape is {pixels.shape}")
+        raise InputError(f"{name} has no pixels: its shape is {pixels.shape}")
     if pixels.shape[0] * pixels.shape[1] > MAX_PIXELS:
-        raise ImageError(_too_large(name, pixels.shape[1::-1]))
+        raise InputError(_too_large(name, pixels.shape[1::-1]))
     if channels == 3 and pixels.ndim == 3:
         return np.array(pixels)  # a copy: the caller's may change
     return _from_pil(Image.fromarray(pixels[..., 0] if pixels.shape[2:] == (1,) else pixels), name)
@@ -110,9 +110,9 @@ def _from_array(pixels: np.ndarray, name: str) -> np.ndarray:
 
 def _from_pil(image: Image.Image, name: str) -> np.ndarray:
     if image.width * image.height > MAX_PIXELS:
-        raise ImageError(_too_large(name, image.size))
+        raise InputError(_too_large(name, image.size))
     if not image.width or not image.height:
-        raise ImageError(f"{name} has no pixels: its size is {image.width}x{image.height}")
+        raise InputError(f"{name} has no pixels: its size is {image.width}x{image.height}")
     try:
         image.load()
         upright = _upright(image)
@@ -120,7 +120,7 @@ def _from_pil(image: Image.Image, name: str) -> np.ndarray:
     except MemoryError:
         raise
     except Exception as error:  # PIL's decoders raise whatever they come upon in a broken file
-        raise ImageError(f"{name} is broken or cut short: {error}") from error
+        raise InputError(f"{name} is broken or cut short: {error}") from error
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -10,25 +10,23 @@ from mmengine.config import Config
 from mmengine.runner.checkpoint import load_checkpoint
 from mmseg.registry import MODELS
 
-from zegclip.clip import ClipWeightsError
-from zegclip.compat import CheckpointError, load_checkpoint_file
+from zegclip.compat import load_checkpoint_file
 from zegclip.engine.launch import find_checkpoint, find_config
 from zegclip.engine.preflight import preflight
-from zegclip.engine.vocabulary_hook import CheckpointMismatchError, check_same_model
-from zegclip.paths import PROJECT_ROOT, find_path
-from zegclip.segmentors import ClipMismatchError, StateMismatchError, ZeroShotSegmentor
-
-from .errors import SegmenterError
+from zegclip.engine.vocabulary_hook import check_same_model
+from zegclip.errors import InputError
+from zegclip.files import PROJECT_ROOT, find_path
+from zegclip.segmentors import ZeroShotSegmentor
 
 MINI_CONFIG = "configs/tagclip_mini_inductive.py"
-MINI_CHECKPOINT = "data/mini/tagclip_mini.pth"
+MINI_CHECKPOINT = "data/mini/mini_model.pth"
 
 
 def choose_device(device: str | torch.device | None) -> torch.device:
     """The device that is meant; ``None``: CUDA where there is one, else the CPU.
 
     Raises:
-        SegmenterError: there is no such device here.
+        InputError: there is no such device here.
     """
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -37,7 +35,7 @@ def choose_device(device: str | torch.device | None) -> torch.device:
         torch.empty(1, device=chosen)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).split("\n")[0].split(". ")[0]
-        raise SegmenterError(f"device {str(device)!r} cannot be used: {reason}") from error
+        raise InputError(f"device {str(device)!r} cannot be used: {reason}") from error
     return chosen
 
 
@@ -54,7 +52,7 @@ def choose_files(
             which is in the repository.
 
     Raises:
-        SegmenterError: one of them is not there, or cannot be told from the other.
+        InputError: one of them is not there, or cannot be told from the other.
     """
     if config is None and checkpoint is None:
         config, checkpoint = MINI_CONFIG, MINI_CHECKPOINT
@@ -66,13 +64,13 @@ def choose_files(
         cfg = config if isinstance(config, Config) else Config.fromfile(find_config(str(config)))
         checkpoint = checkpoint or cfg.get("load_from") or _mini_checkpoint_of(cfg)
         if checkpoint is None:
-            raise SegmenterError(
+            raise InputError(
                 f"{cfg.filename or 'the config'} names no checkpoint (load_from): give one, "
                 "checkpoint=PATH; tools/train.py writes them into its work dir"
             )
         return cfg, find_checkpoint(str(checkpoint))
     except SystemExit as error:  # the tools' way to end with a message
-        raise SegmenterError(str(error).removeprefix("error: ")) from None
+        raise InputError(str(error).removeprefix("error: ")) from None
 
 
 def _mini_checkpoint_of(config: Config) -> str | None:
@@ -91,7 +89,7 @@ def _config_of(checkpoint: str) -> str:
     for candidate in candidates:
         if candidate.is_file():
             return str(candidate)
-    raise SegmenterError(
+    raise InputError(
         f"which config {checkpoint} was trained with cannot be told (there is no "
         f"{candidates[0].name} beside it): give it, config=PATH"
     )
@@ -100,10 +98,10 @@ def _config_of(checkpoint: str) -> str:
 def _read(checkpoint: str) -> dict[str, Any]:
     try:
         content = load_checkpoint_file(find_path(checkpoint))
-    except (CheckpointError, OSError) as error:
-        raise SegmenterError(str(error)) from error
+    except (InputError, OSError) as error:
+        raise InputError(str(error)) from error
     if not isinstance(content, dict):
-        raise SegmenterError(f"{checkpoint} holds a {type(content).__name__}, not a checkpoint")
+        raise InputError(f"{checkpoint} holds a {type(content).__name__}, not a checkpoint")
     return content
 
 
@@ -119,7 +117,7 @@ def load_model(cfg: Config, checkpoint: str, device: torch.device) -> ZeroShotSe
         The model in evaluation mode; its ``dataset_meta`` is the checkpoint's, where it has any.
 
     Raises:
-        SegmenterError: options are unknown, CLIP weights are missing, the checkpoint cannot be
+        InputError: options are unknown, CLIP weights are missing, the checkpoint cannot be
             read or is of another model.
     """
     cfg = cfg.copy()
@@ -129,7 +127,7 @@ def load_model(cfg: Config, checkpoint: str, device: torch.device) -> ZeroShotSe
         # Some of mmengine's parts are only found within the scope of mmseg.
         model = MODELS.build({**cfg.model, "train_cfg": None, "_scope_": "mmseg"})
         if not isinstance(model, ZeroShotSegmentor):
-            raise SegmenterError(
+            raise InputError(
                 f"{cfg.filename or 'the config'} is of a {type(model).__name__}, which takes no "
                 "words: give a config with model.type='ZeroShotSegmentor'"
             )
@@ -140,15 +138,9 @@ def load_model(cfg: Config, checkpoint: str, device: torch.device) -> ZeroShotSe
         check_same_model(model, state)
         model.load_state_dict(state)
     except SystemExit as error:
-        raise SegmenterError(str(error).removeprefix("error: ")) from None
-    except (
-        CheckpointMismatchError,
-        CheckpointError,
-        ClipMismatchError,
-        ClipWeightsError,
-        StateMismatchError,
-    ) as error:
-        raise SegmenterError(f"{checkpoint}: {error}") from error
+        raise InputError(str(error).removeprefix("error: ")) from None
+    except InputError as error:
+        raise InputError(f"{checkpoint}: {error}") from error
     meta = (content.get("meta") or {}).get("dataset_meta")
     if meta and meta.get("classes"):
         model.dataset_meta = meta

@@ -12,10 +12,9 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from zegclip.datasets.vocabulary import Vocabulary
+from zegclip.errors import InputError
 from zegclip.export import (
     ClassWords,
-    ExportError,
     open_session,
     read_class_words,
     read_description,
@@ -32,8 +31,8 @@ from zegclip.segmentors.sliding_window import (
     padded_windows,
     without_window_padding,
 )
+from zegclip.vocabulary import Vocabulary
 
-from .errors import SegmenterError
 from .loading import choose_files, load_model
 from .preprocessing import Preprocessor
 from .words import Text
@@ -73,7 +72,7 @@ class OnnxSegmenter(ZeroShotSegmenter):
         description: what the file says of itself.
 
     Raises:
-        SegmenterError: a file is missing or broken, or they do not fit together.
+        InputError: a file is missing or broken, or they do not fit together.
 
     Example:
         >>> segmenter = OnnxSegmenter("model.onnx", words="words.npz")
@@ -90,14 +89,14 @@ class OnnxSegmenter(ZeroShotSegmenter):
         threads: int | None = None,
     ) -> None:
         if words is not None and (config is not None or checkpoint is not None):
-            raise SegmenterError(
+            raise InputError(
                 f"words={str(words)!r} and a config or checkpoint: give the saved class embeddings "
                 "or the text encoder, not both"
             )
         beside = Path(path).parent / WORDS
         if words is None and config is None and checkpoint is None:
             if Path(path).is_file() and not beside.is_file():
-                raise SegmenterError(
+                raise InputError(
                     f"{path} holds no text encoder, and there is no {WORDS} beside it: give the "
                     "saved class embeddings (tools/export_onnx.py --words writes them), or the "
                     "config and the checkpoint that it was exported from"
@@ -116,8 +115,8 @@ class OnnxSegmenter(ZeroShotSegmenter):
             self._outputs = [output.name for output in self._session.get_outputs()]
             if words is not None:
                 self._saved = read_class_words(words)
-        except ExportError as error:
-            raise SegmenterError(str(error)) from error
+        except InputError as error:
+            raise InputError(str(error)) from error
         found = self.description
         self.config = found.config
         cfg = found.to_config()
@@ -139,7 +138,7 @@ class OnnxSegmenter(ZeroShotSegmenter):
 
     def _check_text(self, theirs: str, name: str) -> None:
         if theirs != self.description.text_fingerprint:
-            raise SegmenterError(
+            raise InputError(
                 f"{name} embeds words otherwise than {self.checkpoint} was trained with (other "
                 f"CLIP weights than {self.description.clip.get('model_name')}, "
                 f"{self.description.clip.get('weights')}; other templates; or another learned text "
@@ -193,8 +192,8 @@ class OnnxSegmenter(ZeroShotSegmenter):
             feed = {"image": windows.pixels.numpy(), "class_embeddings": embeddings}
             try:
                 maps = run_session(self._session, feed)
-            except ExportError as error:
-                raise SegmenterError(f"{self.checkpoint}: {error}") from error
+            except InputError as error:
+                raise InputError(f"{self.checkpoint}: {error}") from error
             found = dict(zip(self._outputs, map(torch.from_numpy, maps)))
             prediction = HeadPrediction(found["probabilities"], found.get("trusty_map"))
             if inductive:

@@ -13,7 +13,7 @@ from mmseg.registry import TRANSFORMS
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
-from .errors import SegmenterError
+from zegclip.errors import InputError
 
 # What reads files and labels, and what packs both: here the pixels are given.
 _NOT_OF_THE_IMAGE = ("Load", "Pack", "HideUnseenLabels")
@@ -32,7 +32,7 @@ class Preprocessor:
         patch_size: the model's, pixels.
 
     Raises:
-        SegmenterError: a step is unknown.
+        InputError: a step is unknown.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Preprocessor:
         try:
             self._transforms = [TRANSFORMS.build(dict(step)) for step in image_steps(cfg)]
         except (KeyError, TypeError, ValueError) as error:
-            raise SegmenterError(f"test_pipeline: {error}") from error
+            raise InputError(f"test_pipeline: {error}") from error
 
     def __call__(self, image: np.ndarray) -> Tensor:
         """``(H, W, 3)`` uint8, RGB -> normalised ``(1, 3, h, w)`` float32 on the model's device."""

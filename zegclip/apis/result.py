@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from PIL import Image
 
-from zegclip.visualization import make_palette
+from zegclip.vocabulary import make_palette
 
 from .drawing import draw_result
 

@@ -13,10 +13,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from zegclip.datasets.vocabulary import VocabularyError
+from zegclip.errors import InputError
 from zegclip.visualization import draw_heat_map
 
-from .errors import ImageError
 from .images import FORMATS, read_image
 from .result import SegmentationResult
 from .words import make_vocabulary
@@ -159,10 +158,10 @@ def _asker(segmenter: ZeroShotSegmenter, limits: Limits) -> Callable[..., Any]:
     def ask(file: str | None, words: str, seen: str, session: Session | None) -> tuple[Any, ...]:
         try:
             if not file:
-                raise ImageError("there is no picture yet: upload one, or choose an example")
+                raise InputError("there is no picture yet: upload one, or choose an example")
             vocabulary = make_vocabulary(words, seen or None)
             if len(vocabulary.classes) > limits.classes:
-                raise VocabularyError(
+                raise InputError(
                     f"{len(vocabulary.classes)} classes are more than the {limits.classes} that "
                     "this page takes at once: use fewer"
                 )
@@ -174,7 +173,7 @@ def _asker(segmenter: ZeroShotSegmenter, limits: Limits) -> Callable[..., Any]:
         except (MemoryError, torch.OutOfMemoryError):
             text = "not enough memory: use a smaller picture or fewer classes"
             raise gradio.Error(text, title="Not segmented", print_exception=False) from None
-        except (ImageError, VocabularyError) as error:
+        except InputError as error:
             # (The message is shown as HTML, and quotes what was typed.)
             text = html.escape(str(error))
             raise gradio.Error(text, title="Not segmented", print_exception=False) from None
@@ -200,19 +199,19 @@ def _picture(file: str, limits: Limits) -> np.ndarray:
     """An uploaded picture within the limits, ``(H, W, 3)``.
 
     Raises:
-        ImageError: it is too large or no picture.
+        InputError: it is too large or no picture.
     """
     if not Path(file).is_file():
-        raise ImageError("the uploaded picture is no longer here: upload it again")
+        raise InputError("the uploaded picture is no longer here: upload it again")
     if Path(file).stat().st_size > limits.megabytes * 1e6:
-        raise ImageError(f"the file has more than {limits.megabytes} MB: make it smaller first")
+        raise InputError(f"the file has more than {limits.megabytes} MB: make it smaller first")
     try:
         with Image.open(file, formats=FORMATS) as image:
             pixels = image.width * image.height  # known before anything is unpacked
     except Exception:
         pixels = 0  # read_image() says what is wrong
     if pixels > limits.megapixels * 1e6:
-        raise ImageError(
+        raise InputError(
             f"the picture has {pixels / 1e6:.0f} million pixels, more than the "
             f"{limits.megapixels:g} that this page takes: make it smaller first"
         )

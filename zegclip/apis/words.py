@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from zegclip.datasets.vocabulary import Vocabulary, VocabularyError
+from zegclip.errors import InputError
+from zegclip.vocabulary import Vocabulary
 
 # "cat, a red bus", ["cat", "a red bus"] or {"cat": ["cat", "kitten"], "bus": ["bus"]}
 Text: TypeAlias = str | Sequence[str] | Mapping[str, str | Sequence[str]]
@@ -23,7 +24,7 @@ def make_vocabulary(text: Text, seen: str | Iterable[str] | None = None) -> Voca
             nothing is called seen or unseen (setting ``cross_dataset``).
 
     Raises:
-        VocabularyError: no name at all; a blank one; one twice (whatever the case of its letters);
+        InputError: no name at all; a blank one; one twice (whatever the case of its letters);
             a ``seen`` that is no name.
     """
     synonyms: dict[str, tuple[str, ...]] = {}
@@ -33,13 +34,13 @@ def make_vocabulary(text: Text, seen: str | Iterable[str] | None = None) -> Voca
             words = [words] if isinstance(words, str) else words
             what = f"the synonyms of {name!r}"
             if not isinstance(words, Iterable):
-                raise VocabularyError(f"{what} are {words!r}: give a list of words")
+                raise InputError(f"{what} are {words!r}: give a list of words")
             synonyms[name] = tuple(_stripped(word, what) for word in words)
             _check_once(synonyms[name], what)
     else:
         names = _names(text, "the words")
     if not names:
-        raise VocabularyError('no words to look for: name at least one class, such as "cat"')
+        raise InputError('no words to look for: name at least one class, such as "cat"')
     _check_once(names, "the words")
     seen_names = _names(seen, "seen") if seen else []
     if not seen_names:
@@ -48,7 +49,7 @@ def make_vocabulary(text: Text, seen: str | Iterable[str] | None = None) -> Voca
     unknown = [name for name in seen_names if name.casefold() not in known]
     if unknown:
         culprits = ", ".join(map(repr, unknown))
-        raise VocabularyError(f"seen names {culprits}, which the words do not: {', '.join(names)}")
+        raise InputError(f"seen names {culprits}, which the words do not: {', '.join(names)}")
     chosen = {known[name.casefold()] for name in seen_names}
     unseen = tuple(name for name in names if name not in chosen)
     return Vocabulary(tuple(names), unseen, synonyms, setting="inductive")
@@ -62,17 +63,15 @@ def _names(text: Any, what: str) -> list[str]:
             parts.pop()
         text = parts
     elif not isinstance(text, Iterable):
-        raise VocabularyError(f"{what} are {text!r}: give a list of names, such as ['cat']")
+        raise InputError(f"{what} are {text!r}: give a list of names, such as ['cat']")
     return [_stripped(name, what) for name in text]
 
 
 def _stripped(name: Any, what: str) -> str:
     if not isinstance(name, str):
-        raise VocabularyError(
-            f"{what} hold {name!r}, which is not a name but a {type(name).__name__}"
-        )
+        raise InputError(f"{what} hold {name!r}, which is not a name but a {type(name).__name__}")
     if not name.strip():
-        raise VocabularyError(f"{what} hold a blank name: leave it out")
+        raise InputError(f"{what} hold a blank name: leave it out")
     return " ".join(name.split())
 
 
@@ -83,4 +82,4 @@ def _check_once(names: Sequence[str], what: str) -> None:
         found[name.casefold()] = name
         if other is not None:
             twice = f"{name!r} twice" if other == name else f"both {other!r} and {name!r}"
-            raise VocabularyError(f"{what} hold {twice}: name each class once")
+            raise InputError(f"{what} hold {twice}: name each class once")

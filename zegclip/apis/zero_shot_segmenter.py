@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from mmengine.config import Config
 from torch import Tensor
 
-from zegclip.datasets.vocabulary import Vocabulary, VocabularyError
+from zegclip.errors import InputError
 from zegclip.heads import HeadPrediction
+from zegclip.vocabulary import Vocabulary
 
-from .errors import ImageError, SegmenterError
 from .images import ImageLike, is_image, name_of, read_image
 from .loading import choose_device, choose_files, load_model
 from .preprocessing import Preprocessor
@@ -65,7 +65,7 @@ class ZeroShotSegmenter:
         classes: the class names that the checkpoint was trained for, ``()`` if it has none.
 
     Raises:
-        SegmenterError: a file is missing, or they do not fit together.
+        InputError: a file is missing, or they do not fit together.
 
     Example:
         >>> segmenter = ZeroShotSegmenter()
@@ -85,7 +85,7 @@ class ZeroShotSegmenter:
         self.config, self.checkpoint = cfg.filename, file
         self.model = load_model(cfg, file, self.device)
         if getattr(self.model.data_preprocessor, "test_cfg", None):
-            raise SegmenterError(
+            raise InputError(
                 f"{self.config}: model.data_preprocessor.test_cfg pads images at test time, which "
                 "is not undone here: leave it out (sliding windows need no padding)"
             )
@@ -139,8 +139,8 @@ class ZeroShotSegmenter:
             One result, or a list where several images are given.
 
         Raises:
-            ImageError: an image cannot be used; names it.
-            VocabularyError: the words cannot.
+            InputError: an image cannot be used; names it.
+            InputError: the words cannot.
         """
         if is_image(image) or isinstance(image, EncodedImage):
             vocabulary = self.vocabulary(text, seen)
@@ -167,7 +167,7 @@ class ZeroShotSegmenter:
         """
         vocabulary = self.vocabulary(text, seen)
         if not isinstance(images, Iterable):
-            raise ImageError(
+            raise InputError(
                 f"images is a {type(images).__name__}: give a path, a PIL image or an (H, W, 3) "
                 "uint8 array, or a list of them"
             )
@@ -185,7 +185,7 @@ class ZeroShotSegmenter:
             image: as :meth:`__call__` takes it.
 
         Raises:
-            ImageError: the image cannot be used.
+            InputError: the image cannot be used.
         """
         return self._encoded(image, name_of(image))
 
@@ -202,7 +202,7 @@ class ZeroShotSegmenter:
             What every ``text`` argument takes as well.
 
         Raises:
-            VocabularyError: see :func:`~zegclip.apis.words.make_vocabulary`; or a word is longer
+            InputError: see :func:`~zegclip.apis.words.make_vocabulary`; or a word is longer
                 than the text encoder's context.
         """
         if isinstance(text, Vocabulary) and seen is None:
@@ -211,7 +211,7 @@ class ZeroShotSegmenter:
             text = dict(zip(text.classes, text.words))
         if text is None:
             if self._own_vocabulary is None:
-                raise VocabularyError(
+                raise InputError(
                     "no words: this checkpoint does not say its classes, so give text=[...]"
                 )
             if seen is None:
@@ -222,7 +222,7 @@ class ZeroShotSegmenter:
         with self._lock:
             if cut := self._too_long(words):
                 shown = cut[0] if len(cut[0]) <= 60 else cut[0][:60] + "…"
-                raise VocabularyError(
+                raise InputError(
                     f"{shown!r} is too long for the text encoder, which would see only its start: "
                     "use fewer words"
                 )
@@ -233,7 +233,7 @@ class ZeroShotSegmenter:
     def _encoded(self, image: ImageLike | EncodedImage, name: str) -> EncodedImage:
         if isinstance(image, EncodedImage):
             if image.encoded_by is not self:
-                raise ImageError(
+                raise InputError(
                     f"{name} was encoded by another segmenter: only that one can be asked"
                 )
             return image

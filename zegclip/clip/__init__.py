@@ -1,6 +1,5 @@
 """CLIP: towers and weights, the image encoder with prompts, class embeddings."""
 
-from .errors import ClipWeightsError
 from .image_encoder import PromptedImageEncoder
 from .templates import TEMPLATES, find_templates
 from .text_embeddings import TextEncoder
@@ -9,7 +8,6 @@ from .towers import LoadedClip, check_clip, load_clip
 
 __all__ = [
     "TEMPLATES",
-    "ClipWeightsError",
     "LoadedClip",
     "PromptedImageEncoder",
     "TextEncoder",

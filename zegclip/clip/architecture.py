@@ -10,9 +10,8 @@ from typing import Any
 
 import open_clip
 
-from zegclip.paths import find_path
-
-from .errors import ClipWeightsError
+from zegclip.errors import InputError
+from zegclip.files import find_path
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ def find_architecture(model_name: str) -> ClipArchitecture:
         model_name: open_clip's name, or the path of a JSON config.
 
     Raises:
-        ClipWeightsError: unknown, or no ViT with its own text tower.
+        InputError: unknown, or no ViT with its own text tower.
     """
     path = None
     if model_name.endswith(".json"):
@@ -76,18 +75,18 @@ def find_architecture(model_name: str) -> ClipArchitecture:
         try:
             config = json.loads(path.read_text())
         except FileNotFoundError:
-            raise ClipWeightsError(f"CLIP config not found: {path}") from None
+            raise InputError(f"CLIP config not found: {path}") from None
         except ValueError as error:
-            raise ClipWeightsError(f"{path} is no JSON: {error}") from error
+            raise InputError(f"{path} is no JSON: {error}") from error
         name = Path(model_name).stem
     else:
         name, config = model_name, open_clip.get_model_config(model_name)
         if config is None:
             close = difflib.get_close_matches(name, open_clip.list_models(), n=3)
             hint = f"; did you mean {' or '.join(close)}?" if close else ""
-            raise ClipWeightsError(f"open_clip has no model {name!r}{hint}")
+            raise InputError(f"open_clip has no model {name!r}{hint}")
     if problem := _unfit(config):
-        raise ClipWeightsError(
+        raise InputError(
             f"{model_name}: {problem}; take a ViT of open_clip such as ViT-B-16-quickgelu"
         )
     return ClipArchitecture(name, config, path=path)

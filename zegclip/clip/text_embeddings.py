@@ -13,7 +13,7 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from zegclip.datasets.vocabulary import Vocabulary
+from zegclip.vocabulary import Vocabulary
 
 from .embedding_cache import EmbeddingCache
 from .templates import find_templates

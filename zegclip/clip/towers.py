@@ -12,10 +12,10 @@ import open_clip
 import torch
 from torch import nn
 
-from zegclip.paths import find_path
+from zegclip.errors import InputError
+from zegclip.files import find_path
 
 from .architecture import ClipArchitecture, find_architecture
-from .errors import ClipWeightsError
 from .weights import activation_message, read_weights, tag_file, tag_problem
 
 
@@ -49,12 +49,12 @@ def load_clip(model_name: str, weights: str) -> LoadedClip:
             ``"random"`` / ``"random:SEED"`` for tests and counting.
 
     Raises:
-        ClipWeightsError: unknown or unfit model, missing or unfit weights; the message names
+        InputError: unknown or unfit model, missing or unfit weights; the message names
             the culprit and the mend.
     """
     architecture = find_architecture(model_name)
     if problem := _weights_problem(architecture, weights):
-        raise ClipWeightsError(problem)
+        raise InputError(problem)
     kind, _, seed = weights.partition(":")
     with torch.random.fork_rng(devices=[]):  # whatever the weights, nobody's random numbers move
         # (Not torch.manual_seed, which seeds every GPU's generator as well.)
@@ -78,7 +78,7 @@ def check_clip(model_name: str, weights: str) -> str | None:
     """
     try:
         architecture = find_architecture(model_name)
-    except ClipWeightsError as error:
+    except InputError as error:
         return str(error)
     return _weights_problem(architecture, weights)
 
@@ -140,4 +140,4 @@ def _openai_file(name: str) -> str:
     return url.rpartition("/")[2] or "file"
 
 
-__all__ = ["ClipWeightsError", "LoadedClip", "check_clip", "fingerprint", "load_clip"]
+__all__ = ["LoadedClip", "check_clip", "fingerprint", "load_clip"]

@@ -13,8 +13,9 @@ from open_clip.pretrained import download_pretrained, get_pretrained_cfg
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from zegclip.errors import InputError
+
 from .architecture import ClipArchitecture
-from .errors import ClipWeightsError
 from .torchscript import is_torchscript, read_torchscript
 
 # In OpenAI's files, beside the parameters.
@@ -49,7 +50,7 @@ def tag_file(architecture: ClipArchitecture, tag: str) -> Path:
     try:
         return Path(download_pretrained(entry))
     except Exception as error:  # whatever the network or the hub raises
-        raise ClipWeightsError(
+        raise InputError(
             f"the CLIP weights of tag {tag!r} could not be downloaded ({error}); put a file to "
             "data/clip/ and set model.clip.weights to its path"
         ) from error
@@ -82,21 +83,21 @@ def read_weights(path: Path, architecture: ClipArchitecture, model: nn.Module) -
         model: is changed.
 
     Raises:
-        ClipWeightsError: unreadable, or of another model.
+        InputError: unreadable, or of another model.
     """
     state: Mapping[str, Tensor]
     if is_torchscript(path):
         if not architecture.quick_gelu and not architecture.checked:
-            raise ClipWeightsError(activation_message(architecture, f"{path} (OpenAI's)"))
+            raise InputError(activation_message(architecture, f"{path} (OpenAI's)"))
         try:
             state = read_torchscript(path)
         except ValueError as error:
-            raise ClipWeightsError(f"{path} is no readable TorchScript archive: {error}") from error
+            raise InputError(f"{path} is no readable TorchScript archive: {error}") from error
     elif path.suffix == ".safetensors":
         state, metadata = _read_safetensors(path)
         said = {"true": True, "false": False}.get(metadata.get("quick_gelu", "").lower())
         if said is not None and said != architecture.quick_gelu and not architecture.checked:
-            raise ClipWeightsError(activation_message(architecture, f"{path} (by its metadata)"))
+            raise InputError(activation_message(architecture, f"{path} (by its metadata)"))
     else:
         state = _read_state_dict(path)
     _fill(model, _plain(state), path)
@@ -117,14 +118,14 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             tensors = {key: file.get_tensor(key) for key in file.keys()}
             return tensors, file.metadata() or {}
     except SafetensorError as error:
-        raise ClipWeightsError(f"{path} is no readable safetensors file: {error}") from error
+        raise InputError(f"{path} is no readable safetensors file: {error}") from error
 
 
 def _read_state_dict(path: Path) -> Mapping[str, Tensor]:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ClipWeightsError(
+        raise InputError(
             f"{path} cannot be read as plain weights ({str(error).splitlines()[0][:120]}); give "
             "a safetensors file, OpenAI's archive or a state dict of tensors alone"
         ) from error
@@ -156,7 +157,7 @@ def _fill(model: nn.Module, state: dict[str, Tensor], path: Path) -> None:
     if missing or shapes or extra:
         culprits = [f"lacks {name}" for name in missing[:3]] + shapes[:3]
         culprits += [f"holds {name}, which the model has not" for name in extra[:3]]
-        raise ClipWeightsError(
+        raise InputError(
             f"{path} does not fit the model: it {', '.join(culprits)}"
             f" ({len(missing)} missing, {len(shapes)} of another shape, "
             f"{len(extra)} too many). {_looks_like(state)}"

@@ -1,15 +1,15 @@
 """Vocabulary and split, data sets, and the transforms between a label file and training."""
 
+from zegclip.vocabulary import Vocabulary
+
 from .ade import ADE150Dataset
 from .base import ZeroShotDataset
 from .coco_stuff import COCOStuff171Dataset
 from .context import Context59Dataset, Context60Dataset
-from .files import MissingDataError
-from .label_checks import LabelError, check_label_map
+from .label_checks import check_label_map
 from .mini import MiniSceneDataset
 from .transforms import HideUnseenLabels, LoadCheckedAnnotations, PackZeroShotInputs
 from .voc import VOC20Dataset, VOC21Dataset
-from .vocabulary import Vocabulary, VocabularyError
 
 __all__ = [
     "ADE150Dataset",
@@ -17,15 +17,12 @@ __all__ = [
     "Context59Dataset",
     "Context60Dataset",
     "HideUnseenLabels",
-    "LabelError",
     "LoadCheckedAnnotations",
     "MiniSceneDataset",
-    "MissingDataError",
     "PackZeroShotInputs",
     "VOC20Dataset",
     "VOC21Dataset",
     "Vocabulary",
-    "VocabularyError",
     "ZeroShotDataset",
     "check_label_map",
 ]

@@ -12,10 +12,11 @@ from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
-from zegclip.paths import find_path
+from zegclip.errors import InputError
+from zegclip.files import find_path
+from zegclip.vocabulary import Vocabulary
 
-from .files import FolderListing, MissingDataError, first_few, read_names
-from .vocabulary import Vocabulary, VocabularyError
+from .files import FolderListing, first_few, read_names
 
 
 @DATASETS.register_module()
@@ -49,8 +50,8 @@ class ZeroShotDataset(BaseSegDataset):
         **kwargs: mmseg's.
 
     Raises:
-        VocabularyError: the split does not fit the classes.
-        MissingDataError: something is not there.
+        InputError: the split does not fit the classes.
+        InputError: something is not there.
     """
 
     ann_file: Any  # a list of paths, where mmseg has one path
@@ -97,7 +98,7 @@ class ZeroShotDataset(BaseSegDataset):
             config: of a data set of this class.
 
         Raises:
-            VocabularyError: the split does not fit the classes.
+            InputError: the split does not fit the classes.
         """
         words = ("metainfo", "unseen", "setting", "synonyms")
         given = {"setting": "inductive"} | {key: config[key] for key in words if key in config}
@@ -126,7 +127,7 @@ class ZeroShotDataset(BaseSegDataset):
         elif "unseen" not in given:
             merged["unseen"] = [name for name in merged.get("unseen", ()) if name in classes]
         elif not merged["unseen"] and setting in ("inductive", "transductive"):
-            raise VocabularyError(
+            raise InputError(
                 f"{cls.__name__}: unseen is empty, but the {setting} setting needs at least one "
                 "unseen class; to train on all classes write setting='supervised'"
             )
@@ -137,8 +138,8 @@ class ZeroShotDataset(BaseSegDataset):
         without_palette = {key: value for key, value in merged.items() if key != "palette"}
         try:
             vocabulary = Vocabulary.from_metainfo(without_palette)
-        except VocabularyError as error:
-            raise VocabularyError(f"{cls.__name__}: {error}") from error
+        except InputError as error:
+            raise InputError(f"{cls.__name__}: {error}") from error
         merged.setdefault("dataset_name", cls.__name__)
         return merged | {
             "classes": vocabulary.classes,
@@ -192,13 +193,13 @@ class ZeroShotDataset(BaseSegDataset):
         """One entry per image; see the class for what is checked.
 
         Raises:
-            MissingDataError: see the class.
+            InputError: see the class.
         """
         img_dir = self.data_prefix.get("img_path") or self.data_root or "."
         mask_dirs = self.mask_folders()
         for folder in dict.fromkeys([self.data_root or ".", img_dir, *mask_dirs[:1]]):
             if not os.path.isdir(folder):
-                raise MissingDataError(self._where(f"there is no folder {folder}"))
+                raise InputError(self._where(f"there is no folder {folder}"))
         names = self._names(img_dir)
         listing = FolderListing()
         images = [
@@ -236,12 +237,12 @@ class ZeroShotDataset(BaseSegDataset):
             )
             if not names:
                 kinds = " or ".join(f"*{suffix}" for suffix in suffixes)
-                raise MissingDataError(self._where(f"{img_dir} holds no {kinds} image"))
+                raise InputError(self._where(f"{img_dir} holds no {kinds} image"))
             return names
         lists = [self.ann_file] if isinstance(self.ann_file, str) else self.ann_file
         names = list(dict.fromkeys(name for path in lists for name in self._read_list(path)))
         if not names:
-            raise MissingDataError(self._where(f"no image is named in {', '.join(lists)}"))
+            raise InputError(self._where(f"no image is named in {', '.join(lists)}"))
         return self._without_held_out(names, lists)
 
     def _without_held_out(self, names: list[str], lists: Sequence[str]) -> list[str]:
@@ -258,7 +259,7 @@ class ZeroShotDataset(BaseSegDataset):
         dropped = [name for name in names if name in held_out]
         listed = ", ".join(lists)
         if not kept:
-            raise MissingDataError(
+            raise InputError(
                 f"{type(self).__name__}: every image of {listed} is in {held_out_file}, which is "
                 "held out from training; set held_out_file=None on this data set to use them "
                 "nevertheless (a subset for validation, say)"
@@ -273,7 +274,7 @@ class ZeroShotDataset(BaseSegDataset):
 
     def _read_list(self, path: str) -> list[str]:
         if not os.path.isfile(path):
-            raise MissingDataError(self._where(f"there is no list {path}"))
+            raise InputError(self._where(f"there is no list {path}"))
         return read_names(path, type(self).__name__)
 
     def _require(
@@ -291,7 +292,7 @@ class ZeroShotDataset(BaseSegDataset):
         else:
             problem = f"{len(missing)} of {len(names)} images {source} have no mask in {folder}"
         listed = first_few([name + suffix for name in missing])
-        raise MissingDataError(self._where(f"{problem}: {listed}"))
+        raise InputError(self._where(f"{problem}: {listed}"))
 
     def _where(self, problem: str) -> str:
         root = self.data_root or "."

@@ -6,9 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-
-class MissingDataError(FileNotFoundError):
-    """A folder, list, image or mask is not there; the message names it and where it belongs."""
+from zegclip.errors import InputError
 
 
 class FolderListing:
@@ -38,11 +36,11 @@ def read_names(path: str | Path, what: str) -> list[str]:
         what: what it is for, for the message.
 
     Raises:
-        MissingDataError: there is no such file.
+        InputError: there is no such file.
     """
     path = Path(path)
     if not path.is_file():
-        raise MissingDataError(f"{what}: there is no file {path}")
+        raise InputError(f"{what}: there is no file {path}")
     lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
     return [line for line in lines if line]
 

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-IGNORE_INDEX = 255
-
-
-class LabelError(ValueError):
-    """A label file that is not what its data set says; the message names the file."""
+from zegclip.errors import InputError
+from zegclip.vocabulary import IGNORE_INDEX
 
 
 def check_label_map(
@@ -31,14 +28,14 @@ def check_label_map(
         image_shape: ``(H, W, ...)`` of the image that it labels; ``None``: not compared.
 
     Raises:
-        LabelError: several channels, another size than the image, a value outside the classes.
+        InputError: several channels, another size than the image, a value outside the classes.
     """
     if label.ndim != 2:
         _refuse_channels(label, file)
     if image_shape is not None and label.shape != tuple(image_shape[:2]):
         height, width = image_shape[:2]
         turned = label.shape == (width, height)
-        raise LabelError(
+        raise InputError(
             f"{file}: the label map is {label.shape[1]}x{label.shape[0]} pixels (width x height), "
             f"its image {width}x{height}"
             + (" (turned by the photograph's EXIF orientation?)" if turned else "")
@@ -51,7 +48,7 @@ def check_label_map(
         return
     bad = values[~allowed]
     named = ", ".join(str(value) for value in bad[:5]) + (", …" if len(bad) > 5 else "")
-    raise LabelError(
+    raise InputError(
         f"{file}: {int(counts[~allowed].sum())} pixels have the label {named}, but the "
         f"{num_classes} classes are {first}..{num_classes - 1 + first} "
         f"({'0 and 255 are' if reduce_zero_label else '255 is'} ignored). "
@@ -83,7 +80,7 @@ def _hint(bad: np.ndarray, num_classes: int, reduce_zero_label: bool) -> str:
 def _refuse_channels(label: np.ndarray, file: str) -> None:
     channels = label.shape[2] if label.ndim == 3 else 0
     if channels < 2:
-        raise LabelError(f"{file}: a label map must be (height, width), this is {label.shape}")
+        raise InputError(f"{file}: a label map must be (height, width), this is {label.shape}")
     colours = label[..., : min(channels, 3)]
     if (colours == colours[..., :1]).all():
         mend = (
@@ -96,7 +93,7 @@ def _refuse_channels(label: np.ndarray, file: str) -> None:
             "index = (mask[:, :, None] == palette).all(-1).argmax(-1)) and save that as an "
             "8-bit grey or palette PNG"
         )
-    raise LabelError(
+    raise InputError(
         f"{file}: {channels} channels (an RGB mask), where an index mask with one number a pixel "
         f"is due; {mend}"
     )

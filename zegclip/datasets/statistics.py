@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from zegclip.errors import InputError
+from zegclip.vocabulary import Vocabulary
+
 from .file_labels import read_file_labels
-from .label_checks import IGNORE_INDEX, LabelError
-from .vocabulary import Vocabulary
+from .label_checks import IGNORE_INDEX
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ def count_mask(info: Mapping[str, Any]) -> MaskCount:
     """
     try:
         labels = read_file_labels(info)
-    except LabelError as error:
+    except InputError as error:
         return MaskCount(np.zeros(256, np.int64), str(error))
     return MaskCount(np.bincount(labels.reshape(-1), minlength=256))
 

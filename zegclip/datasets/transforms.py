@@ -14,7 +14,9 @@ from mmseg.datasets.transforms import LoadAnnotations, PackSegInputs
 from mmseg.registry import TRANSFORMS
 from PIL import Image, UnidentifiedImageError
 
-from .label_checks import IGNORE_INDEX, LabelError, check_label_map
+from zegclip.errors import InputError
+
+from .label_checks import IGNORE_INDEX, check_label_map
 
 
 @TRANSFORMS.register_module()
@@ -31,7 +33,7 @@ class LoadCheckedAnnotations(LoadAnnotations):
         backend_args: mmseg's.
 
     Raises:
-        LabelError: see :func:`~zegclip.datasets.label_checks.check_label_map`.
+        InputError: see :func:`~zegclip.datasets.label_checks.check_label_map`.
     """
 
     def __init__(self, backend_args: dict | None = None) -> None:
@@ -118,7 +120,7 @@ class PackZeroShotInputs(PackSegInputs):
         unseen = results.get("gt_unseen_map")
         if unseen is not None:
             if unseen.shape != results["gt_seg_map"].shape:
-                raise LabelError(
+                raise InputError(
                     f"{results.get('seg_map_path')}: gt_unseen_map is {unseen.shape}, the labels "
                     f"{results['gt_seg_map'].shape}: a transform changes gt_seg_map without the "
                     "other seg_fields (mmcv's Pad does; pad in the data preprocessor instead)"
@@ -134,9 +136,9 @@ def _read_indices(content: bytes, file: str) -> np.ndarray:
         with Image.open(io.BytesIO(content)) as image:
             label = np.array(image)
     except UnidentifiedImageError:  # whose text has only an address in memory
-        raise LabelError(f"{file}: not a readable image (broken or cut short?)") from None
+        raise InputError(f"{file}: not a readable image (broken or cut short?)") from None
     except (OSError, SyntaxError) as error:
-        raise LabelError(f"{file}: not a readable image (broken or cut short?): {error}") from error
+        raise InputError(f"{file}: not a readable image (broken or cut short?): {error}") from error
     return label.astype(np.uint8) if label.dtype == bool else label
 
 

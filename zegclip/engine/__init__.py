@@ -5,7 +5,7 @@ from .batch_size import BatchSizeHook
 from .halfway_checkpoint_hook import HalfwayCheckpointHook
 from .plain_checkpoint_hook import PlainCheckpointHook
 from .prediction_sheet_hook import PredictionSheetHook
-from .preflight import PreflightError, preflight
+from .preflight import preflight
 from .pseudo_label_hook import PseudoLabelHook
 from .save_predictions_hook import SavePredictionsHook
 from .vocabulary_hook import VocabularyHook
@@ -16,7 +16,6 @@ __all__ = [
     "HalfwayCheckpointHook",
     "PlainCheckpointHook",
     "PredictionSheetHook",
-    "PreflightError",
     "PseudoLabelHook",
     "SavePredictionsHook",
     "VocabularyHook",

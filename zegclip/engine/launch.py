@@ -13,9 +13,10 @@ import torch
 from mmengine.config import Config, DictAction
 
 from zegclip.compat import limit_threads
-from zegclip.paths import PROJECT_ROOT, find_path
+from zegclip.errors import InputError
+from zegclip.files import PROJECT_ROOT, find_path
 
-from .preflight import PreflightError, preflight
+from .preflight import preflight
 
 
 def make_parser(description: str, example: str, runs: bool = True) -> argparse.ArgumentParser:
@@ -169,11 +170,11 @@ def ready(cfg: Config, modes: Sequence[str], data_only: bool = False) -> Iterato
         loaders = [cfg.get(f"{mode}_dataloader") or {} for mode in modes]
         limit_threads(max((loader.get("num_workers", 0) for loader in loaders), default=0))
         yield
-    except (PreflightError, Exception) as error:
+    except (InputError, Exception) as error:
         if not _is_message(error):
             raise
         first = os.environ.get("RANK", "0") == "0"  # not once for every process
-        message = str(error) if isinstance(error, PreflightError) else f"error: {_said(error)}"
+        message = str(error) if isinstance(error, InputError) else f"error: {_said(error)}"
         raise SystemExit(message if first else 1) from None
     finally:
         # Its threads would be ended with the process, which gloo's do not always survive.

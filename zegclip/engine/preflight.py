@@ -7,19 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from zegclip.paths import PROJECT_ROOT, find_path
-from zegclip.preparation import how_to_get
+from zegclip.errors import InputError
+from zegclip.files import PROJECT_ROOT, find_path
 
 from .option_checks import unknown_options
 
 _LOADERS = {"train": "train_dataloader", "val": "val_dataloader", "test": "test_dataloader"}
-
-
-class PreflightError(SystemExit):
-    """Something that the run needs is missing; the message lists everything at once.
-
-    As a ``SystemExit`` it ends a script with its message and status 1, without a traceback.
-    """
 
 
 @dataclass
@@ -41,8 +34,7 @@ class MissingData:
     def how_to_get(self) -> str:
         """The commands that fetch the data set, where they are known, or how to point to it."""
         elsewhere = "Put it there, or point the config's data_root to where it is."
-        commands = how_to_get(self.name, self.root)
-        return "\n".join(filter(None, [elsewhere, commands]))
+        return elsewhere
 
 
 def iter_datasets(dataset: Any) -> Iterator[Mapping[str, Any]]:
@@ -169,14 +161,14 @@ def preflight(
         data_only: no model is made: only the data must be there.
 
     Raises:
-        PreflightError: the model's config names a module or an option that there is not; or CLIP
+        InputError: the model's config names a module or an option that there is not; or CLIP
             weights, a checkpoint or data are missing: names each, where it belongs and how to
             get it.
     """
     if unknown := [] if data_only else list(unknown_options(cfg.get("model"))):
-        raise PreflightError("error: " + "\nerror: ".join(unknown))
+        raise InputError("error: " + "\nerror: ".join(unknown))
     if "train" in modes and cfg.get("train_dataloader") is None:
-        raise PreflightError(
+        raise InputError(
             "error: this config has no train_dataloader: it only tests a checkpoint that another "
             "config trained (tools/test.py)"
         )
@@ -187,7 +179,7 @@ def preflight(
     listed = "\n\n".join(
         f"{i}. " + problem.replace("\n", "\n   ") for i, problem in enumerate(problems, start=1)
     )
-    raise PreflightError(
+    raise InputError(
         f"Cannot start: {things} missing (relative paths are looked for in the current folder, "
         f"then in {PROJECT_ROOT}).\n\n{listed}\n\n"
         "`python tools/check_env.py` shows what is found. `make demo` needs none of it."

@@ -9,7 +9,7 @@ from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 from torch import Tensor
 
-from zegclip.datasets.vocabulary import Vocabulary
+from zegclip.vocabulary import Vocabulary
 
 
 @HOOKS.register_module()

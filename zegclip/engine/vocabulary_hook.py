@@ -10,16 +10,9 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 from mmseg.registry import HOOKS
 
-from zegclip.datasets.vocabulary import Vocabulary
+from zegclip.errors import InputError
 from zegclip.segmentors.learned_state import learned_keys
-
-
-class SplitMismatchError(ValueError):
-    """Two data sets, or a data set and a checkpoint, disagree about what is unseen."""
-
-
-class CheckpointMismatchError(RuntimeError):
-    """A checkpoint that is to be tested does not hold what the config's model learns."""
+from zegclip.vocabulary import Vocabulary
 
 
 @HOOKS.register_module()
@@ -47,12 +40,12 @@ class VocabularyHook(Hook):
     def before_train(self, runner: Runner) -> None:
         train = runner.train_dataloader.dataset.metainfo
         if train.get("setting") == "cross_dataset":
-            raise SplitMismatchError(
+            raise InputError(
                 "training in the cross_dataset setting: it is for testing on a data set that the "
                 "model was not trained on; train inductively and test with another config"
             )
         if not train.get("unseen") and train.get("setting") in ("inductive", "transductive"):
-            raise SplitMismatchError(
+            raise InputError(
                 f"training in the {train['setting']} setting, but no class of "
                 f"{train.get('dataset_name', 'the data set')} is unseen: name some "
                 "(dataset=dict(unseen=[...])), or set setting='supervised'"
@@ -94,7 +87,7 @@ def check_same_model(model: Any, state: Mapping[str, Any]) -> None:
     """Refuse a state that is not the model's: mmengine only warns, and would test random numbers.
 
     Raises:
-        CheckpointMismatchError: learned parameters are missing, or there are others.
+        InputError: learned parameters are missing, or there are others.
     """
     learned = learned_keys(model)
     missing = sorted(learned - set(state))
@@ -102,7 +95,7 @@ def check_same_model(model: Any, state: Mapping[str, Any]) -> None:
     if missing or unknown:
         differences = [f"it lacks {name}" for name in missing[:2]]
         differences += [f"it holds {name}" for name in unknown[:2]]
-        raise CheckpointMismatchError(
+        raise InputError(
             f"the checkpoint is of another model than the config ({', '.join(differences)}; "
             f"{len(missing)} missing, {len(unknown)} unknown): test it with the config that "
             "trained it; a file of the published code is turned into ours by "
@@ -113,7 +106,7 @@ def check_same_model(model: Any, state: Mapping[str, Any]) -> None:
 def _check_same_split(train: Mapping[str, Any], val: Mapping[str, Any]) -> None:
     ours, theirs = Vocabulary.from_metainfo(train), Vocabulary.from_metainfo(val)
     if ours.classes == theirs.classes and set(ours.unseen) != set(theirs.unseen):
-        raise SplitMismatchError(
+        raise InputError(
             f"training takes {sorted(ours.unseen)} as unseen, validation "
             f"{sorted(theirs.unseen)}: give all three loaders the same split, "
             "train_dataloader = val_dataloader = test_dataloader = dict(dataset=dict(unseen=...))"
@@ -128,7 +121,7 @@ def check_not_trained(trained_on: Mapping[str, Any], test: Mapping[str, Any]) ->
         test: metainfo of the data set that it is to be tested on.
 
     Raises:
-        SplitMismatchError: it was trained on classes that the test calls unseen.
+        InputError: it was trained on classes that the test calls unseen.
     """
     trained, tested = Vocabulary.from_metainfo(trained_on), Vocabulary.from_metainfo(test)
     if tested.setting == "supervised":
@@ -136,7 +129,7 @@ def check_not_trained(trained_on: Mapping[str, Any], test: Mapping[str, Any]) ->
     if tested.setting == "cross_dataset":
         if trained.classes != tested.classes:
             return
-        raise SplitMismatchError(
+        raise InputError(
             "the cross_dataset setting on the classes that the model was trained with "
             f"({test.get('dataset_name', 'the same data set')}): test it with the config that "
             "trained it"
@@ -148,7 +141,7 @@ def check_not_trained(trained_on: Mapping[str, Any], test: Mapping[str, Any]) ->
     else:
         known = {trained.classes[index] for index in trained.train_ids}
     if leaked := sorted(known & set(tested.unseen)):
-        raise SplitMismatchError(
+        raise InputError(
             f"the model was trained on {', '.join(leaked)} (setting {trained.setting!r}), which "
             f"the {tested.setting} setting of this config calls unseen: use one setting in all "
             "three loaders, and test a checkpoint with the config that trained it"

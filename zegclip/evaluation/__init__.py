@@ -1,16 +1,13 @@
 """Metric and report."""
 
 from .from_predictions import prediction_protocol, score_predictions
-from .prediction_files import PredictionError
 from .protocol import data_protocol, protocol_fingerprint, protocol_line
 from .report import ReportHook, write_report
 from .scores import harmonic_mean, scores
 from .table import render_scores
-from .zero_shot_metric import EvaluationError, ZeroShotIoUMetric
+from .zero_shot_metric import ZeroShotIoUMetric
 
 __all__ = [
-    "EvaluationError",
-    "PredictionError",
     "ReportHook",
     "ZeroShotIoUMetric",
     "data_protocol",

@@ -13,9 +13,9 @@ import torch
 from zegclip.datasets.base import ZeroShotDataset
 from zegclip.datasets.file_labels import read_file_labels
 from zegclip.datasets.files import first_few
-from zegclip.datasets.label_checks import LabelError
+from zegclip.errors import InputError
 
-from .prediction_files import PredictionError, PredictionProblems, find_predictions
+from .prediction_files import PredictionProblems, find_predictions
 from .protocol import data_protocol, protocol_fingerprint
 from .report import code_version
 from .zero_shot_metric import ZeroShotIoUMetric
@@ -44,11 +44,11 @@ def score_predictions(
         Names of PNGs in the folder that belong to no image of the data set.
 
     Raises:
-        PredictionError: predictions are missing or cannot be scored, or the data set's own masks
+        InputError: predictions are missing or cannot be scored, or the data set's own masks
             cannot be read.
     """
     if not isinstance(dataset, ZeroShotDataset) or not dataset.mask_folders():
-        raise PredictionError(
+        raise InputError(
             f"{type(dataset).__name__}: predictions are scored against a ZeroShotDataset (or a "
             "class derived from it) that has masks"
         )
@@ -68,7 +68,7 @@ def score_predictions(
             continue
         try:
             labels = read_file_labels(dataset.get_data_info(index))
-        except LabelError as error:
+        except InputError as error:
             problems.add("mask of the data set itself that cannot be used", str(error))
             continue
         prediction = problems.read(files.found[image], (labels.shape[0], labels.shape[1]))
@@ -77,7 +77,7 @@ def score_predictions(
     if problems.by_kind:
         metric.results.clear()
         extra = f"\n(note: {extra_note(files.extra)})" if files.extra else ""
-        raise PredictionError(
+        raise InputError(
             f"{folder}: the {len(images)} predictions cannot be scored\n{problems.message()}{extra}"
         )
     metric.evaluate(len(images))
@@ -130,7 +130,7 @@ def refuse_other_report(path: str | os.PathLike[str], folder: Path) -> None:
         folder: of the predictions.
 
     Raises:
-        PredictionError: a report is there, and it is not of these predictions.
+        InputError: a report is there, and it is not of these predictions.
     """
     path = Path(path)
     if not path.exists():
@@ -140,6 +140,6 @@ def refuse_other_report(path: str | os.PathLike[str], folder: Path) -> None:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         known = None
     if known != str(folder.resolve()):
-        raise PredictionError(
+        raise InputError(
             f"{path} is the report of {known or 'something else'}: give another --work-dir"
         )

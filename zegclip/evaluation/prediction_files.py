@@ -12,8 +12,9 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from zegclip.datasets.files import first_few
+from zegclip.errors import InputError
+from zegclip.vocabulary import IGNORE_INDEX as NO_CLASS
 
-NO_CLASS = 255
 _UNREADABLE = (
     UnidentifiedImageError,
     OSError,
@@ -21,10 +22,6 @@ _UNREADABLE = (
     ValueError,
     Image.DecompressionBombError,
 )
-
-
-class PredictionError(ValueError):
-    """Prediction files that cannot be scored; the message lists them all, by what is wrong."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +51,11 @@ def find_predictions(folder: Path, images: Sequence[str], image_root: str) -> Pr
         image_root: the folder that their mirrored names start from.
 
     Raises:
-        PredictionError: there is no such folder or no PNG in it; or two images would have the same
+        InputError: there is no such folder or no PNG in it; or two images would have the same
             flat name, and it is there.
     """
     if not folder.is_dir():
-        raise PredictionError(f"there is no folder {folder}")
+        raise InputError(f"there is no folder {folder}")
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     present = {
         path.relative_to(folder).with_suffix(".png").as_posix(): path
@@ -68,7 +65,7 @@ def find_predictions(folder: Path, images: Sequence[str], image_root: str) -> Pr
     if not present:
         kinds = Counter(path.suffix.lower() for path in files)
         others = ", ".join(f"{n} {kind or 'without suffix'}" for kind, n in kinds.most_common(5))
-        raise PredictionError(
+        raise InputError(
             f"{folder} holds no PNG (but: {others or 'nothing'}); predictions are PNGs named after "
             "their image, one number a pixel"
         )
@@ -82,7 +79,7 @@ def find_predictions(folder: Path, images: Sequence[str], image_root: str) -> Pr
         if name is None:
             missing.append(mirrored)
         elif name in owners:
-            raise PredictionError(
+            raise InputError(
                 f"{folder / name} would belong to {owners[name]} and to {image}: images of the "
                 "same name need their folders mirrored below the predictions' folder"
             )

@@ -16,7 +16,7 @@ from mmengine.runner import BaseLoop, Runner
 from mmseg.registry import HOOKS
 
 import zegclip
-from zegclip.paths import PROJECT_ROOT
+from zegclip.files import PROJECT_ROOT
 
 from .dumped_config import parse_dumped_config
 from .protocol import (

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from zegclip.datasets.vocabulary import Vocabulary
+from zegclip.vocabulary import Vocabulary
 
 # The split of classes that belong to another data set than the training's.
 OTHER = "other data set"

@@ -12,14 +12,11 @@ from mmengine.logging import print_log
 from mmseg.registry import METRICS
 from torch import Tensor
 
-from zegclip.datasets.vocabulary import Vocabulary
+from zegclip.errors import InputError
+from zegclip.vocabulary import Vocabulary
 
 from .scores import scores
 from .table import COLUMNS, CROSS_DATASET_COLUMNS, render_scores
-
-
-class EvaluationError(ValueError):
-    """A prediction or label that cannot be compared; the message names the image."""
 
 
 @METRICS.register_module()
@@ -67,7 +64,7 @@ class ZeroShotIoUMetric(BaseMetric):
                 label ids.
 
         Raises:
-            EvaluationError: sizes differ, or an id is outside the classes.
+            InputError: sizes differ, or an id is outside the classes.
         """
         num_classes = len(self._meta()["classes"])
         for sample in data_samples:
@@ -81,7 +78,7 @@ class ZeroShotIoUMetric(BaseMetric):
     ) -> tuple[np.ndarray, np.ndarray]:
         """Positions in the flattened confusion matrix that are not zero, and their counts."""
         if prediction.shape != label.shape:
-            raise EvaluationError(
+            raise InputError(
                 f"{image}: the prediction is {tuple(prediction.shape)}, its label "
                 f"{tuple(label.shape)}: predictions must come in the original size (ori_shape), "
                 "and labels must be loaded after any resizing of the test pipeline"
@@ -92,7 +89,7 @@ class ZeroShotIoUMetric(BaseMetric):
         for ids, what in ((prediction[~no_class], "the prediction"), (label, "the label")):
             outside = ids[(ids < 0) | (ids >= num_classes)]
             if outside.numel():
-                raise EvaluationError(
+                raise InputError(
                     f"{image}: {what} holds the id {int(outside[0])}, but the {num_classes} "
                     f"classes are 0..{num_classes - 1}; do model and data set have the same "
                     "class list?"
@@ -118,7 +115,7 @@ class ZeroShotIoUMetric(BaseMetric):
 
     def _meta(self) -> Mapping[str, Any]:
         if not self.dataset_meta:
-            raise EvaluationError(
+            raise InputError(
                 "ZeroShotIoUMetric needs the data set's metainfo: mmengine's evaluator sets it; "
                 "elsewhere set metric.dataset_meta = dataset.metainfo"
             )

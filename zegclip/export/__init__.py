@@ -3,14 +3,12 @@
 from .class_words import ClassWords, read_class_words, text_fingerprint, words_of
 from .comparison import Comparison, compare, speed
 from .description import ModelDescription, describe, read_description
-from .errors import ExportError
 from .onnx_model import OnnxModel, export_onnx
 from .session import open_session
 
 __all__ = [
     "ClassWords",
     "Comparison",
-    "ExportError",
     "ModelDescription",
     "OnnxModel",
     "compare",

@@ -14,10 +14,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from zegclip.datasets.vocabulary import Vocabulary, VocabularyError
+from zegclip.errors import InputError
 from zegclip.segmentors import ZeroShotSegmentor
-
-from .errors import ExportError
+from zegclip.vocabulary import Vocabulary
 
 # The file beside a model that is looked for where none is named.
 WORDS = "words.npz"
@@ -47,18 +46,18 @@ class ClassWords:
         """Embeddings of a vocabulary's classes, ``(len(vocabulary.classes), D)``.
 
         Raises:
-            VocabularyError: one of them is not here, or with other synonyms.
+            InputError: one of them is not here, or with other synonyms.
         """
         missing = [name for name in vocabulary.classes if name not in self.words]
         if missing:
-            raise VocabularyError(
+            raise InputError(
                 f"there is no saved embedding of {', '.join(map(repr, missing))}, only of "
                 f"{', '.join(self.names)}: save it too (tools/export_onnx.py --words), or give the "
                 "config and the checkpoint, whose text encoder embeds any word"
             )
         for name, words in vocabulary.synonyms.items():
             if tuple(words) != self.words[name]:
-                raise VocabularyError(
+                raise InputError(
                     f"{name!r} was saved with the words {list(self.words[name])}, not with "
                     f"{list(words)}"
                 )
@@ -84,28 +83,28 @@ def read_class_words(path: str | Path) -> ClassWords:
     """Read what :meth:`ClassWords.save` wrote, as data (nothing is unpickled).
 
     Raises:
-        ExportError: there is no such file, or it is of another form; names it.
+        InputError: there is no such file, or it is of another form; names it.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
             if not isinstance(file, np.lib.npyio.NpzFile) or set(file.files) != set(_PARTS):
-                raise ExportError(f"{path} is no file of class embeddings ({', '.join(_PARTS)})")
+                raise InputError(f"{path} is no file of class embeddings ({', '.join(_PARTS)})")
             embeddings, words, fingerprint = (file[part] for part in _PARTS)
         content = json.loads(str(words))
         pairs = {str(name): tuple(map(str, synonyms)) for name, synonyms in content.items()}
         Vocabulary(tuple(pairs), synonyms=pairs, setting="cross_dataset")
     except FileNotFoundError:
-        raise ExportError(f"there is no file {path}") from None
+        raise InputError(f"there is no file {path}") from None
     except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
         reason = str(error).split("\n")[0]
-        raise ExportError(f"{path} cannot be read as class embeddings: {reason}") from error
+        raise InputError(f"{path} cannot be read as class embeddings: {reason}") from error
     if embeddings.dtype != np.float32 or embeddings.shape[:1] != (len(pairs),):
-        raise ExportError(
+        raise InputError(
             f"{path} holds {embeddings.dtype} embeddings of shape {embeddings.shape} for "
             f"{len(pairs)} classes: it is broken"
         )
     if embeddings.ndim != 2 or not np.isfinite(embeddings).all():
-        raise ExportError(f"{path}: its embeddings are no (C, D) finite numbers")
+        raise InputError(f"{path}: its embeddings are no (C, D) finite numbers")
     return ClassWords(pairs, embeddings, str(fingerprint))
 
 

@@ -64,7 +64,7 @@ def compare(
         seed: of the images and embeddings.
 
     Raises:
-        ExportError: the file cannot be loaded.
+        InputError: the file cannot be loaded.
     """
     session = open_session(path)
     own = OnnxModel(model).eval()

@@ -9,12 +9,12 @@ from typing import Any
 
 from mmengine.config import Config
 
-from zegclip.datasets.vocabulary import Vocabulary, VocabularyError
+from zegclip.errors import InputError
 from zegclip.segmentors import ZeroShotSegmentor
 from zegclip.segmentors.zero_shot_segmentor import checked_test_cfg
+from zegclip.vocabulary import Vocabulary
 
 from .class_words import text_fingerprint
-from .errors import ExportError
 
 METADATA_KEY = "zegclip"
 VERSION = 1
@@ -95,18 +95,18 @@ def describe(cfg: Config, model: ZeroShotSegmentor) -> ModelDescription:
         model: with its checkpoint.
 
     Raises:
-        ExportError: the config prepares images in a way that a file cannot carry.
+        InputError: the config prepares images in a way that a file cannot carry.
     """
     from zegclip.apis.preprocessing import image_steps  # (apis imports this package)
 
     steps = image_steps(cfg)
     if unknown := [step["type"] for step in steps if step["type"] not in STEPS]:
-        raise ExportError(
+        raise InputError(
             f"test_pipeline: {unknown[0]} cannot be carried by the file, only {' and '.join(STEPS)}"
         )
     preprocessor = cfg.model.get("data_preprocessor") or {}
     if preprocessor.get("test_cfg") or not preprocessor.get("bgr_to_rgb"):
-        raise ExportError(
+        raise InputError(
             "model.data_preprocessor: only mean, std and size with bgr_to_rgb=True can be carried "
             "by the file"
         )
@@ -147,22 +147,22 @@ def read_description(metadata: Mapping[str, str], name: str) -> ModelDescription
         name: of the file, for messages.
 
     Raises:
-        ExportError: it is not there, or not of this form.
+        InputError: it is not there, or not of this form.
     """
     text = metadata.get(METADATA_KEY)
     if text is None:
-        raise ExportError(f"{name} was not written by tools/export_onnx.py: it lacks its metadata")
+        raise InputError(f"{name} was not written by tools/export_onnx.py: it lacks its metadata")
     try:
         content = json.loads(text)
         version = content.pop("version")
         if version != VERSION:
-            raise ExportError(
+            raise InputError(
                 f"{name} has metadata of version {version}; this code reads {VERSION}: export again"
             )
         description = ModelDescription(**content)
         return _checked(description)
-    except (KeyError, TypeError, ValueError, AttributeError, VocabularyError) as error:
-        raise ExportError(f"{name}: its metadata cannot be read: {error}") from error
+    except (KeyError, TypeError, ValueError, AttributeError, InputError) as error:
+        raise InputError(f"{name}: its metadata cannot be read: {error}") from error
 
 
 def _checked(found: ModelDescription) -> ModelDescription:

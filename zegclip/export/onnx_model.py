@@ -15,10 +15,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from zegclip.errors import InputError
 from zegclip.segmentors import ZeroShotSegmentor
 
 from .description import METADATA_KEY, ModelDescription
-from .errors import ExportError
 
 INPUTS = ("image", "class_embeddings")
 OUTPUTS = ("probabilities", "trusty_map")
@@ -60,10 +60,10 @@ class OnnxModel(nn.Module):
 
 
 def require_exporter() -> None:
-    """``ExportError`` where what torch exports with is not installed."""
+    """``InputError`` where what torch exports with is not installed."""
     for name in ("onnx", "onnxscript"):
         if importlib.util.find_spec(name) is None:
-            raise ExportError(
+            raise InputError(
                 f"exporting needs the package {name}: python -m pip install onnx onnxscript "
                 "onnxruntime"
             )
@@ -84,7 +84,7 @@ def export_onnx(
         opset: version of the ONNX operators.
 
     Raises:
-        ExportError: the exporter is not installed, or cannot translate the model.
+        InputError: the exporter is not installed, or cannot translate the model.
     """
     require_exporter()
     model = OnnxModel(segmentor).eval()
@@ -109,7 +109,7 @@ def export_onnx(
             )
     except Exception as error:  # whatever torch's exporter raises
         reason = str(error).strip().split("\n")[0][:300] or type(error).__name__
-        raise ExportError(
+        raise InputError(
             f"{type(segmentor.decode_head).__name__} cannot be exported (what it does must not "
             f"depend on the numbers of images, patches or classes): {reason}"
         ) from error
@@ -125,7 +125,7 @@ def export_onnx(
     exported.model.metadata_props[METADATA_KEY] = description.to_json()
     written = exported.model.opset_imports[""]
     if written != opset:
-        raise ExportError(f"torch's exporter cannot write opset {opset}; it wrote {written}")
+        raise InputError(f"torch's exporter cannot write opset {opset}; it wrote {written}")
     path = Path(path)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export") as folder:
         part = Path(folder) / path.name

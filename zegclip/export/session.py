@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from .errors import ExportError
+from zegclip.errors import InputError
 
 
 def require_runtime() -> None:
-    """``ExportError`` where ONNX Runtime is not installed."""
+    """``InputError`` where ONNX Runtime is not installed."""
     if importlib.util.find_spec("onnxruntime") is None:
-        raise ExportError("ONNX Runtime is not installed: python -m pip install onnxruntime")
+        raise InputError("ONNX Runtime is not installed: python -m pip install onnxruntime")
 
 
 def open_session(path: str | Path, device: str = "cpu", threads: int | None = None) -> Any:
@@ -31,17 +31,17 @@ def open_session(path: str | Path, device: str = "cpu", threads: int | None = No
         onnxruntime's ``InferenceSession``.
 
     Raises:
-        ExportError: ONNX Runtime is not installed or lacks the device, or the file is missing or
+        InputError: ONNX Runtime is not installed or lacks the device, or the file is missing or
             broken.
     """
     require_runtime()
     import onnxruntime  # (not with this module: it is needed for exported files alone)
 
     if not Path(path).is_file():
-        raise ExportError(f"there is no file {path}")
+        raise InputError(f"there is no file {path}")
     providers = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
     if providers.get(device) not in onnxruntime.get_available_providers():
-        raise ExportError(
+        raise InputError(
             f"device {device!r} cannot be used: this ONNX Runtime has "
             f"{', '.join(onnxruntime.get_available_providers())} (for cuda: the package "
             "onnxruntime-gpu)"
@@ -52,16 +52,16 @@ def open_session(path: str | Path, device: str = "cpu", threads: int | None = No
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=[providers[device]])
     except Exception as error:  # its exceptions have no common class of their own
-        raise ExportError(
+        raise InputError(
             f"{path} cannot be loaded by ONNX Runtime: {str(error).splitlines()[0][:300]}"
         ) from error
 
 
 def run_session(session: Any, feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-    """All outputs for some inputs; ``ExportError`` where ONNX Runtime cannot compute them."""
+    """All outputs for some inputs; ``InputError`` where ONNX Runtime cannot compute them."""
     try:
         return session.run(None, dict(feed))
     except Exception as error:  # as above
-        raise ExportError(
+        raise InputError(
             f"ONNX Runtime cannot run the model: {str(error).splitlines()[0][:300]}"
         ) from error

@@ -5,7 +5,7 @@ from .atm_head import ATMHead
 from .base import HeadOutput, HeadPrediction, ZeroShotHead, calibrate, upsample
 from .cross_attention import AttentionLogits, CrossAttention
 from .relationship_descriptor import RelationshipDescriptor, match
-from .shown import CONSENSUS, TRUST, NotShownError, RegionRoutes
+from .shown import CONSENSUS, TRUST, RegionRoutes
 
 __all__ = [
     "ATTENTION_MEANING",
@@ -18,7 +18,6 @@ __all__ = [
     "CrossAttention",
     "HeadOutput",
     "HeadPrediction",
-    "NotShownError",
     "RegionRoutes",
     "RelationshipDescriptor",
     "ZeroShotHead",

@@ -12,7 +12,9 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from .shown import NotShownError, RegionRoutes
+from zegclip.errors import InputError
+
+from .shown import RegionRoutes
 
 
 class HeadOutput(NamedTuple):
@@ -181,17 +183,17 @@ class ZeroShotHead(BaseModule, metaclass=ABCMeta):
             class_embeddings: as in :meth:`forward`.
 
         Raises:
-            NotShownError: it has none.
+            InputError: it has none.
         """
-        raise NotShownError(f"{type(self).__name__} has no attention among regions of the image")
+        raise InputError(f"{type(self).__name__} has no attention among regions of the image")
 
     def without_region_attention(self) -> AbstractContextManager[None]:
         """Within, :meth:`forward` leaves the attention among regions out.
 
         Raises:
-            NotShownError: there is none.
+            InputError: there is none.
         """
-        raise NotShownError(f"{type(self).__name__} has no attention among regions of the image")
+        raise InputError(f"{type(self).__name__} has no attention among regions of the image")
 
     def protocol(self, inductive: bool) -> dict[str, Any]:
         """The head's choices that a reported number depends on.

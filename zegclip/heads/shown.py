@@ -10,10 +10,6 @@ from torch import Tensor
 TRUST, CONSENSUS = "trust", "consensus"
 
 
-class NotShownError(ValueError):
-    """A head is asked for something that its method, or its config, does not have."""
-
-
 class RegionRoutes(NamedTuple):
     """Which regions of a token grid attend to which.
 

@@ -8,7 +8,7 @@ from typing import Any
 from mmseg.registry import DATASETS
 
 from zegclip.datasets import ZeroShotDataset
-from zegclip.datasets.vocabulary import Vocabulary
+from zegclip.vocabulary import Vocabulary
 
 _LOADERS = ("test_dataloader", "val_dataloader", "train_dataloader")
 
@@ -27,7 +27,7 @@ def completed_vocabulary(
         cfg: the config that the model was built from, if it is known.
 
     Raises:
-        VocabularyError: the metainfo makes no vocabulary.
+        InputError: the metainfo makes no vocabulary.
     """
     given = Vocabulary.from_metainfo(metainfo)
     if cfg is None or set(metainfo) != {"classes", "palette"}:

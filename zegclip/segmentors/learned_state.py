@@ -10,14 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from zegclip.clip import LoadedClip
-
-
-class ClipMismatchError(RuntimeError):
-    """A checkpoint was trained with other CLIP weights than the model has."""
-
-
-class StateMismatchError(RuntimeError):
-    """A checkpoint was trained with another model than it is loaded into."""
+from zegclip.errors import InputError
 
 
 def learned_keys(model: nn.Module) -> set[str]:
@@ -63,7 +56,7 @@ def _check_learned(
     ]
     if problems:
         listed = "; ".join(problems[:3]) + ("; ..." if len(problems) > 3 else "")
-        raise StateMismatchError(
+        raise InputError(
             f"this checkpoint is of another model ({len(problems)} differences: {listed}); use the "
             "config that lies beside it in its work dir"
         )
@@ -128,7 +121,7 @@ def keep_learned_state(model: nn.Module, clip: LoadedClip, quirks: Mapping[str, 
         theirs: Tensor | None = state.get(prefix + "clip_fingerprint")
         ours = module.get_buffer("clip_fingerprint")
         if theirs is not None and not theirs.cpu().equal(ours.cpu()):
-            raise ClipMismatchError(_mismatch(bytes(theirs.cpu()).hex(), clip, quirks))
+            raise InputError(_mismatch(bytes(theirs.cpu()).hex(), clip, quirks))
         learned = learned_keys(module)
         if theirs is not None:  # mmengine would load what fits, and test the rest untrained
             _check_learned(module, state, prefix, learned)

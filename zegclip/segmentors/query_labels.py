@@ -8,14 +8,10 @@ import torch
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
-from zegclip.datasets.vocabulary import Vocabulary
+from zegclip.errors import InputError
+from zegclip.vocabulary import IGNORE_INDEX, Vocabulary
 
-IGNORE_INDEX = 255
 _UNSEEN, _UNKNOWN = -1, -2
-
-
-class LabelLeakError(RuntimeError):
-    """A label of an unseen class reached the model in the inductive setting."""
 
 
 class QueryLabels:
@@ -40,7 +36,7 @@ class QueryLabels:
         """``(B, H, W)`` ids -> ``(B, H, W)`` query indices or 255.
 
         Raises:
-            LabelLeakError: an unseen class in the inductive setting.
+            InputError: an unseen class in the inductive setting.
             ValueError: an id outside the vocabulary.
         """
         self.table = self.table.to(labels.device)
@@ -58,7 +54,7 @@ class QueryLabels:
         place = data_samples[index].metainfo.get("seg_map_path", f"sample {index} of the batch")
         classes = self.vocabulary.classes
         if 0 <= label < len(classes):
-            raise LabelLeakError(
+            raise InputError(
                 f"{place}: label {label} is the unseen class {classes[label]!r}, which no label "
                 "may show to training in the inductive setting; put "
                 "dict(type='HideUnseenLabels') into the training pipeline"

@@ -14,9 +14,8 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from zegclip.clip import LoadedClip, load_clip
-from zegclip.datasets.vocabulary import Vocabulary
 from zegclip.heads import HeadOutput, HeadPrediction, ZeroShotHead, upsample
-from zegclip.visualization import make_palette
+from zegclip.vocabulary import Vocabulary, make_palette
 
 from .config_vocabulary import completed_vocabulary
 from .intermediate import ImageRegions, attention_maps, region_at
@@ -179,7 +178,7 @@ class ZeroShotSegmentor(BaseSegmentor):
             data_samples: with ``gt_sem_seg`` over the whole vocabulary, 255 = ignored.
 
         Raises:
-            LabelLeakError: a label id of an unseen class arrived in the inductive setting.
+            InputError: a label id of an unseen class arrived in the inductive setting.
         """
         vocabulary = self.vocabulary
         full_labels = torch.cat([sample.gt_sem_seg.data for sample in data_samples])
@@ -311,7 +310,7 @@ class ZeroShotSegmentor(BaseSegmentor):
             point: (x, y) in pixels of the original image.
 
         Raises:
-            NotShownError: the method has no regions.
+            InputError: the method has no regions.
         """
         return region_at(self, data, point)
 

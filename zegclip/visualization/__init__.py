@@ -4,12 +4,11 @@ Every figure takes models, asks their heads for what they can show, and knows no
 """
 
 from .attention_figure import attention_figure
-from .choice import UnknownImageError, image_names, images_named, images_with, images_with_unseen
+from .choice import image_names, images_named, images_with, images_with_unseen
 from .consensus_figure import consensus_figure
 from .dataset_sheet import TITLES, dataset_row
 from .method import Method
 from .overlay import draw_heat_map, draw_labels, hatch
-from .palette import make_palette
 from .prediction_figure import prediction_figure
 from .prediction_sheet import prediction_sheet
 from .sheet import make_sheet
@@ -18,7 +17,6 @@ from .trust_figure import trust_figure
 __all__ = [
     "TITLES",
     "Method",
-    "UnknownImageError",
     "attention_figure",
     "consensus_figure",
     "dataset_row",
@@ -29,7 +27,6 @@ __all__ = [
     "images_named",
     "images_with",
     "images_with_unseen",
-    "make_palette",
     "make_sheet",
     "prediction_figure",
     "prediction_sheet",

@@ -9,9 +9,7 @@ from typing import Any
 
 import numpy as np
 
-
-class UnknownImageError(ValueError):
-    """A data set has no image of a name; the message says which are similar."""
+from zegclip.errors import InputError
 
 
 def images_with(dataset: Any, classes: Sequence[str], count: int, among: int = 100) -> list[int]:
@@ -48,7 +46,7 @@ def images_named(dataset: Any, names: Sequence[str]) -> list[int]:
     """Indices of images by their files' names without suffix.
 
     Raises:
-        UnknownImageError: there is no such image.
+        InputError: there is no such image.
     """
     indices: dict[str, int] = {}
     for index, name in enumerate(image_names(dataset)):
@@ -56,7 +54,7 @@ def images_named(dataset: Any, names: Sequence[str]) -> list[int]:
     for name in names:
         if name not in indices:
             close = difflib.get_close_matches(name, indices, n=3, cutoff=0.6) or list(indices)[:3]
-            raise UnknownImageError(
+            raise InputError(
                 f"no image {name!r} among the {len(indices)} of "
                 f"{dataset.metainfo.get('dataset_name', 'the data set')}; did you mean "
                 f"{', '.join(close)}?"

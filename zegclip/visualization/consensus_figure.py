@@ -33,7 +33,7 @@ def consensus_figure(
         panel_height: pixels.
 
     Raises:
-        NotShownError: ``method`` has no attention among regions.
+        InputError: ``method`` has no attention among regions.
     """
     size = font_size_for(panel_height)
     rows, is_window = [], False

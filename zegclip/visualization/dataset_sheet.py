@@ -33,7 +33,7 @@ def dataset_row(dataset: Any, index: int, panel_height: int = 224) -> list[Image
         panel_height: pixels; every picture is brought to it.
 
     Raises:
-        LabelError: the mask is broken.
+        InputError: the mask is broken.
     """
     meta = dataset.metainfo
     info = dataset.get_data_info(index)

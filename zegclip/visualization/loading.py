@@ -13,12 +13,13 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, MODELS
 
 from zegclip.apis.loading import load_model
-from zegclip.datasets.vocabulary import Vocabulary, check_known
 from zegclip.engine.launch import find_checkpoint, find_config, methods_with
 from zegclip.engine.preflight import preflight
 from zegclip.engine.vocabulary_hook import check_not_trained
-from zegclip.heads import CONSENSUS, TRUST, NotShownError, ZeroShotHead
-from zegclip.paths import PROJECT_ROOT
+from zegclip.errors import InputError
+from zegclip.files import PROJECT_ROOT
+from zegclip.heads import CONSENSUS, TRUST, ZeroShotHead
+from zegclip.vocabulary import Vocabulary, check_known
 
 from .choice import images_named
 from .method import Method
@@ -26,10 +27,6 @@ from .method import Method
 # As the papers write their methods; another method is called as its configs are.
 TITLES = {"zegclip": "ZegCLIP", "tagclip": "TagCLIP", "ldvc": "LDVC"}
 LACKS = {TRUST: "no trusty map", CONSENSUS: "no attention among regions"}
-
-
-class FigureError(ValueError):
-    """A figure cannot be drawn from what was given; the message says why, and what can be."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +66,7 @@ def find_sources(
 
     Raises:
         SystemExit: a file, CLIP weights or data are not there.
-        FigureError: a config has no test data, or they do not show the same classes.
+        InputError: a config has no test data, or they do not show the same classes.
     """
     paths = [find_config(config) for config, _ in pairs]
     checkpoints = [find_checkpoint(checkpoint) for _, checkpoint in pairs]
@@ -82,7 +79,7 @@ def find_sources(
         init_default_scope(cfg.get("default_scope") or "mmseg")
         dataset = (cfg.get("test_dataloader") or {}).get("dataset") or {}
         if not hasattr(DATASETS.get(str(dataset.get("type"))), "vocabulary_of"):
-            raise FigureError(
+            raise InputError(
                 f"{path.stem}: a figure needs a test_dataloader whose dataset is a ZeroShotDataset "
                 f"(here: {dataset.get('type')})"
             )
@@ -91,7 +88,7 @@ def find_sources(
     first = sources[0]
     for source in sources[1:]:
         if source.vocabulary.classes != first.vocabulary.classes:
-            raise FigureError(
+            raise InputError(
                 f"{first.path.stem} and {source.path.stem} have other classes "
                 f"({len(first.vocabulary.classes)} and {len(source.vocabulary.classes)}): methods "
                 "side by side need configs of one data set"
@@ -121,13 +118,13 @@ def check_shows(sources: Sequence[Source], figure: str) -> None:
         figure: ``TRUST`` or ``CONSENSUS``.
 
     Raises:
-        FigureError: names the config, and those that have the figure.
+        InputError: names the config, and those that have the figure.
     """
     for source in sources:
         if not _shows(source.cfg, figure):
             ending = "_".join(source.path.stem.split("_")[1:])
             having = _configs_with(figure, ending) or _configs_with(figure, "voc_inductive")
-            raise FigureError(
+            raise InputError(
                 f"{source.path.stem}: its head, {source.cfg.model.decode_head.type}, has "
                 f"{LACKS[figure]}; configs that have one: {', '.join(having) or 'none'}"
             )
@@ -152,7 +149,7 @@ def check_classes(sources: Sequence[Source], classes: Sequence[str]) -> None:
     """Refuse names of classes that the data set has not.
 
     Raises:
-        VocabularyError: says which class may have been meant.
+        InputError: says which class may have been meant.
     """
     check_known(classes, sources[0].vocabulary.classes, "--classes")
 
@@ -161,13 +158,13 @@ def build_datasets(sources: Sequence[Source]) -> list[Any]:
     """The test data sets; images are drawn from the first one.
 
     Raises:
-        FigureError: a data set has no labels.
+        InputError: a data set has no labels.
     """
     datasets = []
     for source in sources:
         dataset = DATASETS.build(source.cfg.test_dataloader.dataset)
         if "seg_map_path" not in dataset.get_data_info(0):
-            raise FigureError(
+            raise InputError(
                 f"{source.path.stem}: its test data has no labels (data_prefix.seg_map_path), and "
                 "a figure shows the ground truth; to draw photographs use tools/image_demo.py"
             )
@@ -190,9 +187,9 @@ def load_methods(
         device: where the models go.
 
     Raises:
-        SegmenterError: a checkpoint cannot be read, or is of another model.
-        SplitMismatchError: a model was trained on what its config calls unseen.
-        UnknownImageError: a data set lacks an image of the first one.
+        InputError: a checkpoint cannot be read, or is of another model.
+        InputError: a model was trained on what its config calls unseen.
+        InputError: a data set lacks an image of the first one.
     """
     methods = []
     for source, dataset in zip(sources, datasets, strict=True):
@@ -212,16 +209,16 @@ def check_consensus(methods: Sequence[Method]) -> None:
         methods: one with attention among regions and, if there are two, one without.
 
     Raises:
-        FigureError: says which is wrong.
+        InputError: says which is wrong.
     """
     if not _has_regions(methods[0]):
-        raise FigureError(
+        raise InputError(
             f"{methods[0].title}: its model has local_consensus=False, so no region attends to "
             "another; give a model trained with it first, and this one second"
         )
     for method in methods[1:]:
         if _has_regions(method):
-            raise FigureError(
+            raise InputError(
                 f"{method.title}: the second CONFIG CHECKPOINT pair is to be of a model trained "
                 "without LCSA (model.decode_head.local_consensus=False), but this one has it; "
                 "leave the pair out to switch LCSA off in the first model"
@@ -232,5 +229,5 @@ def _has_regions(method: Method) -> bool:
     try:
         with method.model.decode_head.without_region_attention():
             return True
-    except NotShownError:
+    except InputError:
         return False

@@ -7,11 +7,9 @@ from pathlib import Path
 
 from PIL import Image
 
+from zegclip.errors import InputError
+
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".pdf": "PDF", ".webp": "WEBP"}
-
-
-class PictureFileError(ValueError):
-    """A picture cannot be written where it was asked for; the message says why."""
 
 
 def check_target(path: Path, force: bool = False) -> None:
@@ -22,19 +20,19 @@ def check_target(path: Path, force: bool = False) -> None:
         force: whether a file that is there may be replaced.
 
     Raises:
-        PictureFileError: see the message.
+        InputError: see the message.
     """
     if path.suffix.lower() not in FORMATS:
-        raise PictureFileError(f"{path}: a picture ends in {', '.join(FORMATS)}")
+        raise InputError(f"{path}: a picture ends in {', '.join(FORMATS)}")
     if path.is_dir():
-        raise PictureFileError(f"{path} is a folder")
+        raise InputError(f"{path} is a folder")
     if path.exists() and not force:
-        raise PictureFileError(f"{path} is there already: --force replaces it")
+        raise InputError(f"{path} is there already: --force replaces it")
     folder = path.absolute().parent
     while not folder.exists():
         folder = folder.parent
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        raise PictureFileError(f"{path} cannot be written: no access to {folder}")
+        raise InputError(f"{path} cannot be written: no access to {folder}")
 
 
 def save_picture(picture: Image.Image, path: Path) -> None:

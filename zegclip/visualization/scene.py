@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from zegclip.vocabulary import IGNORE_INDEX as IGNORED
+
 from .overlay import draw_labels
 from .words import Word, class_words, with_words
-
-IGNORED = 255
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from mmseg.registry import HOOKS, MODELS, TRANSFORMS
 from torch import Tensor
 
 from zegclip.clip import TextEncoder
-from zegclip.datasets.vocabulary import Vocabulary
+from zegclip.vocabulary import Vocabulary
 
 
 @MODELS.register_module()

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from zegclip.apis import ImageError, images, read_image
+from zegclip.apis import images, read_image
+from zegclip.errors import InputError
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
 
@@ -73,7 +74,7 @@ def test_an_array_is_copied(photo: Image.Image) -> None:
     ],
 )
 def test_what_is_no_image_is_refused(value: Any, message: str) -> None:
-    with pytest.raises(ImageError, match=message):
+    with pytest.raises(InputError, match=message):
         read_image(value)
 
 
@@ -89,12 +90,12 @@ def test_bad_files_are_named(photo: Image.Image, tmp_path: Path) -> None:
         (tmp_path / "none.jpg", r"none\.jpg: there is no such file"),
         (tmp_path, "is a folder"),
     ):
-        with pytest.raises(ImageError, match=message):
+        with pytest.raises(InputError, match=message):
             read_image(path)
 
 
 def test_too_many_pixels(monkeypatch: pytest.MonkeyPatch, photo: Image.Image) -> None:
     monkeypatch.setattr(images, "MAX_PIXELS", 7)
     for value in (photo, np.asarray(photo)):
-        with pytest.raises(ImageError, match=r"\(4x2\): make it smaller"):
+        with pytest.raises(InputError, match=r"\(4x2\): make it smaller"):
             read_image(value)

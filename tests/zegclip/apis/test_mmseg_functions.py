@@ -36,7 +36,7 @@ def config_of(method: str) -> str:
 @pytest.fixture(scope="module")
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """A checkpoint of each method, as training writes them; TagCLIP's is the trained one."""
-    files = {"tagclip": str(ROOT / "data" / "mini" / "tagclip_mini.pth")}
+    files = {"tagclip": str(ROOT / "data" / "mini" / "mini_model.pth")}
     meta: dict[str, Any] = torch.load(files["tagclip"], weights_only=True)["meta"]["dataset_meta"]
     for method in ("zegclip", "ldvc"):
         torch.manual_seed(0)
@@ -92,7 +92,7 @@ def test_a_photo_file_through_its_configs_resizing(tmp_path: Path) -> None:
     cfg.test_dataloader.dataset.pipeline[1].scale = 120
     cfg.test_pipeline = cfg.test_dataloader.dataset.pipeline
     cfg.model.test_cfg = dict(mode="slide", crop_size=(96, 96), stride=(80, 80))
-    checkpoint = str(ROOT / "data" / "mini" / "tagclip_mini.pth")
+    checkpoint = str(ROOT / "data" / "mini" / "mini_model.pth")
     photo = ROOT / "tests/data/voc_sample/VOCdevkit/VOC2012/JPEGImages/2011_000003.jpg"
     model = init_model(cfg, checkpoint, device="cpu")
     sample = inference_model(model, str(photo))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from zegclip.apis import SegmentationResult
-from zegclip.visualization import make_palette
+from zegclip.vocabulary import make_palette
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from zegclip.apis import make_vocabulary
-from zegclip.datasets.vocabulary import VocabularyError
+from zegclip.errors import InputError
 
 
 @pytest.mark.parametrize(
@@ -48,10 +48,10 @@ def test_seen_names_make_it_inductive() -> None:
     ],
 )
 def test_what_is_refused(text: Any, message: str) -> None:
-    with pytest.raises(VocabularyError, match=message):
+    with pytest.raises(InputError, match=message):
         make_vocabulary(text)
 
 
 def test_an_unknown_seen_name_is_named() -> None:
-    with pytest.raises(VocabularyError, match="seen names 'horse'.*cat, dog"):
+    with pytest.raises(InputError, match="seen names 'horse'.*cat, dog"):
         make_vocabulary("cat, dog", seen=["horse"])

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from zegclip.clip import TEMPLATES, LoadedClip, TextEncoder, TextTower, find_templates, load_clip
-from zegclip.datasets.vocabulary import Vocabulary
+from zegclip.vocabulary import Vocabulary
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from zegclip.datasets import LabelError, ZeroShotDataset
+from zegclip.datasets import ZeroShotDataset
 from zegclip.datasets.file_labels import image_shape, read_file_labels
+from zegclip.errors import InputError
 
 
 def dataset(folder: Path, mask: np.ndarray, **kwargs: object) -> ZeroShotDataset:
@@ -44,19 +45,19 @@ def test_zero_is_ignored_where_the_data_set_says_so(tmp_path: Path) -> None:
 
 def test_size_is_compared_without_decoding_the_image(tmp_path: Path) -> None:
     data = dataset(tmp_path, np.zeros((5, 6), np.uint8))
-    with pytest.raises(LabelError, match=r"a\.png: the label map is 6x5 .* its image 6x4"):
+    with pytest.raises(InputError, match=r"a\.png: the label map is 6x5 .* its image 6x4"):
         read_file_labels(data.get_data_info(0))
 
 
 def test_a_file_that_went_away_or_is_broken_is_a_label_error(tmp_path: Path) -> None:
     info = dataset(tmp_path, np.zeros((4, 6), np.uint8)).get_data_info(0)
     (tmp_path / "masks" / "a.png").unlink()
-    with pytest.raises(LabelError, match=r"a\.png: cannot be read"):
+    with pytest.raises(InputError, match=r"a\.png: cannot be read"):
         read_file_labels(info)
     (tmp_path / "images" / "a.jpg").write_bytes(b"no image")
-    with pytest.raises(LabelError, match=r"a\.jpg: not a readable image"):
+    with pytest.raises(InputError, match=r"a\.jpg: not a readable image"):
         read_file_labels(info)
-    with pytest.raises(LabelError, match=r"b\.jpg"):
+    with pytest.raises(InputError, match=r"b\.jpg"):
         image_shape(str(tmp_path / "b.jpg"))
 
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from zegclip.datasets.label_checks import LabelError, check_label_map
+from zegclip.datasets.label_checks import check_label_map
+from zegclip.errors import InputError
 
 
 def label_with(*values: int, dtype: type = np.uint8) -> np.ndarray:
@@ -31,26 +32,26 @@ def test_accepts_all_classes_and_ignored(dtype: type) -> None:
 def test_names_file_values_and_count(
     values: tuple[int, ...], reduce_zero_label: bool, message: str
 ) -> None:
-    with pytest.raises(LabelError, match=message):
+    with pytest.raises(InputError, match=message):
         check_label_map(label_with(*values), 3, "a.png", reduce_zero_label)
 
 
 def test_16_bit_labels_are_not_folded_into_8_bits() -> None:
-    with pytest.raises(LabelError, match="label 257"):
+    with pytest.raises(InputError, match="label 257"):
         check_label_map(label_with(257, dtype=np.uint16), 3, "a.png")
 
 
 def test_rgb_mask() -> None:
     mask = np.zeros((4, 6, 3), np.uint8)
-    with pytest.raises(LabelError, match=r"a\.png: 3 channels .*keep the first"):
+    with pytest.raises(InputError, match=r"a\.png: 3 channels .*keep the first"):
         check_label_map(mask, 3, "a.png")
     mask[0, 0] = 128, 0, 0
-    with pytest.raises(LabelError, match=r"a\.png: 3 channels .*replace each colour by its class"):
+    with pytest.raises(InputError, match=r"a\.png: 3 channels .*replace each colour by its class"):
         check_label_map(mask, 3, "a.png")
 
 
 def test_size_of_the_image() -> None:
-    with pytest.raises(LabelError, match=r"a\.png: the label map is 6x4 .*its image 6x5"):
+    with pytest.raises(InputError, match=r"a\.png: the label map is 6x4 .*its image 6x5"):
         check_label_map(label_with(), 3, "a.png", image_shape=(5, 6, 3))
-    with pytest.raises(LabelError, match="EXIF"):
+    with pytest.raises(InputError, match="EXIF"):
         check_label_map(label_with(), 3, "a.png", image_shape=(6, 4))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from zegclip.datasets.statistics import LabelStatistics, MaskCount, count_mask
-from zegclip.datasets.vocabulary import Vocabulary
+from zegclip.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(("cat", "dog", "sofa", "tree"), unseen=("sofa", "tree"))
 

@@ -9,12 +9,8 @@ from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import TRANSFORMS
 from PIL import Image
 
-from zegclip.datasets import (
-    HideUnseenLabels,
-    LabelError,
-    LoadCheckedAnnotations,
-    PackZeroShotInputs,
-)
+from zegclip.datasets import HideUnseenLabels, LoadCheckedAnnotations, PackZeroShotInputs
+from zegclip.errors import InputError
 
 SOFA = 17  # of VOC's 20 classes
 PHOTO = "2011_000006"  # chair, person, sofa
@@ -63,30 +59,30 @@ class TestLoadCheckedAnnotations:
     def test_refuses_rgb_mask(self, tmp_path: Path, voc_root: str) -> None:
         with Image.open(f"{voc_root}/SegmentationClass/{PHOTO}.png") as mask:
             mask.convert("RGB").save(tmp_path / "colours.png")
-        with pytest.raises(LabelError, match=r"colours\.png: 3 channels"):
+        with pytest.raises(InputError, match=r"colours\.png: 3 channels"):
             LoadCheckedAnnotations()(sample(tmp_path / "colours.png"))
 
     def test_refuses_label_outside_the_classes(self, tmp_path: Path) -> None:
         file = save(tmp_path / "a.png", np.full((2, 2), 21, np.uint8))
-        with pytest.raises(LabelError, match=r"a\.png: 4 pixels have the label 21"):
+        with pytest.raises(InputError, match=r"a\.png: 4 pixels have the label 21"):
             LoadCheckedAnnotations()(sample(file))
 
     def test_refuses_16_bit_label_that_mmseg_folds(self, tmp_path: Path) -> None:
         file = save(tmp_path / "a.png", np.full((2, 2), 258, np.uint16))
         assert LoadAnnotations()(sample(file))["gt_seg_map"][0, 0] == 1  # 258 % 256 - 1
-        with pytest.raises(LabelError, match=r"a\.png: 4 pixels have the label 258"):
+        with pytest.raises(InputError, match=r"a\.png: 4 pixels have the label 258"):
             LoadCheckedAnnotations()(sample(file))
 
     def test_refuses_another_size_than_the_image(self, tmp_path: Path) -> None:
         file = save(tmp_path / "a.png", np.zeros((2, 3), np.uint8))
-        with pytest.raises(LabelError, match=r"a\.png: the label map is 3x2"):
+        with pytest.raises(InputError, match=r"a\.png: the label map is 3x2"):
             LoadCheckedAnnotations()(sample(file, ori_shape=(4, 6)))
 
     def test_refuses_broken_file(self, tmp_path: Path, voc_root: str) -> None:
         whole = Path(voc_root, "SegmentationClass", f"{PHOTO}.png").read_bytes()
         for name, content in (("cut.png", whole[:1000]), ("text.png", b"<html>")):
             (tmp_path / name).write_bytes(content)
-            with pytest.raises(LabelError, match=f"{name}: not a readable image"):
+            with pytest.raises(InputError, match=f"{name}: not a readable image"):
                 LoadCheckedAnnotations()(sample(tmp_path / name))
 
     def test_photograph_without_label_passes(self) -> None:
@@ -201,5 +197,5 @@ class TestPackZeroShotInputs:
     def test_refuses_an_unseen_map_that_was_left_behind(self) -> None:
         results = sample("a.png", gt_seg_map=np.zeros((4, 4), np.uint8))
         results["gt_unseen_map"] = np.zeros((2, 2), np.uint8)
-        with pytest.raises(LabelError, match=r"a\.png: gt_unseen_map"):
+        with pytest.raises(InputError, match=r"a\.png: gt_unseen_map"):
             PackZeroShotInputs()(results)

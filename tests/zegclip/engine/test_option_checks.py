@@ -10,8 +10,9 @@ from mmengine.config import Config
 
 import ldvc  # noqa: F401
 import tagclip  # noqa: F401
-from zegclip.engine import PreflightError, preflight
+from zegclip.engine import preflight
 from zegclip.engine.option_checks import unknown_options
+from zegclip.errors import InputError
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 
@@ -55,12 +56,12 @@ def test_our_configs_have_none(path: Path) -> None:
     ],
 )
 def test_what_is_misspelt_is_named(changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(PreflightError, match=rf"^error: {message}"):
+    with pytest.raises(InputError, match=rf"^error: {message}"):
         preflight(changed(**changes))
 
 
 def test_all_of_them_at_once() -> None:
-    with pytest.raises(PreflightError, match=r"'a2'[\s\S]*'a1'"):
+    with pytest.raises(InputError, match=r"'a2'[\s\S]*'a1'"):
         preflight(changed(decode_head__a1=1, text_encoder__a2=2))
 
 

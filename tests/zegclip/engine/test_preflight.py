@@ -7,12 +7,8 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from zegclip.engine.preflight import (
-    MissingData,
-    PreflightError,
-    find_missing_data,
-    preflight,
-)
+from zegclip.engine.preflight import MissingData, find_missing_data, preflight
+from zegclip.errors import InputError
 
 
 def voc(root: str, split: str) -> dict:
@@ -52,7 +48,7 @@ def test_everything_missing_is_one_message(tmp_path: Path, monkeypatch: pytest.M
             load_from="iter_9.pth",
         )
     )
-    with pytest.raises(PreflightError) as error:
+    with pytest.raises(InputError) as error:
         preflight(cfg)
     message = str(error.value)
     assert "3 things are missing" in message
@@ -75,7 +71,7 @@ def test_nothing_missing(tmp_path: Path) -> None:
         val_dataloader=voc("nowhere", "val"),
     )
     preflight(cfg, modes=["train"])
-    with pytest.raises(PreflightError, match="nowhere does not exist"):
+    with pytest.raises(InputError, match="nowhere does not exist"):
         preflight(cfg, modes=["train", "val"])
 
 
@@ -137,12 +133,12 @@ class TestTransductiveStart:
         return Config(dict(train_dataloader=loader, **more))
 
     def test_none_is_named(self, tmp_path: Path) -> None:
-        with pytest.raises(PreflightError, match="no checkpoint of an inductive run is named"):
+        with pytest.raises(InputError, match="no checkpoint of an inductive run is named"):
             preflight(self.config(tmp_path), ["train"])
 
     def test_the_named_one_is_not_there(self, tmp_path: Path) -> None:
         cfg = self.config(tmp_path, load_from="work_dirs/zegclip_voc_inductive/iter_9.pth")
-        with pytest.raises(PreflightError) as error:
+        with pytest.raises(InputError) as error:
             preflight(cfg, ["train"])
         assert "iter_9.pth does not exist" in str(error.value)
         assert "python tools/train.py configs/zegclip_voc_inductive.py" in str(error.value)
@@ -156,7 +152,7 @@ class TestTransductiveStart:
 
 
 def test_a_config_that_only_tests_is_not_trained() -> None:
-    with pytest.raises(PreflightError, match="has no train_dataloader: it only tests"):
+    with pytest.raises(InputError, match="has no train_dataloader: it only tests"):
         preflight(Config(dict(train_dataloader=None)), ["train"])
 
 
@@ -169,7 +165,7 @@ def test_only_the_data_where_no_model_is_made(tmp_path: Path) -> None:
             load_from="iter_9.pth",
         )
     )
-    with pytest.raises(PreflightError, match="1 thing is missing") as error:
+    with pytest.raises(InputError, match="1 thing is missing") as error:
         preflight(cfg, ["test"], data_only=True)
     assert "x.pt" not in str(error.value) and "iter_9" not in str(error.value)
     make_voc(tmp_path / "VOC2012", "val")

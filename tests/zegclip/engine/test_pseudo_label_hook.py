@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from zegclip.datasets.vocabulary import Vocabulary
 from zegclip.engine.pseudo_label_hook import counts_line
+from zegclip.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(("cat", "dog", "bus"), unseen=("bus", "dog"), setting="transductive")
 

@@ -12,8 +12,8 @@ from mmseg.datasets import BaseSegDataset
 from PIL import Image
 
 from zegclip.datasets import ZeroShotDataset
+from zegclip.errors import InputError
 from zegclip.evaluation import (
-    PredictionError,
     ZeroShotIoUMetric,
     prediction_protocol,
     protocol_fingerprint,
@@ -70,7 +70,7 @@ def test_nothing_is_scored_before_everything_is_right(tmp_path: Path) -> None:
     data, metric = dataset(tmp_path / "data", labels), ZeroShotIoUMetric()
     Image.fromarray(np.full((1, 1), 9, np.uint8)).save(tmp_path / "data" / "masks" / "d.png")
     folder = predict(tmp_path / "p", a=[[0, 0, 1, 3]], b=[[2, 2, 2]], d=[[0]], x=[[0]])
-    with pytest.raises(PredictionError) as error:
+    with pytest.raises(InputError) as error:
         score_predictions(data, folder, metric)
     for part in (
         "1 x missing: c.png",
@@ -87,7 +87,7 @@ def test_nothing_is_scored_before_everything_is_right(tmp_path: Path) -> None:
 def test_it_needs_a_split_and_masks(tmp_path: Path) -> None:
     data = dataset(tmp_path / "data")
     other = BaseSegDataset(data_prefix=data.data_prefix, pipeline=[])
-    with pytest.raises(PredictionError, match="BaseSegDataset: .* against a ZeroShotDataset"):
+    with pytest.raises(InputError, match="BaseSegDataset: .* against a ZeroShotDataset"):
         score_predictions(other, tmp_path, ZeroShotIoUMetric())
 
 
@@ -110,10 +110,10 @@ def test_another_report_is_not_replaced(tmp_path: Path) -> None:
     report.write_text(json.dumps({"protocol": protocol}))
     refuse_other_report(report, tmp_path / "sam")
     for other in ("other", "elsewhere/sam"):  # a folder of the same name is another system's
-        with pytest.raises(PredictionError, match="is the report of .*sam: give another --work-"):
+        with pytest.raises(InputError, match="is the report of .*sam: give another --work-"):
             refuse_other_report(report, tmp_path / other)
     report.write_text(json.dumps({"protocol": {"config": "x"}}))
-    with pytest.raises(PredictionError, match="report of something else"):
+    with pytest.raises(InputError, match="report of something else"):
         refuse_other_report(report, tmp_path / "sam")
 
 

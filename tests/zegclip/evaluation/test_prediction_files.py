@@ -8,11 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from zegclip.evaluation.prediction_files import (
-    PredictionError,
-    PredictionProblems,
-    find_predictions,
-)
+from zegclip.errors import InputError
+from zegclip.evaluation.prediction_files import PredictionProblems, find_predictions
 
 
 def save(path: Path, labels: object, dtype: type = np.uint8) -> Path:
@@ -36,17 +33,17 @@ class TestFinding:
     def test_images_of_one_name_need_their_folders(self, tmp_path: Path) -> None:
         images = ["data/x/a.jpg", "data/y/a.jpg"]
         save(tmp_path / "a.png", [[0]])
-        with pytest.raises(PredictionError, match=r"a\.png would belong to data/x/a\.jpg and to "):
+        with pytest.raises(InputError, match=r"a\.png would belong to data/x/a\.jpg and to "):
             find_predictions(tmp_path, images, "data")
         for folder in ("x", "y"):
             save(tmp_path / folder / "a.png", [[0]])
         assert find_predictions(tmp_path, images, "data").extra == ["a.png"]
 
     def test_nothing_there(self, tmp_path: Path) -> None:
-        with pytest.raises(PredictionError, match="there is no folder"):
+        with pytest.raises(InputError, match="there is no folder"):
             find_predictions(tmp_path / "x", ["a.jpg"], ".")
         (tmp_path / "a.npy").touch()
-        with pytest.raises(PredictionError, match=r"holds no PNG \(but: 1 \.npy\)"):
+        with pytest.raises(InputError, match=r"holds no PNG \(but: 1 \.npy\)"):
             find_predictions(tmp_path, ["a.jpg"], ".")
 
 

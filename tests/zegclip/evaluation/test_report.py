@@ -11,7 +11,6 @@ from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 from mmengine.runner import IterBasedTrainLoop
 
-from zegclip.datasets.vocabulary import Vocabulary
 from zegclip.engine import VocabularyHook
 from zegclip.evaluation import (
     ReportHook,
@@ -21,6 +20,7 @@ from zegclip.evaluation import (
     write_report,
 )
 from zegclip.evaluation.protocol import training_fingerprint
+from zegclip.vocabulary import Vocabulary
 
 META = {
     "classes": ("cat", "tvmonitor"),

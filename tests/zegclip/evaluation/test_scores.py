@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from zegclip.datasets.vocabulary import Vocabulary
 from zegclip.evaluation import harmonic_mean, render_scores, scores
+from zegclip.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(("cat", "dog", "bus", "sofa"), unseen=("bus", "sofa"))
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from zegclip.evaluation import EvaluationError, ZeroShotIoUMetric
+from zegclip.errors import InputError
+from zegclip.evaluation import ZeroShotIoUMetric
 
 CLASSES = ("cat", "dog", "bus", "sofa", "tree")
 META = {"classes": CLASSES, "unseen": ("bus", "tree")}
@@ -112,7 +113,7 @@ def test_errors_name_the_image(prediction: Any, label: Any, message: str) -> Non
         "pred_sem_seg": {"data": prediction.long()},
         "gt_sem_seg": {"data": label.long()},
     }
-    with pytest.raises(EvaluationError, match=message):
+    with pytest.raises(InputError, match=message):
         metric().process(None, [sample])
 
 
@@ -122,7 +123,7 @@ def test_no_class_counts_as_wrong_only_on_request() -> None:
         "pred_sem_seg": {"data": torch.tensor([[[0, 255, 1, 255]]])},
         "gt_sem_seg": {"data": torch.tensor([[[0, 0, 1, 255]]])},
     }
-    with pytest.raises(EvaluationError, match="holds the id 255"):
+    with pytest.raises(InputError, match="holds the id 255"):
         metric().process(None, [sample])
     ours = metric()
     ours.allow_no_class = True
@@ -132,12 +133,12 @@ def test_no_class_counts_as_wrong_only_on_request() -> None:
     assert ours.summary["per_class"]["cat"] == {"IoU": 50.0, "Acc": 50.0, "split": "seen"}
     assert ours.summary["per_class"]["dog"]["IoU"] == 100
     sample["pred_sem_seg"]["data"][0, 0, 0] = 5  # C itself is still no class
-    with pytest.raises(EvaluationError, match="holds the id 5"):
+    with pytest.raises(InputError, match="holds the id 5"):
         ours.process(None, [sample])
 
 
 def test_says_what_it_needs() -> None:
-    with pytest.raises(EvaluationError, match=r"metric\.dataset_meta = dataset\.metainfo"):
+    with pytest.raises(InputError, match=r"metric\.dataset_meta = dataset\.metainfo"):
         ZeroShotIoUMetric().process(None, images(1))
 
 

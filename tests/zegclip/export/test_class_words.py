@@ -11,14 +11,8 @@ import pytest
 import torch
 
 from zegclip.apis import make_vocabulary
-from zegclip.datasets.vocabulary import VocabularyError
-from zegclip.export import (
-    ClassWords,
-    ExportError,
-    read_class_words,
-    text_fingerprint,
-    words_of,
-)
+from zegclip.errors import InputError
+from zegclip.export import ClassWords, read_class_words, text_fingerprint, words_of
 
 
 @pytest.fixture
@@ -42,14 +36,14 @@ def test_rows_in_the_order_of_the_question(words: ClassWords) -> None:
 
 
 def test_words_that_are_not_there(words: ClassWords) -> None:
-    with pytest.raises(VocabularyError, match="no saved embedding of 'dog', only of cat, bus, röd"):
+    with pytest.raises(InputError, match="no saved embedding of 'dog', only of cat, bus, röd"):
         words.rows(make_vocabulary("cat, dog"))
-    with pytest.raises(VocabularyError, match="saved with the words .*kitten.*, not with .*'puma'"):
+    with pytest.raises(InputError, match="saved with the words .*kitten.*, not with .*'puma'"):
         words.rows(make_vocabulary({"cat": ["puma"]}))
 
 
 def _refused(path: Path, message: str) -> None:
-    with pytest.raises(ExportError, match=message) as error:
+    with pytest.raises(InputError, match=message) as error:
         read_class_words(path)
     assert str(path) in str(error.value)
 

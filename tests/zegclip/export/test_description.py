@@ -10,7 +10,8 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from zegclip.export import ExportError, describe, read_description
+from zegclip.errors import InputError
+from zegclip.export import describe, read_description
 from zegclip.export.description import METADATA_KEY
 
 
@@ -44,15 +45,15 @@ def test_round_trip(export_method: Callable[[str], Any]) -> None:
 def test_other_metadata_is_refused(
     export_method: Callable[[str], Any], changes: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(ExportError, match=message) as error:
+    with pytest.raises(InputError, match=message) as error:
         read_description(changed(export_method, **changes), "some.onnx")
     assert str(error.value).startswith("some.onnx")
 
 
 def test_a_file_of_somebody_else() -> None:
-    with pytest.raises(ExportError, match="some.onnx was not written by tools/export_onnx.py"):
+    with pytest.raises(InputError, match="some.onnx was not written by tools/export_onnx.py"):
         read_description({"other": "{}"}, "some.onnx")
-    with pytest.raises(ExportError, match="cannot be read"):
+    with pytest.raises(InputError, match="cannot be read"):
         read_description({METADATA_KEY: "[1, 2]"}, "some.onnx")
 
 
@@ -69,7 +70,7 @@ def test_what_a_file_cannot_carry(
     exported = export_method("tagclip")
     cfg = Config.fromfile(exported.config)
     cfg.merge_from_dict(options)
-    with pytest.raises(ExportError, match=message):
+    with pytest.raises(InputError, match=message):
         describe(cfg, exported.model)
 
 

@@ -16,17 +16,10 @@ from mmengine.config import Config
 from mmseg.registry import MODELS
 
 from zegclip.datasets.mini.scenes import make_scene
-from zegclip.datasets.vocabulary import Vocabulary
-from zegclip.export import (
-    ExportError,
-    OnnxModel,
-    compare,
-    describe,
-    export_onnx,
-    open_session,
-    read_description,
-)
+from zegclip.errors import InputError
+from zegclip.export import OnnxModel, compare, describe, export_onnx, open_session, read_description
 from zegclip.export.comparison import speed
+from zegclip.vocabulary import Vocabulary
 
 ROOT = Path(__file__).parents[3]
 METHODS = ("zegclip", "tagclip", "ldvc")
@@ -164,7 +157,7 @@ def test_a_head_that_depends_on_sizes_is_refused(
             else forward(self, patches, cls, -embeddings)
         ),
     )
-    with pytest.raises(ExportError, match="ATMHead cannot be exported"):
+    with pytest.raises(InputError, match="ATMHead cannot be exported"):
         export_onnx(model, tmp_path / "model.onnx", exported.description)
     assert list(tmp_path.iterdir()) == []
     assert torch.backends.mha.get_fastpath_enabled()

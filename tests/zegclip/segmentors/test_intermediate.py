@@ -11,9 +11,10 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
 import ldvc  # noqa: F401
-from zegclip.datasets.vocabulary import Vocabulary
-from zegclip.heads import NotShownError, RegionRoutes, upsample
+from zegclip.errors import InputError
+from zegclip.heads import RegionRoutes, upsample
 from zegclip.segmentors import ZeroShotSegmentor
+from zegclip.vocabulary import Vocabulary
 
 CLASSES = ("cat", "dog", "bus")
 WHOLE: dict[str, Any] = {"mode": "whole"}
@@ -133,5 +134,5 @@ class TestRegions:
         assert shown.region == 0 and len(shown.routes) == 1 and 0 <= shown.routes[0] < 4
 
     def test_a_method_without_regions_says_so(self, tiny_clip_config: Path) -> None:
-        with pytest.raises(NotShownError, match="ATMHead has no attention among regions"):
+        with pytest.raises(InputError, match="ATMHead has no attention among regions"):
             build(tiny_clip_config, "ATMHead").region_at(data((32, 32)), (1.0, 1.0))

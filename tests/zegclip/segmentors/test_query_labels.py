@@ -6,9 +6,9 @@ import pytest
 import torch
 from mmseg.structures import SegDataSample
 
-from zegclip.datasets.vocabulary import Vocabulary
-from zegclip.segmentors import LabelLeakError
+from zegclip.errors import InputError
 from zegclip.segmentors.query_labels import QueryLabels
+from zegclip.vocabulary import Vocabulary
 
 CLASSES = ("cat", "dog", "bus", "sofa")
 
@@ -32,7 +32,7 @@ def test_elsewhere_all_classes_are_queries(setting: str) -> None:
 
 def test_an_unseen_label_is_refused_by_name() -> None:
     query_labels = QueryLabels(Vocabulary(CLASSES, unseen=("dog",)))
-    with pytest.raises(LabelLeakError, match=r"masks/7\.png: label 1 is the unseen class 'dog'"):
+    with pytest.raises(InputError, match=r"masks/7\.png: label 1 is the unseen class 'dog'"):
         query_labels(torch.tensor([[[0]], [[1]]]), [SegDataSample(), sample()])
 
 

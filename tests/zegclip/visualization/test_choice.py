@@ -7,13 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.zegclip.visualization.fakes import FakeDataset
-from zegclip.visualization import (
-    UnknownImageError,
-    image_names,
-    images_named,
-    images_with,
-    images_with_unseen,
-)
+from zegclip.errors import InputError
+from zegclip.visualization import image_names, images_named, images_with, images_with_unseen
 
 
 def test_images_with_most_unseen_classes_come_first(tmp_path: Path) -> None:
@@ -32,5 +27,5 @@ def test_images_by_name(tmp_path: Path) -> None:
     dataset = FakeDataset(tmp_path, [[0], [1]])
     assert image_names(dataset) == ["photo_0", "photo_1"]
     assert images_named(dataset, ["photo_1", "photo_0"]) == [1, 0]
-    with pytest.raises(UnknownImageError, match=r"'foto_1' among the 2 of stripes.*photo_1"):
+    with pytest.raises(InputError, match=r"'foto_1' among the 2 of stripes.*photo_1"):
         images_named(dataset, ["foto_1"])

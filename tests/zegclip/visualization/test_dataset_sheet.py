@@ -9,7 +9,8 @@ import pytest
 from mmengine.registry import DefaultScope
 from PIL import Image
 
-from zegclip.datasets import LabelError, ZeroShotDataset
+from zegclip.datasets import ZeroShotDataset
+from zegclip.errors import InputError
 from zegclip.visualization import TITLES, dataset_row, hatch, make_sheet
 from zegclip.visualization.overlay import UNSEEN_COLOUR
 
@@ -67,7 +68,7 @@ def test_the_file_shows_unseen_classes_and_the_pipeline_hides_them(tmp_path: Pat
 
 
 def test_a_broken_mask_is_an_error_that_names_it(tmp_path: Path) -> None:
-    with pytest.raises(LabelError, match=r"a\.png: the label map is 60x41"):
+    with pytest.raises(InputError, match=r"a\.png: the label map is 60x41"):
         dataset_row(dataset(tmp_path, size=(41, 60)), 0)
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from zegclip.visualization.saving import PictureFileError, check_target, save_picture
+from zegclip.errors import InputError
+from zegclip.visualization.saving import check_target, save_picture
 
 
 @pytest.mark.parametrize("name", ["a.png", "new/folder/a.jpg", "a.pdf"])
@@ -20,7 +21,7 @@ def test_a_picture_is_written_whole(name: str, tmp_path: Path) -> None:
 
 def test_what_is_there_stays(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_text("mine")
-    with pytest.raises(PictureFileError, match=r"a\.png is there already: --force"):
+    with pytest.raises(InputError, match=r"a\.png is there already: --force"):
         check_target(tmp_path / "a.png")
     check_target(tmp_path / "a.png", force=True)
 
@@ -32,11 +33,11 @@ def test_a_broken_picture_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_other_formats_and_folders_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(PictureFileError, match=r"a\.txt: a picture ends in \.png"):
+    with pytest.raises(InputError, match=r"a\.txt: a picture ends in \.png"):
         check_target(tmp_path / "a.txt")
     (tmp_path / "b.png").mkdir()
-    with pytest.raises(PictureFileError, match="is a folder"):
+    with pytest.raises(InputError, match="is a folder"):
         check_target(tmp_path / "b.png")
     (tmp_path / "file").write_text("")
-    with pytest.raises(PictureFileError, match="no access to"):
+    with pytest.raises(InputError, match="no access to"):
         check_target(tmp_path / "file" / "a.png")

@@ -54,7 +54,7 @@ def load_drawings(folder: Path = ARTWORK) -> tuple[Drawing, ...]:
     if not (folder / "index.json").exists():
         raise FileNotFoundError(
             f"No artwork in {folder}: it is part of the repository; "
-            "restore data/mini/artwork or run tools/mini/fetch_artwork.py"
+            "restore data/mini/artwork or run tools/mini_benchmark/fetch_artwork.py"
         )
     index = json.loads((folder / "index.json").read_text())
     cell = index["cell"]

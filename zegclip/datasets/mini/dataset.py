@@ -7,7 +7,7 @@ from typing import Any
 
 from mmseg.registry import DATASETS
 
-from zegclip.paths import find_path
+from zegclip.files import find_path
 
 from ..voc import VOC20Dataset
 from .scenes import SCENES, make_scenes

@@ -56,5 +56,5 @@ def test_drawings_are_cropped_to_their_outline():
 
 
 def test_missing_artwork_says_how_to_get_it(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"tools/mini/fetch_artwork\.py"):
+    with pytest.raises(FileNotFoundError, match=r"tools/mini_benchmark/fetch_artwork\.py"):
         load_drawings(tmp_path)

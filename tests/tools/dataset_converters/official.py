@@ -1,0 +1,292 @@
+"""Small archives in the formats in which the data sets are published."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import itertools
+import json
+import tarfile
+import zipfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+from dataset_converters import DATA_SETS, STEPS, DataDescription
+from dataset_converters.finding_archives import find_archives
+from dataset_converters.work import Work
+from PIL import Image
+from scipy.io import savemat
+
+HEIGHT, WIDTH = 12, 16
+VOC = "VOCdevkit/VOC2012"
+
+
+def jpg(height: int = HEIGHT, width: int = WIDTH) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (width, height), (90, 120, 30)).save(file, "JPEG")
+    return file.getvalue()
+
+
+def png(mask: np.ndarray | Image.Image) -> bytes:
+    file = io.BytesIO()
+    (mask if isinstance(mask, Image.Image) else Image.fromarray(mask)).save(file, "PNG")
+    return file.getvalue()
+
+
+def labels(*values: int) -> np.ndarray:
+    """A mask with vertical stripes of these labels."""
+    columns = np.array(values)[np.arange(WIDTH) * len(values) // WIDTH]
+    return np.broadcast_to(columns, (HEIGHT, WIDTH)).astype(np.uint8).copy()
+
+
+def mat(**variables: object) -> bytes:
+    file = io.BytesIO()
+    savemat(file, variables)
+    return file.getvalue()
+
+
+def sbd_mat(mask: np.ndarray) -> bytes:
+    """As SBD's: a struct GTcls with Boundaries, Segmentation and CategoriesPresent."""
+    return mat(GTcls={"Segmentation": mask, "CategoriesPresent": np.unique(mask[mask > 0])})
+
+
+def write_tar(path: Path, members: Mapping[str, bytes | tarfile.TarInfo]) -> Path:
+    """A tar file, compressed if its name says so; a TarInfo is a member without content."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    mode = "w" if path.suffix == ".tar" else "w:gz"
+    with tarfile.open(path, mode) as tar:  # type: ignore[call-overload]
+        for name, content in members.items():
+            if isinstance(content, tarfile.TarInfo):
+                tar.addfile(content)
+                continue
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return path
+
+
+def write_zip(path: Path, members: Mapping[str, bytes]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return path
+
+
+def lines(names: Iterable[str]) -> bytes:
+    return "".join(f"{name}\n" for name in names).encode()
+
+
+def run_lengths(mask: np.ndarray) -> dict[str, object]:
+    """COCO's compressed RLE of a binary mask, by the format's description."""
+    flat = mask.astype(bool).T.reshape(-1)
+    changes = np.flatnonzero(np.diff(flat)) + 1
+    bounds = [0, *changes.tolist(), flat.size]
+    runs = [b - a for a, b in itertools.pairwise(bounds)]
+    runs = [0, *runs] if flat[0] else runs
+    text = ""
+    for i, run in enumerate(runs):
+        value = run - runs[i - 2] if i > 2 else run
+        while True:
+            group, value = value & 31, value >> 5
+            more = value != -1 if group & 16 else value != 0
+            text += chr(48 + (group | (32 if more else 0)))
+            if not more:
+                break
+    return {"size": list(mask.shape), "counts": text}
+
+
+# --- the four data sets ------------------------------------------------------------------------
+
+VOC_TRAIN, VOC_VAL = ["2007_000001", "2007_000002"], ["2007_000003"]
+SBD_ONLY = ["2008_000004", "2008_000005", "2008_000006"]
+
+
+def voc_members() -> dict[str, bytes]:
+    members = {f"{VOC}/Annotations/2007_000001.xml": b"<annotation/>"}
+    for name in [*VOC_TRAIN, *VOC_VAL, *SBD_ONLY]:
+        members[f"{VOC}/JPEGImages/{name}.jpg"] = jpg()
+    for name in [*VOC_TRAIN, *VOC_VAL]:
+        members[f"{VOC}/SegmentationClass/{name}.png"] = png(labels(0, 255, 15, 255, 20))
+        members[f"{VOC}/SegmentationObject/{name}.png"] = png(labels(0, 1))
+    lists = {"train": VOC_TRAIN, "val": VOC_VAL, "trainval": [*VOC_TRAIN, *VOC_VAL]}
+    for part, names in lists.items():
+        members[f"{VOC}/ImageSets/Segmentation/{part}.txt"] = lines(names)
+        members[f"{VOC}/ImageSets/Main/{part}.txt"] = lines(names)
+    return members
+
+
+def sbd_members() -> dict[str, bytes]:
+    root = "benchmark_RELEASE/dataset"
+    members = {f"{root}/img/2008_000004.jpg": jpg()}
+    for i, name in enumerate([*SBD_ONLY, VOC_TRAIN[0], VOC_VAL[0]]):
+        members[f"{root}/cls/{name}.mat"] = sbd_mat(labels(0, i + 1, 7))
+    # SBD's lists mix VOC's: its training list holds a validation image.
+    members[f"{root}/train.txt"] = lines([*SBD_ONLY[:2], VOC_VAL[0]])
+    members[f"{root}/val.txt"] = lines([SBD_ONLY[2], VOC_TRAIN[0]])
+    return members
+
+
+def make_voc(folder: Path) -> None:
+    write_tar(folder / "VOCtrainval_11-May-2012.tar", voc_members())
+    write_tar(folder / "benchmark.tgz", sbd_members())
+
+
+COCO = {"train2017": ["000000000009", "000000000025", "000000000030"], "val2017": ["000000000139"]}
+
+
+def coco_masks() -> dict[str, np.ndarray]:
+    """By member: every id of the official masks somewhere, and unlabelled pixels in each."""
+    names = [f"{part}/{name}.png" for part in COCO for name in COCO[part]]
+    values = np.resize(np.arange(182), len(names) * HEIGHT * WIDTH).astype(np.uint8)
+    masks = dict(zip(names, values.reshape(len(names), HEIGHT, WIDTH)))
+    for mask in masks.values():
+        mask[:, 0] = 255
+    return masks
+
+
+def make_coco(folder: Path) -> None:
+    for part, names in COCO.items():
+        images = {f"{part}/{name}.jpg": jpg() for name in names}
+        write_zip(folder / f"{part}.zip", images)
+    masks = {name: png(mask) for name, mask in coco_masks().items()}
+    write_zip(folder / "stuffthingmaps_trainval2017.zip", masks)
+
+
+CONTEXT = {"train": ["2008_000002", "2008_000003"], "val": ["2008_000007"]}
+
+
+def make_voc2010(folder: Path) -> None:
+    root = "VOCdevkit/VOC2010"
+    members = {
+        f"{root}/JPEGImages/{name}.jpg": jpg() for names in CONTEXT.values() for name in names
+    }
+    for part, names in CONTEXT.items():
+        # One image of VOC's own lists has no mask.
+        members[f"{root}/ImageSets/Main/{part}.txt"] = lines([*names, f"2009_00000{len(part)}"])
+    write_tar(folder / "VOCtrainval_03-May-2010.tar", members)
+
+
+def detail_json() -> dict[str, object]:
+    """PASCAL in Detail: 2008_000002 has sky (360), a person over it (284), and a ball (10)."""
+    images = [
+        {
+            "image_id": int(name.replace("_", "")), "file_name": f"{name}.jpg", "phase": part,
+            "height": HEIGHT, "width": WIDTH, "date_captured": "31-Jan-2008",
+        }
+        for part, names in (CONTEXT | {"test": ["2010_000009"]}).items()
+        for name in names
+    ]  # fmt: skip
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
+    painted = [(360, rows < 8), (284, (rows > 2) & (rows < 10) & (columns < 5)), (10, columns > 13)]
+    annotations = [
+        {
+            "id": number, "image_id": 2008000002, "category_id": category, "iscrowd": 0,
+            "segmentation": run_lengths(mask), "area": int(mask.sum()),
+            "parts": [{"part_id": 3, "segmentation": run_lengths(mask)}],
+        }
+        for number, (category, mask) in enumerate(painted)
+    ]  # fmt: skip
+    for image_id in (2008000003, 2008000007):
+        annotations.append(
+            {
+                "image_id": image_id,
+                "category_id": 458,
+                "segmentation": run_lengths(rows >= 0),
+            }
+        )
+    return {
+        "info": {"name": "PASCAL in Detail"},
+        "images": images,
+        "annos_segmentation": annotations,
+        "annos_boundary": [{"image_id": 2008000002, "boundary_mask": run_lengths(rows > 3)}],
+        "annos_joints": [{"image_id": 2008000002, "joints": [[1, 2, 1]], "person_id": 1}],
+        "categories": [
+            {"category_id": 284, "name": "person", "onlysemantic": 0, "parts": [3]},
+            {"category_id": 360, "name": "sky", "onlysemantic": 1},
+        ],
+        "parts": [{"part_id": 3, "name": "head", "superpart": "none"}],
+    }
+
+
+def detail_masks() -> dict[str, np.ndarray]:
+    """The masks of :func:`detail_json`: sky is class 47, person 37, wood 59."""
+    first = np.zeros((HEIGHT, WIDTH), np.uint8)
+    first[:8] = 47
+    first[3:10, :5] = 37
+    first[:, 14:] = 0
+    wood = np.full((HEIGHT, WIDTH), 59, np.uint8)
+    return {"2008_000002": first, "2008_000003": wood, "2008_000007": wood}
+
+
+def make_context(folder: Path, matlab: bool = False) -> None:
+    make_voc2010(folder)
+    if not matlab:
+        (folder / "trainval_merged.json").write_text(json.dumps(detail_json()))
+        return
+    masks = np.full((HEIGHT, WIDTH), 458, np.uint16)
+    masks[0], masks[1] = 2, 459  # aeroplane, and wool, which is none of the 59
+    members = {
+        f"trainval/{name}.mat": mat(LabelMap=masks)
+        for name in [*CONTEXT["train"], *CONTEXT["val"], "2011_000009"]
+    }
+    members["trainval/labels.txt"] = b"2: aeroplane\n458: wood\n459: wool\n"
+    write_tar(folder / "trainval.tar.gz", members)
+
+
+ADE = {"training": ["ADE_train_00000001", "ADE_train_00000002"], "validation": ["ADE_val_00000001"]}
+
+
+def ade_members() -> dict[str, bytes]:
+    root = "ADEChallengeData2016"
+    members = {f"{root}/objectInfo150.txt": b"Idx\tRatio\n", f"{root}/": b""}
+    for part, names in ADE.items():
+        for name in names:
+            members[f"{root}/images/{part}/{name}.jpg"] = jpg()
+            members[f"{root}/annotations/{part}/{name}.png"] = png(labels(0, 1, 150))
+    return members
+
+
+def make_ade(folder: Path) -> None:
+    write_zip(folder / "ADEChallengeData2016.zip", ade_members())
+
+
+MAKE = {"voc": make_voc, "coco_stuff": make_coco, "context": make_context, "ade": make_ade}
+
+
+def small(key: str, **changes: object) -> DataDescription:
+    """A description whose published numbers are those of the small archives."""
+    counts = {
+        "voc": {"train": (5, [2, 3]), "val": (1, [1])},
+        "coco_stuff": {"train": (3, []), "val": (1, [])},
+        "context": {"train": (2, [2]), "val": (1, [1])},
+        "ade": {"train": (2, []), "val": (1, [])},
+    }[key]
+    splits = tuple(
+        dataclasses.replace(
+            split,
+            count=counts[split.name][0],
+            lists=dict(zip(split.lists, counts[split.name][1])),
+        )
+        for split in DATA_SETS[key].splits
+    )
+    folders = {"JPEGImages": 6, "SegmentationClass": 3, "SegmentationClassAug": 6}
+    return dataclasses.replace(
+        DATA_SETS[key],
+        **{"splits": splits, "folders": folders if key == "voc" else {}} | changes,  # type: ignore[arg-type]
+    )
+
+
+def prepared(key: str, folder: Path, jobs: int = 1, force: bool = False) -> Work:
+    """Run the steps on the archives in ``folder/archives``, into ``folder/data``."""
+    description = small(key)
+    archives = find_archives(description, folder / "archives", "the command")
+    work = Work(description, archives, folder / "data", jobs, force)
+    for step in STEPS[key](work):
+        step.run()
+    return work
+
+
+def read(path: Path) -> np.ndarray:
+    return np.array(Image.open(path))

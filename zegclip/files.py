@@ -1,0 +1,123 @@
+"""Files: where relative paths are looked for, how one is replaced, how a checkpoint is read."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import pickletools
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .errors import InputError
+
+_PACKAGE = Path(__file__).resolve().parent
+# The folder that holds configs, tools and data/mini: the checkout, or what a wheel brings along
+# (mmsegmentation's convention).
+PROJECT_ROOT = _PACKAGE / ".mim" if (_PACKAGE / ".mim").is_dir() else _PACKAGE.parent
+
+
+def find_path(path: str | Path) -> Path:
+    """Resolve a path of a config, so that every tool runs from any folder.
+
+    Args:
+        path: absolute, or relative to the working directory or to the project's folder.
+
+    Returns:
+        The path itself if it is absolute or exists from here; else its place in the project's
+        folder, whether something is there or not.
+    """
+    path = Path(path).expanduser()
+    if path.is_absolute() or path.exists():
+        return path
+    return PROJECT_ROOT / path
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Write a file so that a reader sees the old content or the new one, never half of it.
+
+    Args:
+        path: the file; its folder is made.
+
+    Yields:
+        A path in the same folder, with the same suffix, to write to. It takes the file's place at
+        the end, and is removed if an exception is raised.
+
+    Example:
+        >>> with replacing("report.json") as part:
+        ...     part.write_text("{}")
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".part") as folder:
+        part = Path(folder) / path.name
+        yield part
+        os.replace(part, path)
+
+
+# What a pickled state dict calls for: tensors, their storages and containers. torch's own list can
+# be widened by any package in the process, so the names are checked here before it loads.
+_PLAIN_MODULES = ("torch", "torch.storage", "torch._utils", "torch.serialization")
+_PLAIN_GLOBALS = {("collections", "OrderedDict"), ("__builtin__", "set"), ("_codecs", "encode")}
+
+
+def read_checkpoint(file: str | os.PathLike[str] | io.BytesIO, map_location: Any = "cpu") -> Any:
+    """Read a checkpoint as data: tensors, numbers, text and containers of them, nothing else.
+
+    Args:
+        file: path of a file that ``torch.save`` wrote, or its content.
+        map_location: as in :func:`torch.load`.
+
+    Raises:
+        InputError: there is no such file, it is broken, or it holds something else than data.
+    """
+    name = "<buffer>" if isinstance(file, io.BytesIO) else os.fspath(file)
+    source = file if isinstance(file, io.BytesIO) else Path(name).expanduser()
+    if isinstance(source, Path) and not source.is_file():
+        raise InputError(f"checkpoint not found: {name}")
+    try:
+        if foreign := _foreign_globals(source):
+            raise InputError(
+                f"{name} is refused: it holds more than tensors, numbers and text ({foreign[0]}), "
+                "and opening such a file can run any code in it. Get it as safetensors or as a "
+                "plain state dict; if it is your own, save its 'state_dict' alone where it was made"
+            )
+        if isinstance(source, io.BytesIO):
+            source.seek(0)
+        return torch.load(source, map_location=map_location, weights_only=True)
+    except (
+        pickle.UnpicklingError, RuntimeError, EOFError, KeyError, OSError, zipfile.BadZipFile
+    ) as error:  # fmt: skip
+        reason = (str(error) or type(error).__name__).split("\n")[0][:120]
+        raise InputError(
+            f"{name} cannot be read as a checkpoint (broken, cut short, or written by a torch "
+            f"before 1.6?): {reason}"
+        ) from error
+
+
+def _foreign_globals(source: Path | io.BytesIO) -> list[str]:
+    """Names that unpickling the archive would look up and that are not plain data's."""
+    with zipfile.ZipFile(source) as archive:
+        members = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+        content = archive.read(members[0] if members else "data.pkl")  # (KeyError: no checkpoint)
+    strings: list[str] = []
+    found: list[str] = []
+    for opcode, argument, _ in pickletools.genops(content):
+        if opcode.name == "GLOBAL":
+            module, _, attribute = str(argument).partition(" ")
+        elif opcode.name == "STACK_GLOBAL":  # its two names are the strings before it
+            module, attribute = strings[-2], strings[-1]
+        else:
+            if isinstance(argument, str):
+                strings.append(argument)
+            continue
+        if module not in _PLAIN_MODULES and (module, attribute) not in _PLAIN_GLOBALS:
+            found.append(f"{module}.{attribute}")
+    return found

@@ -1,0 +1,185 @@
+"""Class names and the seen / unseen split: the one place where they are checked and combined."""
+
+from __future__ import annotations
+
+import colorsys
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from zegclip.errors import InputError
+
+# Label value of pixels that belong to no class: they are not scored, and never a target class.
+IGNORE_INDEX = 255
+SETTINGS = ("inductive", "transductive", "supervised", "cross_dataset")
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """What a model may say, and which of it training may know.
+
+    Comes from a data set's ``metainfo`` (:meth:`from_metainfo`) and flows from there to model,
+    loss and metric. Lists are accepted and become tuples; ``unseen`` is put into label order, so
+    that equal splits are equal vocabularies.
+
+    Args:
+        classes: all class names in label order: label id ``i`` is ``classes[i]``.
+        unseen: the classes that training must not see the labels of.
+        synonyms: for a class, the words put into the templates instead of its name (the mean of
+            their embeddings is taken). A class that is not here is its own word.
+        setting: ``inductive`` (unseen classes unknown while training), ``transductive`` (their
+            names and pixels known, their labels not), ``supervised`` (all labels known) or
+            ``cross_dataset`` (the model was trained on another data set; for testing only, and
+            nothing is called seen or unseen).
+        palette: an RGB colour per class, 0..255.
+
+    Raises:
+        InputError: see the message.
+    """
+
+    classes: tuple[str, ...]
+    unseen: tuple[str, ...] = ()
+    # (A dict has no hash; equality looks at it all the same.)
+    synonyms: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    setting: str = "inductive"
+    palette: tuple[tuple[int, int, int], ...] | None = None
+
+    def __post_init__(self) -> None:
+        classes = _names(self.classes, "classes")
+        if not classes:
+            raise InputError("classes is empty: a vocabulary needs at least one class name")
+        unseen = _names(self.unseen, "unseen")
+        check_known(unseen, classes, "unseen")
+        if self.setting not in SETTINGS:
+            raise InputError(f"setting={self.setting!r} is none of {', '.join(SETTINGS)}")
+        if self.setting == "inductive" and len(unseen) == len(classes):
+            raise InputError(
+                f"all {len(classes)} classes are unseen: the inductive setting has nothing to "
+                "train on; leave at least one class out of unseen"
+            )
+        if self.setting == "cross_dataset" and unseen:
+            raise InputError(
+                f"unseen={list(unseen)} in the cross_dataset setting: there the model was trained "
+                "on another data set, and no class of this one is told apart; leave unseen out"
+            )
+        check_known(self.synonyms, classes, "synonyms")
+        synonyms = {
+            name: _names(words, f"synonyms[{name!r}]") for name, words in self.synonyms.items()
+        }
+        for name, words in synonyms.items():
+            if not words:
+                raise InputError(
+                    f"synonyms[{name!r}] is empty: give at least one word, or leave the class out "
+                    "to use its name"
+                )
+        palette = self.palette
+        if palette is not None:
+            palette = tuple((int(r), int(g), int(b)) for r, g, b in palette)
+            if len(palette) != len(classes):
+                raise InputError(f"palette has {len(palette)} colours for {len(classes)} classes")
+        ordered = tuple(name for name in classes if name in set(unseen))
+        for key, value in (("classes", classes), ("unseen", ordered), ("synonyms", synonyms)):
+            object.__setattr__(self, key, value)
+        object.__setattr__(self, "palette", palette)
+
+    @classmethod
+    def from_metainfo(cls, metainfo: Mapping[str, Any]) -> Vocabulary:
+        """Build from a data set's metainfo; only ``classes`` must be there, other keys are left.
+
+        Raises:
+            InputError: ``classes`` is missing, or what the class itself raises.
+        """
+        if metainfo.get("classes") is None:
+            raise InputError(
+                f"the metainfo has no 'classes' (only {', '.join(sorted(metainfo)) or 'nothing'}): "
+                "give the data set's class names in label order"
+            )
+        keys = ("classes", "unseen", "synonyms", "setting", "palette")
+        return cls(**{key: metainfo[key] for key in keys if metainfo.get(key) is not None})
+
+    @property
+    def seen(self) -> tuple[str, ...]:
+        """Classes that are not unseen, in label order."""
+        return tuple(self.classes[index] for index in self.seen_ids)
+
+    @property
+    def seen_ids(self) -> tuple[int, ...]:
+        """Label ids of the seen classes, ascending."""
+        return tuple(i for i, name in enumerate(self.classes) if name not in set(self.unseen))
+
+    @property
+    def unseen_ids(self) -> tuple[int, ...]:
+        """Label ids of the unseen classes, ascending."""
+        return tuple(i for i, name in enumerate(self.classes) if name in set(self.unseen))
+
+    @property
+    def train_ids(self) -> tuple[int, ...]:
+        """Label ids of the classes that are queries in training: the seen, or all but inductive."""
+        return self.seen_ids if self.setting == "inductive" else tuple(range(len(self.classes)))
+
+    @property
+    def training(self) -> Vocabulary:
+        """The classes of :attr:`train_ids` by themselves."""
+        names = tuple(self.classes[index] for index in self.train_ids)
+        synonyms = {name: words for name, words in self.synonyms.items() if name in names}
+        return Vocabulary(names, synonyms=synonyms, setting="supervised")
+
+    @property
+    def words(self) -> tuple[tuple[str, ...], ...]:
+        """For each class, the words that go into the prompt templates."""
+        return tuple(self.synonyms.get(name, (name,)) for name in self.classes)
+
+
+def _names(names: Sequence[str], what: str) -> tuple[str, ...]:
+    """The names as a tuple; refuses a lone string, blanks and duplicates."""
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise InputError(f"{what}={names!r} must be a list of names, such as [{names!r}]")
+    names = tuple(names)
+    for name in names:
+        if not isinstance(name, str) or not name.strip():
+            raise InputError(f"{what} holds {name!r}, which is not a name")
+    duplicates = sorted({name for name in names if names.count(name) > 1})
+    if duplicates:
+        raise InputError(f"{what} names twice: {', '.join(duplicates)}")
+    return names
+
+
+def check_known(names: Iterable[str], classes: Sequence[str], what: str) -> None:
+    """Refuse names that are no class's, and say which class may have been meant.
+
+    Args:
+        names: to be checked.
+        classes: all there are.
+        what: what the names are for, for the message.
+
+    Raises:
+        InputError: see above.
+    """
+    unknown = [name for name in names if name not in classes]
+    if not unknown:
+        return
+    culprits = []
+    lower = {name.lower(): name for name in classes}
+    for name in unknown:
+        close = difflib.get_close_matches(str(name).lower(), lower, n=1, cutoff=0.5)
+        culprits.append(f"{name!r}" + (f" (did you mean {lower[close[0]]!r}?)" if close else ""))
+    listed = ", ".join(classes[:30]) + (f", … ({len(classes)} in all)" if len(classes) > 30 else "")
+    raise InputError(f"{what} names no class: {', '.join(culprits)}; the classes are {listed}")
+
+
+_LEVELS = ((0.75, 0.95), (0.95, 0.65), (0.45, 0.85))  # saturation and brightness
+
+
+def make_palette(count: int) -> list[tuple[int, int, int]]:
+    """So many different RGB colours, 0..255.
+
+    Hues go on by the golden ratio, which keeps any number of them apart; saturation and brightness
+    take turns as well.
+    """
+    colours = []
+    for index in range(count):
+        hue = (0.02 + index * 0.61803398875) % 1
+        red, green, blue = colorsys.hsv_to_rgb(hue, *_LEVELS[index % len(_LEVELS)])
+        colours.append((round(255 * red), round(255 * green), round(255 * blue)))
+    return colours
