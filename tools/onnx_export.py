@@ -8,7 +8,6 @@ import logging
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -93,7 +92,6 @@ def describe(cfg: Config, model: ZeroShotSegmentor) -> ModelDescription:
     return ModelDescription(
         config=Path(cfg.filename or "").name,
         patch_size=model.image_encoder.patch_size,
-        embed_dims=model.image_encoder.embed_dims,
         mean=list(preprocessor["mean"]),
         std=list(preprocessor["std"]),
         size=list(preprocessor.get("size") or (512, 512)),
@@ -107,13 +105,15 @@ def describe(cfg: Config, model: ZeroShotSegmentor) -> ModelDescription:
     )
 
 
-def export_onnx(segmentor: ZeroShotSegmentor, path: str | Path, description: Any) -> None:
+def export_onnx(
+    segmentor: ZeroShotSegmentor, path: str | Path, description: ModelDescription
+) -> None:
     """Write a model to an ONNX file.
 
     Args:
         segmentor: a trained model, on the CPU, in evaluation mode.
         path: the file; what is there is replaced.
-        description: a :class:`~zegclip.apis.onnx_description.ModelDescription`, for the metadata.
+        description: goes into the file's metadata.
     """
     model = OnnxModel(segmentor).eval()
     patch = segmentor.image_encoder.patch_size

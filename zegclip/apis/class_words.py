@@ -61,26 +61,21 @@ class ClassWords:
                 embeddings = np.asarray(file["embeddings"], dtype=np.float32)
                 content = json.loads(str(file["words"]))
                 words = {str(name): tuple(map(str, each)) for name, each in content.items()}
-                found = cls(words, embeddings, str(file["text_fingerprint"]))
-        except (OSError, ValueError, KeyError, IndexError, AttributeError, EOFError,
-                zipfile.BadZipFile) as error:  # fmt: skip
+                if embeddings.ndim != 2 or len(embeddings) != len(words):
+                    raise ValueError(f"{embeddings.shape} numbers for {len(words)} classes")
+                return cls(words, embeddings, str(file["text_fingerprint"]))
+        # (numpy raises any of these for a file of another form.)
+        except (
+            OSError, ValueError, LookupError, AttributeError, EOFError, zipfile.BadZipFile
+        ) as error:  # fmt: skip
             raise InputError(f"{path} cannot be read as class embeddings: {error}") from error
-        if embeddings.ndim != 2 or len(embeddings) != len(words):
-            raise InputError(
-                f"{path} holds embeddings of shape {embeddings.shape} for {len(words)} classes"
-            )
-        return found
 
     def save(self, path: str | Path) -> None:
         """Write an ``.npz``."""
-        words = json.dumps({name: list(words) for name, words in self.words.items()})
+        words = np.array(json.dumps(self.words))
+        fingerprint = np.array(self.text_fingerprint)
         with replacing(path) as part:
-            np.savez(
-                part,
-                embeddings=self.embeddings,
-                words=np.array(words),
-                text_fingerprint=np.array(self.text_fingerprint),
-            )
+            np.savez(part, embeddings=self.embeddings, words=words, text_fingerprint=fingerprint)
 
     def rows(self, vocabulary: Vocabulary) -> np.ndarray:
         """Embeddings of a vocabulary's classes, ``(len(vocabulary.classes), D)``.
@@ -93,8 +88,7 @@ class ClassWords:
             if name not in order:
                 raise InputError(
                     f"there is no saved embedding of {name!r}, only of {', '.join(order)}: save it "
-                    "too (tools/export_onnx.py --words), or give the config and the checkpoint, "
-                    "whose text encoder embeds any word"
+                    "too (tools/export_onnx.py --words), or give config and checkpoint instead"
                 )
             if vocabulary.synonyms.get(name, self.words[name]) != self.words[name]:
                 raise InputError(f"{name!r} was saved with the words {list(self.words[name])}")

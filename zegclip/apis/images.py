@@ -14,7 +14,8 @@ from zegclip.errors import InputError
 ImageLike: TypeAlias = Union[str, "os.PathLike[str]", Image.Image, np.ndarray]
 
 # What is decoded, whatever a file is called: Pillow would hand an EPS to Ghostscript.
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+# (JPEG opens MPO, of several pictures, too.)
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, TypeAlias, Union, overload
 
 import numpy as np
 import torch
@@ -23,6 +23,10 @@ from .images import ImageLike, is_image, read_image
 from .preprocessing import Preprocessor, image_steps
 from .result import SegmentationResult
 from .words import Text, make_vocabulary
+
+Words: TypeAlias = Text | Vocabulary | None
+Seen: TypeAlias = str | Iterable[str] | None
+Asked: TypeAlias = Union[ImageLike, "EncodedImage"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -58,7 +62,6 @@ class ZeroShotInferencer:
         model: the segmentor.
         config: path of the config.
         checkpoint: path of the checkpoint.
-        classes: the class names that the checkpoint was trained for, ``()`` if it has none.
 
     Raises:
         InputError: a file is missing, or they do not fit together.
@@ -80,53 +83,34 @@ class ZeroShotInferencer:
         cfg, file = choose_files(config, checkpoint)
         model = load_model(cfg, file, choose_device(device))
         self.config, self.checkpoint = str(cfg.filename), file
-        patch_size = model.image_encoder.patch_size
-        preprocess = Preprocessor(
-            image_steps(cfg), model.data_preprocessor, model.test_cfg, patch_size
+        self.model: Any = model
+        self._text_encoder: Any = model.text_encoder
+        self._preprocess = Preprocessor(
+            image_steps(cfg),
+            model.data_preprocessor,
+            model.test_cfg,
+            model.image_encoder.patch_size,
         )
         meta = model.dataset_meta
-        own = Vocabulary.from_metainfo(meta) if meta else None
-        self._set_up(model, model.text_encoder, preprocess, own)
-
-    def _set_up(
-        self,
-        model: Any,
-        text_encoder: Any,
-        preprocess: Preprocessor,
-        own_vocabulary: Vocabulary | None,
-    ) -> None:
-        """The parts: a model with ``set_vocabulary``, ``encode_windows`` and ``decode_windows``."""
-        self.model = model
-        self._text_encoder = text_encoder
-        self._preprocess = preprocess
-        self._own_vocabulary = own_vocabulary
-        self.classes = own_vocabulary.classes if own_vocabulary else ()
+        self._own_vocabulary = Vocabulary.from_metainfo(meta) if meta else None
         self._lock = threading.RLock()
 
-    # --- asking -----------------------------------------------------------------------------
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The class names that the checkpoint was trained for, ``()`` if it has none."""
+        return self._own_vocabulary.classes if self._own_vocabulary else ()
 
     @overload
     def __call__(  # type: ignore[overload-overlap]  # (a str is an Iterable: the first one wins)
-        self,
-        image: ImageLike | EncodedImage,
-        text: Text | Vocabulary | None = None,
-        seen: str | Iterable[str] | None = None,
+        self, image: Asked, text: Words = None, seen: Seen = None
     ) -> SegmentationResult: ...
 
     @overload
     def __call__(
-        self,
-        image: Iterable[ImageLike | EncodedImage],
-        text: Text | Vocabulary | None = None,
-        seen: str | Iterable[str] | None = None,
+        self, image: Iterable[Asked], text: Words = None, seen: Seen = None
     ) -> list[SegmentationResult]: ...
 
-    def __call__(
-        self,
-        image: Any,
-        text: Text | Vocabulary | None = None,
-        seen: str | Iterable[str] | None = None,
-    ) -> SegmentationResult | list[SegmentationResult]:
+    def __call__(self, image: Any, text: Words = None, seen: Seen = None) -> Any:
         """Segment one image, or several of any sizes.
 
         Args:
@@ -149,10 +133,7 @@ class ZeroShotInferencer:
         return list(self.stream(image, text, seen))
 
     def stream(
-        self,
-        images: Iterable[ImageLike | EncodedImage],
-        text: Text | Vocabulary | None = None,
-        seen: str | Iterable[str] | None = None,
+        self, images: Iterable[Asked], text: Words = None, seen: Seen = None
     ) -> Iterator[SegmentationResult]:
         """Segment images one after the other, for any number of them.
 
@@ -168,7 +149,7 @@ class ZeroShotInferencer:
             read_image(images)  # says what can be given
         return (self._ask(self.encode(image), vocabulary) for image in images)
 
-    def encode(self, image: ImageLike | EncodedImage) -> EncodedImage:
+    def encode(self, image: Asked) -> EncodedImage:
         """Run the image encoder, which takes most of the time, once for any number of questions.
 
         Args:
@@ -187,9 +168,7 @@ class ZeroShotInferencer:
             windows = list(self.model.encode_windows(inputs))
         return EncodedImage(pixels, (inputs.shape[-2], inputs.shape[-1]), windows, self)
 
-    def vocabulary(
-        self, text: Text | Vocabulary | None = None, seen: str | Iterable[str] | None = None
-    ) -> Vocabulary:
+    def vocabulary(self, text: Words = None, seen: Seen = None) -> Vocabulary:
         """Check words once, to ask with them often.
 
         Args:
@@ -215,31 +194,30 @@ class ZeroShotInferencer:
         self._check_words(vocabulary)
         return vocabulary
 
-    def attention(
-        self, image: ImageLike | EncodedImage, text: Text | Vocabulary | None = None
-    ) -> np.ndarray:
-        """What each class attends to in the last layer: the head's ``attention_meaning`` says it.
+    def attention(self, image: Asked, text: Words, name: str) -> np.ndarray:
+        """What a class attends to in the last layer; the head's ``attention_meaning`` says it.
 
         Args:
             image: as :meth:`__call__` takes it.
-            text: as there.
+            text: as there; all classes that are asked for.
+            name: one of them.
 
         Returns:
-            ``(C, h, w)`` float32, 0..1, of the size in which the model saw the image; mean over
-            windows.
+            ``(H, W)`` float32, 0..1; of windows that overlap, the mean.
         """
         encoded, vocabulary = self.encode(image), self.vocabulary(text)
+        label = vocabulary.classes.index(name)
         patch_size, head = self.model.image_encoder.patch_size, self.model.decode_head
         with self._lock, torch.no_grad():
             self.model.set_vocabulary(vocabulary)
             maps = []
             for boxes, patches, cls in encoded.windows:
                 output = head(patches, cls, self.model.class_embeddings())
+                attention = head.attention(output)[:, label : label + 1]
                 size = [side * patch_size for side in patches.shape[-2:]]
-                maps.append((boxes, Prediction(upsample(head.attention(output), size))))
-            return merge_windows(maps, encoded.input_size).probabilities[0].cpu().numpy()
-
-    # --- parts ------------------------------------------------------------------------------
+                maps.append((boxes, Prediction(upsample(attention, size))))
+            merged = merge_windows(maps, encoded.input_size).probabilities
+            return upsample(merged, encoded.image.shape[:2])[0, 0].cpu().numpy()
 
     def _check_words(self, vocabulary: Vocabulary) -> None:
         words = [word for synonyms in vocabulary.words for word in synonyms]

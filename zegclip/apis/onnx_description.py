@@ -9,54 +9,32 @@ from typing import Any
 
 from zegclip.errors import InputError
 from zegclip.segmentors.sliding_window import checked_test_cfg
-from zegclip.vocabulary import Vocabulary
 
-METADATA_KEY = "zegclip"
-VERSION = 2
+METADATA_KEY, VERSION = "zegclip", 2
 # Steps of a test pipeline that a file may ask for. Any other name from a file could build anything.
 STEPS = ("Resize", "ResizeShortestEdge")
 
 
 @dataclass(frozen=True)
 class ModelDescription:
-    """How images and words become a model's inputs. JSON in the file; nothing in it is run.
+    """How images and words become a model's inputs; JSON in the file, nothing in it is run."""
 
-    Attributes:
-        config: name of the config, for people.
-        patch_size: pixels; an image's sides are multiples of it.
-        embed_dims: D of the class embeddings.
-        mean: of the three channels, RGB, 0..255; subtracted.
-        std: of the three channels; divided by.
-        size: (H, W) of the training crops.
-        resize: steps of the test pipeline that change the size, mmseg's names and arguments.
-        test_cfg: windows, as the segmentor takes it.
-        calibration: what the graph does where it is told ``inductive``, for people.
-        templates: into which words were put.
-        clip: model name, weights and fingerprint.
-        text_fingerprint: of all that class embeddings depend on
-            (:func:`~zegclip.apis.class_words.text_fingerprint`).
-        vocabulary: classes, unseen, synonyms and setting of the training, if it is known.
-    """
-
-    config: str
-    patch_size: int
-    embed_dims: int
-    mean: list[float]
-    std: list[float]
-    size: list[int]
-    resize: list[dict[str, Any]]
-    test_cfg: dict[str, Any]
-    calibration: dict[str, Any]
-    templates: list[str]
-    clip: dict[str, str]
-    text_fingerprint: str
-    vocabulary: dict[str, Any] | None = None
+    config: str  # name of the config, for people
+    patch_size: int  # pixels; an image's sides are multiples of it
+    mean: list[float]  # of the channels, RGB, 0..255; subtracted
+    std: list[float]  # divided by
+    size: list[int]  # (H, W) of the training crops
+    resize: list[dict[str, Any]]  # steps of the test pipeline that change the size
+    test_cfg: dict[str, Any]  # windows, as the segmentor takes it
+    calibration: dict[str, Any]  # what the graph does if ``inductive``, for people
+    templates: list[str]  # into which words were put
+    clip: dict[str, str]  # model name, weights and fingerprint
+    text_fingerprint: str  # see zegclip.apis.class_words
+    vocabulary: dict[str, Any] | None = None  # metainfo of the training, if it is known
 
     def __post_init__(self) -> None:
         if unknown := [step["type"] for step in self.resize if step["type"] not in STEPS]:
-            raise InputError(
-                f"test_pipeline: {unknown[0]} cannot be carried by a file, only {', '.join(STEPS)}"
-            )
+            raise InputError(f"test_pipeline: {unknown[0]} cannot be in a file, only {STEPS}")
         if len(self.mean) != 3 or len(self.std) != 3 or self.patch_size < 1:
             raise InputError("mean and std must have three numbers, and patch_size be at least 1")
         object.__setattr__(self, "test_cfg", checked_test_cfg(self.test_cfg, self.patch_size))
@@ -85,17 +63,3 @@ class ModelDescription:
             return cls(**content)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"{name}: its metadata cannot be used: {error}") from error
-
-    def data_preprocessor(self) -> dict[str, Any]:
-        """Config of mmseg's ``SegDataPreProcessor``; it gets BGR."""
-        return dict(
-            type="SegDataPreProcessor",
-            mean=self.mean,
-            std=self.std,
-            bgr_to_rgb=True,
-            size=tuple(self.size),
-        )
-
-    def own_vocabulary(self) -> Vocabulary | None:
-        """The classes, split and setting of the training, if they are known."""
-        return None if self.vocabulary is None else Vocabulary.from_metainfo(self.vocabulary)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
-from mmseg.registry import MODELS
+from mmseg.models import SegDataPreProcessor
 from torch import Tensor
 
 from zegclip.engine.load_model import choose_files, load_model
@@ -23,6 +24,8 @@ from .onnx_description import ModelDescription
 from .preprocessing import Preprocessor
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+# Boxes of some windows and their pixels (N, 3, h, w), whole patches.
+_Windows = tuple[list[Box], Tensor]
 
 
 class OnnxInferencer(ZeroShotInferencer):
@@ -33,7 +36,7 @@ class OnnxInferencer(ZeroShotInferencer):
     ``checkpoint=`` the text encoder in torch embeds any word.
 
     One graph holds image encoder and head, so an image that was encoded is only prepared: asking
-    it again costs as much as the first time.
+    it again costs as much as the first time. There is no :meth:`attention`.
 
     Args:
         path: the ``.onnx`` file.
@@ -42,7 +45,6 @@ class OnnxInferencer(ZeroShotInferencer):
         config: of the checkpoint that the file was exported from.
         checkpoint: that checkpoint.
         device: ``"cpu"`` (default), or ``"cuda"`` where ONNX Runtime has it.
-        threads: of ONNX Runtime; default: as many as torch computes with.
 
     Attributes:
         description: what the file says of itself.
@@ -62,61 +64,54 @@ class OnnxInferencer(ZeroShotInferencer):
         config: str | Path | None = None,
         checkpoint: str | Path | None = None,
         device: str | None = None,
-        threads: int | None = None,
     ) -> None:
-        self.checkpoint = str(path)
-        session = open_session(path, device or "cpu", threads)
+        session = open_session(path, device or "cpu")
         metadata = session.get_modelmeta().custom_metadata_map
         self.description = found = ModelDescription.from_metadata(metadata, str(path))
-        self.config = found.config
-        own = found.own_vocabulary()
-        text_encoder = None
-        if config is None and checkpoint is None:
-            self._saved: ClassWords | None = ClassWords.read(words or Path(path).parent / WORDS)
-            self._check_text(self._saved.text_fingerprint, str(words or WORDS))
-            if own is None or dict(zip(own.classes, own.words)) != self._saved.words:
-                names = tuple(self._saved.words)
-                own = Vocabulary(names, synonyms=self._saved.words, setting="cross_dataset")
-            embed = self._saved.rows
-        elif words is None:
-            self._saved = None
+        self.config, self.checkpoint = found.config, str(path)
+        own = Vocabulary.from_metainfo(found.vocabulary) if found.vocabulary else None
+        if config is not None or checkpoint is not None:
+            if words is not None:
+                raise InputError("give words=, or config= and checkpoint=, not both")
             chosen, file = choose_files(config, checkpoint)
             segmentor = load_model(chosen, file, torch.device("cpu"))
             self._check_text(text_fingerprint(segmentor), file)
-            text_encoder = segmentor.text_encoder
+            self._text_encoder = segmentor.text_encoder
 
             def embed(vocabulary: Vocabulary) -> np.ndarray:
                 segmentor.set_vocabulary(vocabulary)
                 return segmentor.class_embeddings().numpy()
         else:
-            raise InputError(
-                "give the saved class embeddings (words=) or the text encoder (config= and "
-                "checkpoint=), not both"
-            )
-        model = _Graph(session, found, embed)
-        preprocessor = MODELS.build(found.data_preprocessor())
-        preprocess = Preprocessor(found.resize, preprocessor, found.test_cfg, found.patch_size)
-        self._set_up(model, text_encoder, preprocess, own)
+            file = str(words or Path(path).parent / WORDS)
+            saved = ClassWords.read(file)
+            self._check_text(saved.text_fingerprint, file)
+            self._text_encoder = None
+            embed = saved.rows
+            if own is None or dict(zip(own.classes, own.words)) != saved.words:
+                names = tuple(saved.words)
+                own = Vocabulary(names, synonyms=saved.words, setting="cross_dataset")
+        self.model = _Graph(session, found, embed)
+        size = (found.size[0], found.size[1])
+        data_preprocessor = SegDataPreProcessor(found.mean, found.std, size, bgr_to_rgb=True)
+        self._preprocess = Preprocessor(
+            found.resize, data_preprocessor, found.test_cfg, found.patch_size
+        )
+        self._own_vocabulary = own
+        self._lock = threading.RLock()
 
     def _check_text(self, theirs: str, name: str) -> None:
         if theirs != self.description.text_fingerprint:
-            clip = self.description.clip
             raise InputError(
                 f"{name} embeds words otherwise than {self.checkpoint} was trained with (other "
-                f"CLIP weights than {clip.get('model_name')}, {clip.get('weights')}; other "
-                "templates; or another learned text encoder): take what it was exported with, or "
-                "export again"
+                f"CLIP weights than {self.description.clip}; other templates; or another learned "
+                "text encoder): take what it was exported with, or export again"
             )
 
     def _check_words(self, vocabulary: Vocabulary) -> None:
-        if self._saved is None:
-            super()._check_words(vocabulary)
+        if self._text_encoder is None:
+            self.model.embed(vocabulary)
         else:
-            self._saved.rows(vocabulary)
-
-    def attention(self, *_: Any) -> np.ndarray:
-        """Not in the graph."""
-        raise NotImplementedError("an exported model gives no attention: use the one in torch")
+            super()._check_words(vocabulary)
 
 
 def open_session(path: str | Path, device: str = "cpu", threads: int | None = None) -> Any:
@@ -142,29 +137,18 @@ def open_session(path: str | Path, device: str = "cpu", threads: int | None = No
         raise InputError(f"there is no file {path}")
     available = onnxruntime.get_available_providers()
     if _PROVIDERS.get(device) not in available:
-        raise InputError(
-            f"device {device!r} cannot be used: this ONNX Runtime has {', '.join(available)} (for "
-            "cuda: the package onnxruntime-gpu)"
-        )
+        raise InputError(f"device {device!r}: this ONNX Runtime has {', '.join(available)} only")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or torch.get_num_threads()
     options.log_severity_level = 3  # errors
     try:
         return onnxruntime.InferenceSession(str(path), options, [_PROVIDERS[device]])
     except Exception as error:  # its exceptions have no common class of their own
-        reason = str(error).splitlines()[0][:300]
-        raise InputError(f"{path} cannot be loaded by ONNX Runtime: {reason}") from error
-
-
-class _Windows(NamedTuple):
-    """Windows of a prepared image: their boxes and pixels ``(N, 3, h, w)``, whole patches."""
-
-    boxes: list[Box]
-    pixels: Tensor
+        raise InputError(f"{path} cannot be loaded by ONNX Runtime: {error}") from error
 
 
 class _Graph:
-    """What an inferencer asks of a model, by an exported graph.
+    """What an inferencer asks of a segmentor, by an exported graph.
 
     Args:
         session: ONNX Runtime's.
@@ -180,25 +164,23 @@ class _Graph:
     ) -> None:
         self._session = session
         self._description = description
-        self._embed = embed
-        self._names = [output.name for output in session.get_outputs()]
+        self.embed = embed
 
     def set_vocabulary(self, vocabulary: Vocabulary) -> None:
         self._inputs = {
-            "class_embeddings": self._embed(vocabulary),
+            "class_embeddings": self.embed(vocabulary),
             "seen": np.isin(vocabulary.classes, vocabulary.seen),
             "inductive": np.array(vocabulary.setting == "inductive"),
         }
 
     def encode_windows(self, inputs: Tensor) -> Iterator[_Windows]:
-        test_cfg, patch_size = self._description.test_cfg, self._description.patch_size
-        for boxes, pixels in cut_windows(inputs, test_cfg, patch_size):
-            yield _Windows(boxes, pixels)
+        return cut_windows(inputs, self._description.test_cfg, self._description.patch_size)
 
     def decode_windows(self, windows: Iterable[_Windows], size: tuple[int, int]) -> Prediction:
-        return merge_windows(((group.boxes, self._run(group)) for group in windows), size)
+        return merge_windows(((boxes, self._run(pixels)) for boxes, pixels in windows), size)
 
-    def _run(self, windows: _Windows) -> Prediction:
-        outputs = self._session.run(None, {"image": windows.pixels.numpy(), **self._inputs})
-        maps = dict(zip(self._names, map(torch.from_numpy, outputs)))
+    def _run(self, pixels: Tensor) -> Prediction:
+        outputs = self._session.run(None, {"image": pixels.numpy(), **self._inputs})
+        names = [output.name for output in self._session.get_outputs()]
+        maps = dict(zip(names, map(torch.from_numpy, outputs)))
         return Prediction(maps.pop("probabilities"), maps)

@@ -96,7 +96,9 @@ class SegmentationResult:
         """
         picture = Image.fromarray(draw_labels(self.image, self.labels, self.palette, opacity))
         scale = max(1, min(_LEAST_SIDE // min(picture.size), 1024 // max(picture.size)))
-        picture = picture.resize((picture.width * scale, picture.height * scale), Image.NEAREST)
+        picture = picture.resize(
+            (picture.width * scale, picture.height * scale), Image.Resampling.NEAREST
+        )
         return self._beside_legend(picture) if legend else picture
 
     def _beside_legend(self, picture: Image.Image) -> Image.Image:

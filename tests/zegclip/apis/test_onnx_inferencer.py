@@ -1,4 +1,4 @@
-"""OnnxSegmenter beside ZeroShotSegmenter: the same answers to the same questions."""
+"""Exported models beside those in torch: graph, words, metadata, and the same answers."""
 
 from __future__ import annotations
 
@@ -6,27 +6,32 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 import torch
+from export_onnx import compare
 from mmengine.config import Config
-from PIL import Image
+from mmseg.registry import MODELS
+from onnx_export import describe, export_onnx
 
-from zegclip.apis import OnnxSegmenter, SegmentationResult, ZeroShotSegmenter, make_vocabulary
-from zegclip.datasets.mini.scenes import make_scene
+from zegclip.apis import OnnxInferencer, SegmentationResult, ZeroShotInferencer, make_vocabulary
+from zegclip.apis.class_words import ClassWords, text_fingerprint
+from zegclip.apis.onnx_description import METADATA_KEY, ModelDescription
+from zegclip.apis.onnx_inferencer import open_session
 from zegclip.errors import InputError
-from zegclip.export import words_of
-from zegclip.export.description import METADATA_KEY
 
+ROOT = Path(__file__).parents[3]
+METHODS = ("zegclip", "tagclip", "ldvc")
+Exported = Callable[[str], SimpleNamespace]
+Files = Callable[[str], tuple[str, str]]
 WORDS = "cat, a red bus, bottle, aeroplane"
-
-
-@pytest.fixture
-def scene() -> np.ndarray:
-    return make_scene("val", 0)[0].image
+# Images, rows and columns of patches, classes. LDVC's 4x4 regions fit none of the odd grids, and in
+# the smallest most regions are padding.
+CASES = ((1, 16, 16, 20), (2, 9, 22, 3), (3, 7, 5, 64), (1, 1, 2, 1), (1, 33, 18, 5))
 
 
 def rewritten(path: Path, out: Path, **changes: Any) -> Path:
@@ -40,129 +45,222 @@ def rewritten(path: Path, out: Path, **changes: Any) -> Path:
 
 def assert_same(found: SegmentationResult, expected: SegmentationResult) -> None:
     assert found.classes == expected.classes and found.unseen == expected.unseen
-    assert found.scores.shape == expected.scores.shape
-    assert np.abs(found.scores - expected.scores).max() <= 1e-3
+    np.testing.assert_allclose(found.scores, expected.scores, atol=1e-3)
     nearest = np.sort(expected.scores, axis=0)
     sure = nearest[-1] - nearest[-2] > 1e-5
     assert sure.mean() > 0.9
     assert np.array_equal(found.labels[sure], expected.labels[sure])
-    assert (found.trusty_map is None) == (expected.trusty_map is None)
-    if found.trusty_map is not None and expected.trusty_map is not None:
-        assert np.abs(found.trusty_map - expected.trusty_map).max() <= 1e-3
+    assert list(found.extra_maps) == list(expected.extra_maps)
+    for name, values in found.extra_maps.items():
+        np.testing.assert_allclose(values, expected.extra_maps[name], atol=1e-3)
 
 
-@pytest.mark.parametrize("seen", [None, "cat, bottle"])
-@pytest.mark.parametrize("method", ["zegclip", "tagclip", "ldvc"])
+# --- the graph -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_graph_is_torchs_for_all_sizes(exported: Exported, method: str) -> None:
+    for case, inductive, difference, others in compare(*vars(exported(method)).values(), CASES):
+        assert difference <= 1e-3 and others == 0, (case, inductive)
+
+
+def test_compare_tells_another_model(exported: Exported) -> None:
+    results = list(compare(exported("ldvc").model, exported("zegclip").path, CASES[:1]))
+    assert all(difference > 1e-3 and others > 0 for _, _, difference, others in results)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_is_in_a_file(exported: Exported, method: str) -> None:
+    model, path = exported(method).model, exported(method).path
+    session = open_session(path)
+    shapes = {each.name: each.shape for each in session.get_inputs()}
+    assert list(shapes) == ["image", "class_embeddings", "seen", "inductive"]
+    free = [shapes["image"][axis] for axis in (0, 2, 3)] + shapes["seen"]
+    assert all(isinstance(side, str) for side in free)
+    extra = ["trusty_map"] if method == "tagclip" else []
+    assert [output.name for output in session.get_outputs()] == ["probabilities", *extra]
+    # Image encoder and head, not the text tower; nor where the code lay that exported it.
+    parts = (model.image_encoder, model.decode_head)
+    numbers = sum(parameter.numel() for part in parts for parameter in part.parameters())
+    content = path.read_bytes()
+    assert len(content) < 4 * numbers + 1_000_000
+    assert b"site-packages" not in content and b"image_encoder.py" not in content
+    found = ModelDescription.from_metadata(session.get_modelmeta().custom_metadata_map, "file")
+    assert (found.patch_size, found.test_cfg["mode"]) == (6, "whole")
+    assert found.templates == ["a photo of a {}"] and found.vocabulary is not None
+    assert found.calibration == json.loads(json.dumps(model.decode_head.protocol(True)))
+
+
+def test_all_kinds_of_route_attention(tmp_path: Path) -> None:
+    """Learning routes, local enhancement, cosine masks: the head's other paths."""
+    cfg = Config.fromfile(ROOT / "configs" / "ldvc_mini_inductive.py")
+    options = dict(routing="differentiable", local_kernel=3, masks="cosine", num_layers=1)
+    cfg.model.decode_head.decoder.update(options)
+    torch.manual_seed(0)
+    model = MODELS.build({**cfg.model, "_scope_": "mmseg"}).eval()
+    export_onnx(model, tmp_path / "model.onnx", describe(cfg, model))
+    for _, _, difference, others in compare(model, tmp_path / "model.onnx", CASES[:2]):
+        assert difference <= 1e-3 and others == 0
+
+
+# --- the inferencer --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_the_text_encoder_in_torch(
-    export_method: Callable[[str], Any], method: str, seen: str | None, scene: np.ndarray
+    exported: Exported, files_of: Files, method: str, scene: np.ndarray
 ) -> None:
-    exported = export_method(method)
-    files = (exported.config, exported.checkpoint)
-    expected = ZeroShotSegmenter(*files, device="cpu")
-    found = OnnxSegmenter(exported.path, None, *files)
+    expected = ZeroShotInferencer(*files_of(method), device="cpu")
+    found = OnnxInferencer(exported(method).path, None, *files_of(method))
     image = scene[:83, :90]  # sides that are no whole patches
-    assert_same(found(image, WORDS, seen=seen), expected(image, WORDS, seen=seen))
-    assert found.classes == expected.classes
-    if method == "tagclip":  # the others' checkpoints do not say their classes
-        assert_same(found(image), expected(image))
+    for question in ((WORDS,), (WORDS, "cat, bottle"), ()):
+        assert_same(found(image, *question), expected(image, *question))
 
 
-def test_windows_gamma_and_resizing_are_the_files(
-    export_method: Callable[[str], Any], scene: np.ndarray, tmp_path: Path
+def test_windows_and_resizing_are_the_files(
+    exported: Exported, files_of: Files, scene: np.ndarray, tmp_path: Path
 ) -> None:
-    exported = export_method("tagclip")
-    cfg = Config.fromfile(exported.config)
+    config, checkpoint = files_of("tagclip")
+    cfg = Config.fromfile(config)
     cfg.model.test_cfg = dict(mode="slide", crop_size=(48, 60), stride=(30, 42), window_batch=3)
-    cfg.model.decode_head.update(gamma=0.2, trusty_weighting="unseen")
     step = dict(type="ResizeShortestEdge", scale=110, max_size=65536)
     cfg.test_dataloader.dataset.pipeline.insert(1, step)
-    expected = ZeroShotSegmenter(cfg, exported.checkpoint, device="cpu")
-    path = rewritten(
-        exported.path,
-        tmp_path / "slide.onnx",
-        test_cfg=dict(cfg.model.test_cfg),
-        gamma=0.2,
-        trusty_weighting="unseen",
-        resize=[step],
-    )
-    found = OnnxSegmenter(path, None, exported.config, exported.checkpoint)
+    expected = ZeroShotInferencer(cfg, checkpoint, device="cpu")
+    changes = json.loads(describe(cfg, expected.model).to_json())
+    path = rewritten(exported("tagclip").path, tmp_path / "slide.onnx", **changes)
+    found = OnnxInferencer(path, None, config, checkpoint)
     assert len(found.encode(scene).windows) > 2
-    calibrated = found(scene, WORDS, seen="cat")
-    assert_same(calibrated, expected(scene, WORDS, seen="cat"))
-    assert calibrated.scores[0].min() < 0
+    assert_same(found(scene, WORDS, seen="cat"), expected(scene, WORDS, seen="cat"))
     assert_same(found(scene, WORDS), expected(scene, WORDS))
 
 
 def test_saved_words_need_no_text_encoder(
-    export_method: Callable[[str], Any],
-    scene: np.ndarray,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    exported: Exported, scene: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    exported = export_method("tagclip")
-    shutil.copy(exported.path, tmp_path / "model.onnx")
-    words_of(exported.model, make_vocabulary(WORDS)).save(tmp_path / "words.npz")
-    expected = ZeroShotSegmenter(device="cpu")
-    monkeypatch.setattr("zegclip.clip.towers.load_clip", None)
-    monkeypatch.setattr("zegclip.apis.onnx_segmenter.load_model", None)
-    found = OnnxSegmenter(tmp_path / "model.onnx")  # words.npz lies beside it
+    shutil.copy(exported("tagclip").path, tmp_path / "model.onnx")
+    ClassWords.embed(exported("tagclip").model, make_vocabulary(WORDS)).save(tmp_path / "words.npz")
+    expected = ZeroShotInferencer(device="cpu")
+    monkeypatch.setattr("zegclip.apis.onnx_inferencer.load_model", None)
+    found = OnnxInferencer(tmp_path / "model.onnx")  # words.npz lies beside it
     assert found.classes == ("cat", "a red bus", "bottle", "aeroplane")
     assert_same(found(scene), expected(scene, WORDS))
-    assert_same(found(scene, "bottle, cat"), expected(scene, "bottle, cat"))
+    first, second = found([scene, found.encode(scene)], "bottle, cat")
+    assert_same(first, expected(scene, "bottle, cat"))
+    assert np.array_equal(first.labels, second.labels)
     with pytest.raises(InputError, match="no saved embedding of 'dog'"):
         found(scene, "cat, dog")
 
 
-def test_images_of_all_kinds_and_many_at_once(
-    export_method: Callable[[str], Any], scene: np.ndarray, tmp_path: Path
-) -> None:
-    exported = export_method("tagclip")
-    words_of(exported.model, make_vocabulary(WORDS)).save(tmp_path / "w.npz")
-    found = OnnxSegmenter(exported.path, tmp_path / "w.npz")
-    Image.fromarray(scene).save(tmp_path / "scene.png")
-    encoded = found.encode(scene)
-    results = found([tmp_path / "scene.png", Image.fromarray(scene), scene, encoded], "cat, bottle")
-    assert len(results) == 4
-    for result in results:
-        assert np.array_equal(result.labels, results[0].labels)
-    assert len(list(found.stream([scene, scene[:60]], "cat, bottle"))) == 2
-    with pytest.raises(InputError, match="no such file"):
-        found(tmp_path / "other.png")
-
-
 def test_words_of_another_text_encoder_are_refused(
-    export_method: Callable[[str], Any], tmp_path: Path
+    exported: Exported, files_of: Files, tmp_path: Path
 ) -> None:
-    tagclip, ldvc = export_method("tagclip"), export_method("ldvc")
-    words_of(ldvc.model, make_vocabulary(WORDS)).save(tmp_path / "w.npz")
-    with pytest.raises(InputError, match="w.npz embeds words otherwise than .*model.onnx"):
-        OnnxSegmenter(tagclip.path, tmp_path / "w.npz")
+    ClassWords.embed(exported("ldvc").model, make_vocabulary(WORDS)).save(tmp_path / "w.npz")
+    with pytest.raises(InputError, match="w.npz embeds words otherwise than .*tagclip.onnx"):
+        OnnxInferencer(exported("tagclip").path, tmp_path / "w.npz")
     with pytest.raises(InputError, match="started.pth embeds words otherwise"):
-        OnnxSegmenter(tagclip.path, None, ldvc.config, ldvc.checkpoint)
+        OnnxInferencer(exported("tagclip").path, None, *files_of("ldvc"))
 
 
-def test_messages(export_method: Callable[[str], Any], tmp_path: Path) -> None:
-    exported = export_method("tagclip")
-    with pytest.raises(InputError, match="there is no file .*no.onnx"):
-        OnnxSegmenter(tmp_path / "no.onnx")
-    with pytest.raises(InputError, match="no words.npz beside it"):
-        OnnxSegmenter(exported.path)
-    with pytest.raises(InputError, match="not both"):
-        OnnxSegmenter(exported.path, "w.npz", exported.config)
-    (tmp_path / "broken.onnx").write_bytes(exported.path.read_bytes()[:1000])
-    with pytest.raises(InputError, match="broken.onnx cannot be loaded by ONNX Runtime"):
-        OnnxSegmenter(tmp_path / "broken.onnx", "w.npz")
-    with pytest.raises(InputError, match="device 'tpu' cannot be used"):
-        OnnxSegmenter(exported.path, "w.npz", device="tpu")
-    model = onnx.load(exported.path)
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("no.onnx",), "there is no file no.onnx"),
+        (("model.onnx",), "words.npz cannot be read as class embeddings"),
+        (("model.onnx", "w.npz", "tagclip_mini_inductive"), "not both"),
+        (("model.onnx", "w.npz", None, None, "tpu"), "device 'tpu'"),
+        (("foreign.onnx",), "foreign.onnx was not written by"),
+        (("broken.onnx",), "broken.onnx cannot be loaded"),
+    ],
+)
+def test_messages(
+    exported: Exported,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: Any,
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(exported("tagclip").path, "model.onnx")
+    model = onnx.load("model.onnx")
     del model.metadata_props[:]
-    onnx.save(model, tmp_path / "foreign.onnx")
-    with pytest.raises(InputError, match="foreign.onnx was not written by"):
-        OnnxSegmenter(tmp_path / "foreign.onnx", "w.npz")
+    onnx.save(model, "foreign.onnx")
+    Path("broken.onnx").write_bytes(Path("model.onnx").read_bytes()[:1000])
+    with pytest.raises(InputError, match=message):
+        OnnxInferencer(*arguments)
 
 
-def test_threads_of_torch_are_left_alone(export_method: Callable[[str], Any]) -> None:
-    exported = export_method("tagclip")
-    threads = torch.get_num_threads()
-    OnnxSegmenter(exported.path, None, exported.config, exported.checkpoint, threads=1)
-    assert torch.get_num_threads() == threads
+# --- metadata and words ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"version": 99}, "not of version"),
+        ({"resize": [{"type": "LoadImageFromFile"}]}, "LoadImageFromFile cannot be in a file"),
+        ({"mean": [1, 2]}, "must have three numbers"),
+        ({"test_cfg": {"mode": "slide"}}, "crop_size"),
+        ({"more": 1}, "unexpected keyword argument 'more'"),
+    ],
+)
+def test_other_metadata_is_refused(
+    exported: Exported, changes: dict[str, Any], message: str
+) -> None:
+    metadata = open_session(exported("tagclip").path).get_modelmeta().custom_metadata_map
+    content = json.loads(metadata[METADATA_KEY]) | changes
+    with pytest.raises(InputError, match=f"some.onnx.*{message}"):
+        ModelDescription.from_metadata({METADATA_KEY: json.dumps(content)}, "some.onnx")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"test_dataloader.dataset.pipeline": [dict(type="RandomCrop")]}, "RandomCrop"),
+        ({"model.data_preprocessor.test_cfg": dict(size_divisor=32)}, "data_preprocessor"),
+    ],
+)
+def test_what_a_file_cannot_carry(
+    exported: Exported, files_of: Files, options: dict[str, Any], message: str
+) -> None:
+    cfg = Config.fromfile(files_of("tagclip")[0])
+    cfg.merge_from_dict(options)
+    with pytest.raises(InputError, match=message):
+        describe(cfg, exported("tagclip").model)
+
+
+def test_class_words_come_back(tmp_path: Path) -> None:
+    rows = np.eye(3, 4, dtype=np.float32)
+    words = ClassWords({"cat": ("cat", "kitten"), "bus": ("bus",), "röd": ("röd",)}, rows, "ab")
+    words.save(tmp_path / "words.npz")
+    read = ClassWords.read(tmp_path / "words.npz")
+    assert read.words == words.words and read.text_fingerprint == "ab"
+    assert np.array_equal(read.rows(make_vocabulary("röd, cat")), rows[[2, 0]])
+    with pytest.raises(InputError, match=r"saved with the words \['cat', 'kitten'\]"):
+        read.rows(make_vocabulary({"cat": ["puma"]}))
+
+
+def test_class_words_are_read_as_data(tmp_path: Path) -> None:
+    class Harmful:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return (Path.touch, (tmp_path / "ran",))
+
+    file = tmp_path / "words.npz"
+    for content in (
+        dict(embeddings=np.eye(3), words=np.array([Harmful()], dtype=object)),
+        dict(embeddings=np.eye(3), words=np.array("{}"), text_fingerprint=np.array("ab")),
+        dict(embeddings=np.eye(3)),
+    ):
+        np.savez(file, **content)
+        with pytest.raises(InputError, match="words.npz cannot be read as class embeddings"):
+            ClassWords.read(file)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_what_is_learned_of_text_changes_the_fingerprint(exported: Exported) -> None:
+    model = exported("ldvc").model
+    before = text_fingerprint(model)
+    assert before != text_fingerprint(exported("zegclip").model)
+    with torch.no_grad():
+        prompt = model.text_encoder.language_prompts[0, 0]
+        prompt[0] += 1
+        assert text_fingerprint(model) != before
+        prompt[0] -= 1
