@@ -124,7 +124,7 @@ def _asker(inferencer: ZeroShotInferencer, max_classes: int) -> Callable[..., An
                 encoded = inferencer.encode(image)
             result = inferencer(encoded, words, seen or None)
         except InputError as error:
-            raise gradio.Error(str(error), title="Not segmented", print_exception=False) from None
+            raise gradio.Error(str(error), print_exception=False) from None
         maps = [
             (draw_heat_map(result.image, heat), name) for name, heat in result.extra_maps.items()
         ]
