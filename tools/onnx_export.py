@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -43,7 +38,6 @@ class OnnxModel(nn.Module):
         super().__init__()
         self.image_encoder = segmentor.image_encoder
         self.decode_head = segmentor.decode_head
-        self.output_names = ["probabilities"]
 
     def forward(
         self, image: Tensor, class_embeddings: Tensor, seen: Tensor, inductive: Tensor
@@ -57,18 +51,13 @@ class OnnxModel(nn.Module):
             inductive: ``()`` bool: whether to calibrate.
 
         Returns:
-            Probabilities ``(B, C, H, W)`` and the head's extra maps ``(B, K, H, W)``, in the order
-            of ``output_names``.
+            Probabilities ``(B, C, H, W)`` and the head's extra maps ``(B, K, H, W)``.
         """
         output = self.decode_head(*self.image_encoder(image), class_embeddings)
         plain = self.decode_head.predict(output, (image.shape[-2], image.shape[-1]))
         calibrated = self.decode_head.calibrate(plain, seen)
-        self.output_names = ["probabilities", *plain.extra_maps]
-        pairs = zip(
-            (calibrated.probabilities, *calibrated.extra_maps.values()),
-            (plain.probabilities, *plain.extra_maps.values()),
-        )
-        return tuple(torch.where(inductive, *pair) for pair in pairs)
+        both = ((each.probabilities, *each.extra_maps.values()) for each in (calibrated, plain))
+        return tuple(torch.where(inductive, *pair) for pair in zip(*both))
 
 
 def describe(cfg: Config, model: ZeroShotSegmentor) -> ModelDescription:
@@ -132,43 +121,25 @@ def export_onnx(
         {0: classes},
         None,
     )
-    with torch.no_grad(), _export_settings():
-        model(*example)  # names its outputs
+    with torch.no_grad():
+        output = model.decode_head(*model.image_encoder(example[0]), example[1])
         program = torch.export.export(model, example, dynamic_shapes=shapes, strict=False)
         exported = torch.onnx.export(
             program,
             dynamo=True,
             opset_version=OPSET,
             input_names=INPUTS,
-            output_names=model.output_names,
+            output_names=["probabilities", *output.extra_maps],
             verbose=False,
         )
     assert exported is not None
-    # The exporter adds where in whose source files each node comes from.
-    exported.model.metadata_props.clear()
+    # The exporter adds where in whose source files each node comes from: that goes.
     for graph in exported.model.graphs():
-        graph.metadata_props.clear()
         for node in graph:
-            node.metadata_props.clear()
-            for value in node.outputs:
-                value.metadata_props.clear()
+            for named in (node, *node.outputs):
+                named.metadata_props.clear()
+        graph.metadata_props.clear()
+    exported.model.metadata_props.clear()
     exported.model.metadata_props[METADATA_KEY] = description.to_json()
     with replacing(path) as part:
         exported.save(part, external_data=False)
-
-
-@contextlib.contextmanager
-def _export_settings() -> Iterator[None]:
-    """Plain operators instead of torch's fused transformer layer, which has no ONNX counterpart;
-    and no remarks of the exporter about itself."""
-    fused = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    level = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(level)
-        torch.backends.mha.set_fastpath_enabled(fused)

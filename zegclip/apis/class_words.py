@@ -25,11 +25,6 @@ WORDS = "words.npz"
 class ClassWords:
     """Classes with the embeddings of their words.
 
-    Attributes:
-        words: for each class name its words, in the order of the rows.
-        embeddings: T, ``(C, D)`` float32, unit rows.
-        text_fingerprint: of what embedded them (:func:`text_fingerprint`).
-
     Example:
         >>> words = ClassWords.embed(model, make_vocabulary("cat, dog"))
         >>> words.save("words.npz")
@@ -37,9 +32,9 @@ class ClassWords:
         (1, 512)
     """
 
-    words: Mapping[str, tuple[str, ...]]
-    embeddings: np.ndarray
-    text_fingerprint: str
+    words: Mapping[str, tuple[str, ...]]  # of each class, in the order of the rows
+    embeddings: np.ndarray  # T, (C, D) float32, unit rows
+    text_fingerprint: str  # of what embedded them
 
     @classmethod
     @torch.no_grad()
@@ -51,7 +46,7 @@ class ClassWords:
 
     @classmethod
     def read(cls, path: str | Path) -> ClassWords:
-        """Read what :meth:`save` wrote, as data (nothing is unpickled).
+        """Read what :meth:`save` wrote, as data: nothing is unpickled.
 
         Raises:
             InputError: there is no such file, or it is of another form.
@@ -64,7 +59,6 @@ class ClassWords:
                 if embeddings.ndim != 2 or len(embeddings) != len(words):
                     raise ValueError(f"{embeddings.shape} numbers for {len(words)} classes")
                 return cls(words, embeddings, str(file["text_fingerprint"]))
-        # (numpy raises any of these for a file of another form.)
         except (
             OSError, ValueError, LookupError, AttributeError, EOFError, zipfile.BadZipFile
         ) as error:  # fmt: skip
@@ -72,25 +66,25 @@ class ClassWords:
 
     def save(self, path: str | Path) -> None:
         """Write an ``.npz``."""
-        words = np.array(json.dumps(self.words))
-        fingerprint = np.array(self.text_fingerprint)
+        words = json.dumps(self.words)
         with replacing(path) as part:
-            np.savez(part, embeddings=self.embeddings, words=words, text_fingerprint=fingerprint)
+            np.savez(
+                part,
+                embeddings=self.embeddings,
+                words=np.array(words),
+                text_fingerprint=np.array(self.text_fingerprint),
+            )
 
     def rows(self, vocabulary: Vocabulary) -> np.ndarray:
-        """Embeddings of a vocabulary's classes, ``(len(vocabulary.classes), D)``.
-
-        Raises:
-            InputError: one of them is not here, or with other synonyms.
-        """
+        """Embeddings of a vocabulary's classes, ``(C, D)``; ``InputError`` if one is not here."""
         order = {name: row for row, name in enumerate(self.words)}
-        for name in vocabulary.classes:
+        for name, words in zip(vocabulary.classes, vocabulary.words):
             if name not in order:
                 raise InputError(
                     f"there is no saved embedding of {name!r}, only of {', '.join(order)}: save it "
                     "too (tools/export_onnx.py --words), or give config and checkpoint instead"
                 )
-            if vocabulary.synonyms.get(name, self.words[name]) != self.words[name]:
+            if name in vocabulary.synonyms and words != self.words[name]:
                 raise InputError(f"{name!r} was saved with the words {list(self.words[name])}")
         return self.embeddings[[order[name] for name in vocabulary.classes]]
 
@@ -106,5 +100,5 @@ def text_fingerprint(model: ZeroShotSegmentor) -> str:
     for name, parameter in sorted(encoder.named_parameters()):
         if parameter.requires_grad:
             digest.update(f"{name} {tuple(parameter.shape)}".encode())
-            digest.update(parameter.detach().float().cpu().contiguous().numpy().tobytes())
+            digest.update(parameter.detach().float().cpu().numpy().tobytes())
     return digest.hexdigest()

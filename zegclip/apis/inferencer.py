@@ -128,9 +128,8 @@ class ZeroShotInferencer:
         Raises:
             InputError: an image or the words cannot be used.
         """
-        if is_image(image) or isinstance(image, EncodedImage):
-            return next(self.stream([image], text, seen))
-        return list(self.stream(image, text, seen))
+        results = list(self.stream(image, text, seen))
+        return results[0] if _is_one(image) else results
 
     def stream(
         self, images: Iterable[Asked], text: Words = None, seen: Seen = None
@@ -145,8 +144,8 @@ class ZeroShotInferencer:
             seen: as there.
         """
         vocabulary = self.vocabulary(text, seen)
-        if not isinstance(images, Iterable):
-            read_image(images)  # says what can be given
+        if _is_one(images) or not isinstance(images, Iterable):
+            images = [images]  # type: ignore[list-item]
         return (self._ask(self.encode(image), vocabulary) for image in images)
 
     def encode(self, image: Asked) -> EncodedImage:
@@ -247,6 +246,10 @@ class ZeroShotInferencer:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.config}, {self.checkpoint})"
+
+
+def _is_one(image: Any) -> bool:
+    return is_image(image) or isinstance(image, EncodedImage)
 
 
 def _largest(probabilities: Tensor, size: Sequence[int]) -> Tensor:
