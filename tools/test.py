@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 from zegclip.engine import start_up
 from zegclip.engine.launch import find_checkpoint, load_config, make_parser, run
 
-# from zegclip.evaluation.from_predictions import score_folder
+from zegclip.evaluation.from_predictions import score_folder  # noqa
 
 
 def parse_args() -> tuple[argparse.Namespace, Config]:
