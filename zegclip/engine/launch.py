@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -180,3 +180,11 @@ def ready(cfg: Config, modes: Sequence[str], data_only: bool = False) -> Iterato
         # Its threads would be ended with the process, which gloo's do not always survive.
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
+
+
+def run(main: Callable[[], None]) -> None:
+    """Call a tool's ``main``; what the user gave wrongly ends it with one message."""
+    try:
+        main()
+    except InputError as error:
+        raise SystemExit(f"error: {error}") from None
