@@ -20,8 +20,11 @@ NOT_REQUIRED = {"pytest", "ruff", "mypy"}  # the checkers: runs need all other p
 
 def packages() -> Iterator[tuple[str, str]]:
     """What of requirements.txt is missing or has another version; one line for all others."""
-    from packaging.requirements import Requirement
-
+    try:
+        from packaging.requirements import Requirement
+    except ImportError:
+        yield "MISSING", "packaging, and all that comes with it"
+        return
     fine = 0
     for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines():
         if not line.partition("#")[0].strip():

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 from dataset_converters import DATA_SETS
@@ -74,9 +73,9 @@ def prepare(data_set: DataSet, args: argparse.Namespace) -> list[tuple[str, str]
     return work.failures
 
 
-def show(data_set: DataSet, result: Verification) -> None:
+def show(result: Verification) -> None:
     """Print counts, the share of each label, findings and how to fix them."""
-    console = Console(soft_wrap=True)
+    console, data_set = Console(soft_wrap=True), result.data_set
     counts = Table("", "found", "published", title=data_set.title)
     for what, found, published in result.counts:
         style = "" if found == published else "bold red"
@@ -102,9 +101,15 @@ def main(argv: list[str] | None = None) -> None:
     data_set = DATA_SETS[args.dataset]
     failures = [] if args.verify else prepare(data_set, args)
     result = verify(data_set, args.out, args.sample)
-    show(data_set, result)
+    show(result)
     if args.json:
-        content = asdict(result) | {"pixels": result.pixels.tolist(), "unreadable": failures}
+        content = {
+            "counts": result.counts,
+            "masks": result.masks,
+            "pixels": result.pixels.tolist(),
+            "findings": [vars(finding) for finding in result.findings],
+            "unreadable": failures,
+        }
         with replacing(args.json) as part:
             part.write_text(json.dumps(content, indent=2))
     if failures or result.errors:

@@ -17,7 +17,7 @@ def test_this_environment_is_fit(capsys: pytest.CaptureFixture[str]) -> None:
     check_env.main()
     said = capsys.readouterr().out
     assert "packages as tested" in said and "can be imported" in said
-    assert "models/zegclip_mini.py" in said and "datasets/voc12_20.py" in said
+    assert "models/zegclip_mini.py" in said and said.count("datasets/voc12_20.py") == 1
 
 
 def test_versions_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,10 +46,3 @@ def test_a_broken_stack_fails_and_says_why(
         check_env.main()
     said = capsys.readouterr().out
     assert "libGL.so.1" in said and "apt-get install libgl1" in said
-
-
-def test_missing_things_are_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(check_env, "missing_for", lambda cfg: "\nget it" if "model" in cfg else "")
-    rows = dict(check_env.weights_and_data())
-    assert set(rows) == {"ok", "optional"}
-    assert rows["optional"].count("get it") == 1 and "models/ldvc_vit-b16.py" in rows["optional"]

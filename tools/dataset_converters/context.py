@@ -140,10 +140,9 @@ def paint(item: tuple[tuple[int, int], list[dict[str, Any]]]) -> np.ndarray:
     return LABELS[categories]
 
 
-_MORE = (
-    "VOC 2010's own {part} list with the original masks ({theirs:,} images); published numbers use "
-    "the {ours:,} of PASCAL in Detail's. Scores on these lists differ from published ones in the "
-    "decimals: use trainval_merged.json to compare"
+_OWN_LISTS = (
+    "VOC 2010's own list, with the original masks. Scores on it differ from published ones in the "
+    "decimals, which use PASCAL in Detail's: use trainval_merged.json to compare"
 )
 DATA_SET = DataSet(
     key="context",
@@ -154,13 +153,13 @@ DATA_SET = DataSet(
     splits=tuple(
         Split(
             part,
-            ours,
+            count,
             "JPEGImages",
             (MASKS,),
-            {f"{LISTS}/{part}.txt": ours},
-            other_counts={theirs: _MORE.format(part=part, ours=ours, theirs=theirs)},
+            {f"{LISTS}/{part}.txt": count},
+            other_counts={original: _OWN_LISTS},
         )
-        for part, ours, theirs in (("train", 4_996, 4_998), ("val", 5_104, 5_105))
+        for part, count, original in (("train", 4_996, 4_998), ("val", 5_104, 5_105))
     ),
     names=dict(enumerate(("background or another category", *CLASSES))),
     ignored=frozenset({0}),

@@ -16,23 +16,14 @@ VOID = 255
 
 @dataclass(frozen=True)
 class Archive:
-    """An official file to download.
+    """An official file to download."""
 
-    Attributes:
-        name: its file name, by which it is looked for.
-        url: where it is published.
-        gigabytes: its size, 10^9 bytes, rounded.
-        md5: its published checksum; empty: none is known.
-        instead: another archive that serves as well.
-        note: what to know before fetching it.
-    """
-
-    name: str
+    name: str  # the file's, by which it is looked for
     url: str
-    gigabytes: float
-    md5: str = ""
-    instead: Archive | None = None
-    note: str = ""
+    gigabytes: float  # 10^9 bytes, rounded
+    md5: str = ""  # empty: none is published
+    instead: Archive | None = None  # another archive that serves as well
+    note: str = ""  # what to know before fetching it
 
     def download(self, folder: Path) -> str:
         """The shell command that downloads it into ``folder``; repeated, it goes on."""
@@ -45,55 +36,33 @@ class Archive:
 
 @dataclass(frozen=True)
 class Split:
-    """A part of a data set that is trained or tested on.
+    """A part of a data set that is trained or tested on; folders and lists are in its root."""
 
-    Attributes:
-        name: ``train`` or ``val``.
-        count: images, as published.
-        images: folder of the images.
-        masks: folders of the masks; the first that has the mask counts.
-        lists: files with image names, and the published number of names; empty: every image.
-        void_within: among so many masks some pixel is void (255); ``None``: not known.
-        other_counts: other numbers of images that are known, and why.
-    """
-
-    name: str
-    count: int
-    images: str
-    masks: tuple[str, ...]
+    name: str  # train or val
+    count: int  # images, as published
+    images: str  # folder
+    masks: tuple[str, ...]  # folders; the first that has the mask counts
+    # Files with image names, and the published number of names; empty: every image.
     lists: Mapping[str, int] = field(default_factory=dict)
-    void_within: int | None = None
-    other_counts: Mapping[int, str] = field(default_factory=dict)
+    void_within: int | None = None  # among so many masks some pixel is void; None: not known
+    other_counts: Mapping[int, str] = field(default_factory=dict)  # known ones, and why
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """One data set: ``prepare`` makes what the rest says, verification compares with it.
+    """One data set: ``prepare`` makes what the rest says, verification compares with it."""
 
-    Attributes:
-        key: what the command line calls it.
-        title: what people call it.
-        root: its folder in the folder of all data sets.
-        archives: what is downloaded.
-        prepare: makes the layout out of the archives.
-        splits: what is trained and tested on.
-        names: the meaning of every label that a mask may hold.
-        ignored: the labels among them that are no class.
-        label_rule: the same for people.
-        mask_suffix: how the masks' file names end.
-        folders: published number of files in folders that hold more than the splits use.
-    """
-
-    key: str
+    key: str  # on the command line
     title: str
-    root: str
+    root: str  # its folder in the folder of all data sets
     archives: tuple[Archive, ...]
     prepare: Callable[[Work], None]
     splits: tuple[Split, ...]
-    names: Mapping[int, str]
-    ignored: frozenset[int]
-    label_rule: str
+    names: Mapping[int, str]  # the meaning of every label that a mask may hold
+    ignored: frozenset[int]  # the labels among them that are no class
+    label_rule: str  # the same for people
     mask_suffix: str = ".png"
+    # Published number of files in folders that hold more than the splits use.
     folders: Mapping[str, int] = field(default_factory=dict)
 
     @property

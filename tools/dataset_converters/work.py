@@ -31,21 +31,14 @@ def save_mask(mask: np.ndarray, target: Path) -> None:
 
 @dataclass
 class Work:
-    """What the preparation of one data set reads and writes.
+    """What the preparation of one data set reads and writes."""
 
-    Attributes:
-        archives: where each archive is, by its name.
-        root: the data set's folder.
-        force: replace masks and lists that differ.
-        tally: number of files ``written``, ``there`` already, and ``kept`` though they differ.
-        failures: masks that could not be read, and why.
-    """
-
-    archives: dict[str, Path]
-    root: Path
-    force: bool = False
+    archives: dict[str, Path]  # by name
+    root: Path  # the data set's folder
+    force: bool = False  # replace masks and lists that differ
+    # Number of files that were written, there already, and kept though they differ.
     tally: Counter[str] = field(default_factory=Counter)
-    failures: list[tuple[str, str]] = field(default_factory=list)
+    failures: list[tuple[str, str]] = field(default_factory=list)  # masks, and why
 
     def is_due(self, target: Path, size: int | None = None) -> bool:
         """Whether a file must still be written; counts those that need not.

@@ -80,18 +80,18 @@ VOC_TRAIN, VOC_VAL = ["2007_000001", "2007_000002"], ["2007_000003"]
 SBD_ONLY = ["2008_000004", "2008_000005", "2008_000006"]
 
 
-def voc_members() -> dict[str, bytes]:
+def make_voc(folder: Path) -> None:
     members = {f"{VOC}/Annotations/2007_000001.xml": b"<annotation/>"}
     for name in [*VOC_TRAIN, *VOC_VAL, *SBD_ONLY]:
         members[f"{VOC}/JPEGImages/{name}.jpg"] = jpg()
     for name in [*VOC_TRAIN, *VOC_VAL]:
         members[f"{VOC}/SegmentationClass/{name}.png"] = png(labels(0, 255, 15, 255, 20))
         members[f"{VOC}/SegmentationObject/{name}.png"] = png(labels(0, 1))
-    lists = {"train": VOC_TRAIN, "val": VOC_VAL, "trainval": [*VOC_TRAIN, *VOC_VAL]}
-    for part, names in lists.items():
+    for part, names in (("train", VOC_TRAIN), ("val", VOC_VAL), ("trainval", VOC_TRAIN + VOC_VAL)):
         members[f"{VOC}/ImageSets/Segmentation/{part}.txt"] = lines(names)
         members[f"{VOC}/ImageSets/Main/{part}.txt"] = lines(names)
-    return members
+    write_archive(folder / "VOCtrainval_11-May-2012.tar", members)
+    write_archive(folder / "benchmark.tgz", sbd_members())
 
 
 def sbd_members() -> dict[str, bytes]:
@@ -103,11 +103,6 @@ def sbd_members() -> dict[str, bytes]:
     members[f"{root}/train.txt"] = lines([*SBD_ONLY[:2], VOC_VAL[0]])
     members[f"{root}/val.txt"] = lines([SBD_ONLY[2], VOC_TRAIN[0]])
     return members
-
-
-def make_voc(folder: Path) -> None:
-    write_archive(folder / "VOCtrainval_11-May-2012.tar", voc_members())
-    write_archive(folder / "benchmark.tgz", sbd_members())
 
 
 COCO = {"train2017": ["000000000009", "000000000025", "000000000030"], "val2017": ["000000000139"]}
@@ -132,17 +127,6 @@ def make_coco(folder: Path) -> None:
 
 
 CONTEXT = {"train": ["2008_000002", "2008_000003"], "val": ["2008_000007"]}
-
-
-def make_voc2010(folder: Path) -> None:
-    root = "VOCdevkit/VOC2010"
-    members = {
-        f"{root}/JPEGImages/{name}.jpg": jpg() for names in CONTEXT.values() for name in names
-    }
-    for part, names in CONTEXT.items():
-        # One image of VOC's own lists has no mask.
-        members[f"{root}/ImageSets/Main/{part}.txt"] = lines([*names, f"2009_00000{len(part)}"])
-    write_archive(folder / "VOCtrainval_03-May-2010.tar", members)
 
 
 def detail_json() -> dict[str, object]:
@@ -190,34 +174,31 @@ def detail_masks() -> dict[str, np.ndarray]:
 
 
 def make_context(folder: Path, matlab: bool = False) -> None:
-    make_voc2010(folder)
+    root, names = "VOCdevkit/VOC2010", [*CONTEXT["train"], *CONTEXT["val"]]
+    members = {f"{root}/JPEGImages/{name}.jpg": jpg() for name in names}
+    for part in CONTEXT:  # one image of VOC's own lists has no mask
+        members[f"{root}/ImageSets/Main/{part}.txt"] = lines([*CONTEXT[part], "2009_000001"])
+    write_archive(folder / "VOCtrainval_03-May-2010.tar", members)
     if not matlab:
         (folder / "trainval_merged.json").write_text(json.dumps(detail_json()))
         return
     masks = np.full((HEIGHT, WIDTH), 458, np.uint16)
     masks[0], masks[1] = 2, 459  # aeroplane, and wool, which is none of the 59
-    members = {
-        f"trainval/{name}.mat": mat(LabelMap=masks) for name in [*CONTEXT["train"], *CONTEXT["val"]]
-    }
-    members["trainval/labels.txt"] = b"2: aeroplane\n458: wood\n459: wool\n"
-    write_archive(folder / "trainval.tar.gz", members)
+    members = {f"trainval/{name}.mat": mat(LabelMap=masks) for name in names}
+    write_archive(folder / "trainval.tar.gz", members | {"trainval/labels.txt": b"2: aeroplane\n"})
 
 
 ADE = {"training": ["ADE_train_00000001", "ADE_train_00000002"], "validation": ["ADE_val_00000001"]}
 
 
-def ade_members() -> dict[str, bytes]:
+def make_ade(folder: Path) -> None:
     root = "ADEChallengeData2016"
     members = {f"{root}/objectInfo150.txt": b"Idx\tRatio\n", f"{root}/": b""}
     for part, names in ADE.items():
         for name in names:
             members[f"{root}/images/{part}/{name}.jpg"] = jpg()
             members[f"{root}/annotations/{part}/{name}.png"] = png(labels(0, 1, 150))
-    return members
-
-
-def make_ade(folder: Path) -> None:
-    write_archive(folder / "ADEChallengeData2016.zip", ade_members())
+    write_archive(folder / f"{root}.zip", members)
 
 
 MAKE = {"voc": make_voc, "coco_stuff": make_coco, "context": make_context, "ade": make_ade}
