@@ -90,8 +90,9 @@ def show(result: Verification) -> None:
     print(f"{len(result.errors)} errors, {len(result.findings) - len(result.errors)} warnings")
     if result.findings:
         print(
-            f"fix: `{data_set.command}` makes what is missing; with --force it also replaces masks "
-            "and lists that differ. Masks of your own: class indices in one channel, not colours."
+            f"fix: `{data_set.command}` makes what is missing (if it does not: --checksums tells "
+            "whether an archive is damaged); with --force it also replaces masks and lists that "
+            "differ. Masks of your own: class indices in one channel, not colours."
         )
 
 

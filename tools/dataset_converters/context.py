@@ -91,7 +91,7 @@ def read_detail(path: Path) -> dict[str, Any]:
     """
 
     def keep(item: dict[str, Any]) -> dict[str, Any] | None:
-        dropped = {"part_id", "boundary_mask", "joints", "occlusion"}
+        dropped = {"part_id", "boundary_mask", "joints"}
         return None if dropped & set(item) else item
 
     print(f"reading {path}")
