@@ -71,9 +71,9 @@ def weights_and_data() -> Iterator[tuple[str, str]]:
 
 def missing_for(cfg: Any) -> str:
     """What a run of a config lacks and how to get it, on lines of their own; empty: nothing."""
-    from zegclip.engine.preflight import find_missing
+    from zegclip.engine.start_up import missing
 
-    return "".join(f"\n{text}" for text in find_missing(cfg))
+    return "".join(f"\n{text}" for text in missing(cfg))
 
 
 def main() -> None:
