@@ -65,7 +65,9 @@ print(zegclip.__file__, result.labels.shape)
 def test_its_tools_and_configs_are_there(installed: Path, tmp_path: Path) -> None:
     output = run(installed, tmp_path, "-m", "zegclip", "tools/train.py", "--help")
     assert "python tools/train.py configs/" in output
-    code = "from zegclip.engine.launch import find_config; print(find_config('zegclip_voc21_inductive'))"
+    code = (
+        "from zegclip.engine.launch import find_config; print(find_config('zegclip_voc_inductive'))"
+    )
     assert ".mim" in run(installed, tmp_path, "-c", code)
 
 
