@@ -116,7 +116,7 @@ def check_clip_weights() -> Iterator[Row]:
     """The CLIP weights that the model configs name."""
     from mmengine.config import Config
 
-    from zegclip.clip.towers import check_clip
+    from zegclip.clip import check_clip
 
     seen = set()
     for file in sorted((ROOT / "configs" / "_base_" / "models").glob("*.py")):

@@ -90,7 +90,7 @@ def test_random_prompts_of_any_number(clip: LoadedClip, num_prompts: int) -> Non
 def test_more_prompts_than_words_stand_between_template_and_name(clip: LoadedClip) -> None:
     encoder = PromptedTextEncoder(clip, num_prompts=6, prompt_init="random")
     plain = clip.tokenizer(["a photo of a potted plant"])[0]
-    longer = encoder._tokenize(["potted plant"])[0]
+    longer = encoder.tokenize(["potted plant"])[0]
     name_and_end = plain[5 : int((plain != 0).sum())]
     assert longer[7 : 7 + len(name_and_end)].equal(name_and_end)
     assert int((longer != 0).sum()) == int((plain != 0).sum()) + 2

@@ -107,7 +107,7 @@ def find_missing(
     problems = []
     clip = None if data_only else (cfg.get("model") or {}).get("clip")
     if isinstance(clip, Mapping):
-        from zegclip.clip.towers import check_clip
+        from zegclip.clip import check_clip
 
         message = check_clip(clip["model_name"], clip["weights"])
         if message:

@@ -91,7 +91,7 @@ class ZeroShotSegmentor(BaseSegmentor):
             decode_head, default_args={"embed_dims": self.image_encoder.embed_dims}
         )
         self.test_cfg = checked_test_cfg(test_cfg or {}, self.image_encoder.patch_size)
-        quirks = self.image_encoder.quirks() | self.decode_head.quirks()
+        quirks = self.image_encoder.fixed_settings() | self.decode_head.quirks()
         identity = bytearray.fromhex(clip_identity(clip.fingerprint, quirks))
         self.register_buffer("clip_fingerprint", torch.frombuffer(identity, dtype=torch.uint8))
         keep_learned_state(self, clip, quirks)

@@ -27,7 +27,7 @@ def clip_message(monkeypatch: pytest.MonkeyPatch) -> None:
     def check_clip(model_name: str, weights: str) -> str | None:
         return None if weights == "random" else f"{weights} for {model_name}: put it there"
 
-    monkeypatch.setattr("zegclip.clip.towers.check_clip", check_clip)
+    monkeypatch.setattr("zegclip.clip.check_clip", check_clip)
 
 
 def make_voc(root: Path, *splits: str) -> None:
