@@ -70,7 +70,7 @@ class PromptedTextEncoder(TextEncoder):
         self.num_prompts = num_prompts
         self.prompt_depth = depth if prompt_depth is None else prompt_depth
         self.checkpoint_activations = checkpoint_activations
-        self._num_extra = 0  # prompts beyond the template's words
+        self._num_words = self._num_extra = 0  # words before the name, and prompts beyond these
         if num_prompts < 0:
             raise InputError(f"num_prompts={num_prompts} must not be negative")
         if not 1 <= self.prompt_depth <= depth:
@@ -95,14 +95,18 @@ class PromptedTextEncoder(TextEncoder):
             )
         before_name = self.templates[0].partition("{}")[0]
         tokens = self.tokenizer([before_name, self.templates[0].format("cat")])
-        # Words of the template before the name: all but the start and the end token.
-        self._num_words = int((tokens[0] != 0).sum()) - 2
+        self._num_words = int((tokens[0] != 0).sum()) - 2  # without the start and end token
         if not tokens[0, : 1 + self._num_words].equal(tokens[1, : 1 + self._num_words]):
             raise InputError(
                 f"template {self.templates[0]!r}: its words before the name become other tokens "
                 "when the name follows; put a space before '{}'"
             )
         self._num_extra = max(0, self.num_prompts - self._num_words)
+        if self.max_tokens < self._num_words + 3:  # start, one of the name, end
+            raise InputError(
+                f"num_prompts={self.num_prompts} leaves no room for a name in the text tower's "
+                f"context of {super().max_tokens} tokens: use fewer prompts"
+            )
         positions = self.tower.positional_embedding
         if prompt_init == "random":
             shape = (self.prompt_depth, self.num_prompts, positions.shape[1])
@@ -153,18 +157,10 @@ class PromptedTextEncoder(TextEncoder):
 
     def tokenize(self, words: Sequence[str]) -> Tensor:
         tokens = super().tokenize(words)
-        if not self._num_extra:
-            return tokens
-        if tokens[:, -self._num_extra :].any():
-            raise InputError(
-                f"a name or the template leaves no room for {self.num_prompts} prompts in the "
-                f"text tower's context of {tokens.shape[1]} tokens: use fewer prompts"
-            )
         # More prompts than words: the last word's id is repeated to hold their places.
         words_end = 1 + self._num_words
         places = tokens[:, words_end - 1 : words_end].expand(-1, self._num_extra)
-        after = tokens[:, words_end : -self._num_extra]
-        return torch.cat([tokens[:, :words_end], places, after], dim=1)
+        return torch.cat([tokens[:, :words_end], places, tokens[:, words_end:]], dim=1)
 
     def encode(self, tokens: Tensor) -> Tensor:
         if not self.learns:

@@ -126,19 +126,18 @@ class TextEncoder(BaseModule):
         return self.tower(tokens)
 
     def tokenize(self, words: Sequence[str]) -> Tensor:
-        """Token ids of every word in every template, ``(W * templates, context)``."""
+        """Token ids of every word in every template, ``(W * templates, L)``; warns of a cut."""
         if cut := self.too_long(words):
             warnings.warn(
                 f"{cut[0]!r} does not fit into the text tower's context of {self.max_tokens} "
                 "tokens and is cut: use a shorter name or template",
                 stacklevel=2,
             )
-        return self.tokenizer([t.format(word) for word in words for t in self.templates])
+        return self.tokenizer(self._texts(words), context_length=self.max_tokens)
 
     def too_long(self, words: Sequence[str]) -> list[str]:
         """Those of the words that the text tower sees only a part of, in some template."""
-        texts = [template.format(word) for word in words for template in self.templates]
-        tokens = self.tokenizer(texts, context_length=self.max_tokens + 1)
+        tokens = self.tokenizer(self._texts(words), context_length=self.max_tokens + 1)
         cut = (tokens[:, -1] != 0).view(len(words), len(self.templates)).any(dim=1)
         return [word for word, is_cut in zip(words, cut.tolist()) if is_cut]
 
@@ -150,6 +149,9 @@ class TextEncoder(BaseModule):
     def protocol(self) -> dict[str, Any]:
         """What of this a reported number depends on."""
         return {"templates": list(self.templates)}
+
+    def _texts(self, words: Sequence[str]) -> list[str]:
+        return [template.format(word) for word in words for template in self.templates]
 
     def _tokens_of(self, words: Sequence[Sequence[str]]) -> Tensor:
         """Token ids; the last ones are kept: training asks for the same words in every step."""
