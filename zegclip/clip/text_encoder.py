@@ -108,7 +108,8 @@ class TextEncoder(BaseModule):
 
     def embed(self, words: Sequence[Sequence[str]]) -> Tensor:
         """Embed words without a cache: for each class its synonyms -> ``(C, D)``, unit rows."""
-        tokens = self._tokens_of(words).to(self.tower.positional_embedding.device)
+        flat = tuple(word for synonyms in words for word in synonyms)
+        tokens = self._tokens_of(flat).to(self.tower.positional_embedding.device)
         with torch.autocast(tokens.device.type, enabled=False):
             parts = [self.encode(part) for part in tokens.split(self.texts_at_once)]
         rows = torch.cat(parts).float()
@@ -153,10 +154,9 @@ class TextEncoder(BaseModule):
     def _texts(self, words: Sequence[str]) -> list[str]:
         return [template.format(word) for word in words for template in self.templates]
 
-    def _tokens_of(self, words: Sequence[Sequence[str]]) -> Tensor:
+    def _tokens_of(self, words: tuple[str, ...]) -> Tensor:
         """Token ids; the last ones are kept: training asks for the same words in every step."""
-        flat = tuple(word for synonyms in words for word in synonyms)
-        if self._last_tokens is None or self._last_tokens[0] != flat:
+        if self._last_tokens is None or self._last_tokens[0] != words:
             with torch.inference_mode(False):  # may be used in training later
-                self._last_tokens = flat, self.tower.without_padding(self.tokenize(flat))
+                self._last_tokens = words, self.tower.without_padding(self.tokenize(words))
         return self._last_tokens[1]
