@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 # So that the script runs from any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 import zegclip  # noqa: F401  (prepares the stack and registers everything)
 from zegclip.engine.launch import find_checkpoint, load_config, make_parser, ready
+from zegclip.evaluation import protocol_line, score_folder
 
 
 def parse_args() -> tuple[argparse.Namespace, Config]:
@@ -66,52 +64,16 @@ def parse_args() -> tuple[argparse.Namespace, Config]:
     return args, cfg
 
 
-def score_folder(cfg: Config, folder: Path) -> None:
-    """Table on the terminal, report.json in the work dir; no model is made."""
-    from dataset_converters.parallel import progress
-    from mmseg.registry import DATASETS
-    from rich.console import Console
-
-    from zegclip.evaluation import prediction_protocol, protocol_line, score_predictions
-    from zegclip.evaluation.from_predictions import extra_note, refuse_other_report
-    from zegclip.evaluation.report import write_report
-
-    report = Path(cfg.work_dir) / "report.json"
-    refuse_other_report(report, folder)
-    init_default_scope(cfg.get("default_scope", "mmseg"))
-    metric = find_metric(cfg)
-    dataset = DATASETS.build(cfg.test_dataloader.dataset)
-    console = Console(stderr=True, soft_wrap=True)
-    bar = partial(progress, "predictions", total=len(dataset), console=console)
-    extra = score_predictions(dataset, folder, metric, bar)
-    protocol = prediction_protocol(dataset.metainfo, len(dataset), folder, Path(cfg.filename).stem)
-    write_report(report, metric.summary or {}, protocol)
-    if extra:
-        print(f"note: {extra_note(extra)}", file=sys.stderr)
-    print(protocol_line(protocol))
-    print(f"numbers and protocol: {report}")
-
-
-def find_metric(cfg: Config) -> Any:
-    """The seen / unseen metric of the config's test."""
-    from mmseg.registry import METRICS
-
-    from zegclip.evaluation import ZeroShotIoUMetric
-
-    evaluator = cfg.get("test_evaluator") or {}
-    for config in evaluator if isinstance(evaluator, list) else [evaluator]:
-        metric = METRICS.build(config)
-        if isinstance(metric, ZeroShotIoUMetric):
-            return metric
-    raise SystemExit("error: the config's test_evaluator is no ZeroShotIoUMetric")
-
-
 def main() -> None:
     """Check what is needed, then test."""
     args, cfg = parse_args()
     with ready(cfg, ["test"], data_only=args.from_predictions is not None):
         if args.from_predictions is not None:
-            score_folder(cfg, args.from_predictions)
+            report = score_folder(cfg, args.from_predictions)
+            if extra := report["extra_files"]:
+                print(f"note: {len(extra)} PNGs belong to no image of this data set: {extra[:5]}")
+            print(protocol_line(report["protocol"]))
+            print(f"numbers and protocol: {Path(cfg.work_dir) / 'report.json'}")
         else:
             Runner.from_cfg(cfg).test()
 

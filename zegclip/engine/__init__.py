@@ -7,7 +7,6 @@ from .plain_checkpoint_hook import PlainCheckpointHook
 from .prediction_sheet_hook import PredictionSheetHook
 from .preflight import preflight
 from .pseudo_label_hook import PseudoLabelHook
-from .save_predictions_hook import SavePredictionsHook
 from .vocabulary_hook import VocabularyHook
 
 __all__ = [
@@ -17,7 +16,6 @@ __all__ = [
     "PlainCheckpointHook",
     "PredictionSheetHook",
     "PseudoLabelHook",
-    "SavePredictionsHook",
     "VocabularyHook",
     "preflight",
 ]
