@@ -127,8 +127,8 @@ class ZeroShotDataset(BaseSegDataset):
     @classmethod
     def how_to_get(cls) -> str:
         """What to do about missing files, for messages."""
-        prepare = f"`{cls.PREPARE}` prepares the data (docs/data.md); " if cls.PREPARE else ""
-        return f"{prepare}if it is elsewhere, set data_root"
+        prepare = f"`{cls.PREPARE}` prepares the data (docs/data.md). " if cls.PREPARE else ""
+        return f"{prepare}If it is elsewhere, set data_root"
 
     # --- metainfo ---------------------------------------------------------------------------
 
@@ -207,7 +207,8 @@ class ZeroShotDataset(BaseSegDataset):
                 "convert the masks; images without masks (no data_prefix.seg_map_path) may have "
                 "any number of classes"
             )
-        if missing := self.missing(vars(self) | {"ann_file": self.lists}):
+        named = {"data_prefix": self.data_prefix, "ann_file": self.lists}
+        if missing := self.missing({"data_root": self.data_root}) or self.missing(named):
             self._refuse(f"there is no {', '.join(missing)}. {self.how_to_get()}")
         image_dir = self.data_prefix.get("img_path") or self.data_root or "."
         names = self._names(image_dir)

@@ -30,11 +30,10 @@ def read_mask(source: str | os.PathLike[str] | bytes, name: str = "") -> np.ndar
     Raises:
         InputError: it cannot be read, or has several channels.
     """
-    if isinstance(source, bytes):
-        name, source = name or "mask", io.BytesIO(source)  # type: ignore[assignment]
-    name = name or os.fspath(source)  # type: ignore[arg-type]
+    is_bytes = isinstance(source, bytes)
+    name = name or ("mask" if is_bytes else os.fspath(source))  # type: ignore[arg-type]
     try:
-        with Image.open(source) as image:
+        with Image.open(io.BytesIO(source) if is_bytes else source) as image:  # type: ignore
             mode, stored = image.mode, str(image.tile[0][3]) if image.tile else ""
             mask = np.array(image)
     except _BROKEN as error:

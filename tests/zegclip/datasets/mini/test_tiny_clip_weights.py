@@ -5,18 +5,17 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import open_clip
 import pytest
 import torch
 import torch.nn.functional as F
-
-import zegclip  # noqa: F401  isort: skip
-import open_clip
 from open_clip.model import CLIP
 from safetensors.torch import load_file
 
-from zegclip.datasets.mini.artwork import PROJECT_ROOT, class_words
+from zegclip.datasets.mini.artwork import class_words
 from zegclip.datasets.mini.compositor import compose_scene
 from zegclip.datasets.mini.scenes import make_scene, scene_classes
+from zegclip.files import PROJECT_ROOT
 
 CONFIG = PROJECT_ROOT / "data/mini/tiny_clip.json"
 WEIGHTS = PROJECT_ROOT / "data/mini/tiny_clip.safetensors"
