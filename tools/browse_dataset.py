@@ -16,13 +16,10 @@ from typing import Any
 import numpy as np
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 from tqdm import tqdm
 from tqdm.contrib.concurrent import thread_map
 
-from zegclip.datasets import Vocabulary, ZeroShotDataset
+from zegclip.datasets import Vocabulary
 from zegclip.datasets.statistics import count_mask, label_statistics
 from zegclip.engine.launch import load_config, make_parser, run
 from zegclip.errors import InputError
@@ -54,12 +51,11 @@ def build(config: Any) -> Any:
     while str(config.get("type")).endswith("RepeatDataset"):
         config = config["dataset"]
     dataset = DATASETS.build(config)
-    for part in getattr(dataset, "datasets", [dataset]):  # of a ConcatDataset
-        if not isinstance(part, ZeroShotDataset):
-            raise InputError(
-                f"the data set is a {type(part).__name__}, which knows no seen and unseen classes; "
-                "use ZeroShotDataset or a class derived from it"
-            )
+    if "unseen" not in dataset.metainfo:
+        raise InputError(
+            f"the data set is a {type(dataset).__name__}, which knows no seen and unseen classes; "
+            "use ZeroShotDataset or a class derived from it"
+        )
     return dataset
 
 
@@ -87,41 +83,30 @@ def write_sheets(dataset: Any, indices: Sequence[int], folder: Path) -> list[str
     return problems
 
 
-def show(found: dict[str, Any], vocabulary: Vocabulary, title: str, console: Console) -> None:
+def show(found: dict[str, Any]) -> None:
     """Print the histogram and what stands out."""
-    table = Table("id", "class", "split", title=escape(title))
-    for heading in ("pixels", "% of labelled", "images", "% of images"):
-        table.add_column(heading, justify="right")
+    print(f"\n{found['dataset']}, {found['split']}, {found['setting']}")
+    row = "{:>4} {:<24} {:<7} {:>16} {:>14} {:>9} {:>12}"
+    print(row.format("id", "class", "split", "pixels", "% of labelled", "images", "% of images"))
     labelled = max(sum(entry["pixels"] for entry in found["classes"].values()), 1)
     for index, (name, entry) in enumerate(found["classes"].items()):
-        is_unseen = entry["split"] == "unseen"
-        table.add_row(
-            str(index),
-            escape(name),
-            "UNSEEN" if is_unseen else "seen",
-            f"{entry['pixels']:,}" if entry["pixels"] else "never",
-            f"{100 * entry['pixels'] / labelled:.3f}",
-            f"{entry['images']:,}",
-            f"{100 * entry['images'] / max(found['masks'], 1):.2f}",
-            style="red" if is_unseen else "",
-        )
-    console.print(table)
+        pixels, images = entry["pixels"], entry["images"]
+        split = "UNSEEN" if entry["split"] == "unseen" else "seen"
+        count = f"{pixels:,}" if pixels else "never"
+        percent = [f"{100 * p:.3f}" for p in (pixels / labelled, images / max(found["masks"], 1))]
+        print(row.format(index, name, split, count, percent[0], f"{images:,}", percent[1]))
     shares = ", ".join(f"{name} {100 * share:.2f} %" for name, share in found["shares"].items())
     print(f"{found['masks']:,} of {found['images']:,} masks counted, before the pipeline: {shares}")
     if found["never"]:
         print(f"in none of these masks: {', '.join(found['never'])}")
-    if vocabulary.unseen:
-        print(
-            f"{found['images_with_unseen']:,} images hold an unseen class, "
-            f"{found['images_without_seen']:,} have no pixel of a seen class"
-            + (" (no label to train on)" if vocabulary.setting == "inductive" else "")
-        )
-    for number, problem in enumerate(found["problems"][:SHOWN]):
-        if number == 0:
-            print(f"{len(found['problems'])} files cannot be used:")
-        print(f"  {problem}")
-    if len(found["problems"]) > SHOWN:
-        print(f"  and {len(found['problems']) - SHOWN} more (all of them: --json FILE)")
+    print(
+        f"{found['images_with_unseen']:,} images hold an unseen class, "
+        f"{found['images_without_seen']:,} have no pixel of a seen class"
+    )
+    if problems := found["problems"]:
+        more = f"\n  and {len(problems) - SHOWN} more (all of them: --json FILE)"
+        listed = "".join(f"\n  {problem}" for problem in problems[:SHOWN])
+        print(f"{len(problems)} files cannot be used:{listed}{more if problems[SHOWN:] else ''}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -149,8 +134,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         **statistics,
         "problems": sorted({*problems, *statistics["problems"]}),
     }
-    title = f"{found['dataset']}, {split}, {vocabulary.setting}"
-    show(found, vocabulary, title, Console(soft_wrap=True))
+    show(found)
     if args.json:
         with replacing(args.json) as part:
             part.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")

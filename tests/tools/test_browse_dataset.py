@@ -75,8 +75,10 @@ def test_broken_files_are_listed(config: Path, capsys: pytest.CaptureFixture[str
     Path("data/masks/3.png").write_bytes(b"broken")
     Image.new("RGB", (12, 8), (9, 0, 0)).save("data/masks/5.png")
     Path("data/images/7.jpg").write_bytes(b"broken")
+    noise = np.random.default_rng(0).integers(0, 255, (8, 12, 3), np.uint8)
+    Image.fromarray(noise).save("data/images/9.jpg")
     whole = Path("data/images/9.jpg").read_bytes()
-    Path("data/images/9.jpg").write_bytes(whole[:-20])  # its header is fine
+    Path("data/images/9.jpg").write_bytes(whole[:-40])  # its header is fine
     options = ["--number", "10", "--json", "s.json", "--out", "sheets"]
     assert browse_dataset.main([str(config), *options]) == 1
     output = capsys.readouterr().out

@@ -88,21 +88,6 @@ def test_round_trip(
     assert report("work_dirs/toy_zero_shot")["protocol"] == own  # the model's report stays
 
 
-def test_predictions_of_images_of_one_name_would_replace_each_other(
-    config: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for kind in ("images", "masks"):
-        for folder in ("x", "y"):
-            (Path("data") / kind / folder).mkdir()
-            for file in list((Path("data") / kind).glob("a.*")):
-                (file.parent / folder / file.name).write_bytes(file.read_bytes())
-    weights = {"classify.weight": torch.zeros(3, 3, 1, 1), "classify.bias": torch.zeros(3)}
-    torch.save({"state_dict": weights}, "toy.pth")
-    with pytest.raises(SystemExit, match=r"--out: \S*a\.jpg and \S*a\.jpg would both be a"):
-        run(monkeypatch, config, "toy.pth", "--out", "pngs")
-    assert not Path("pngs").exists()
-
-
 @pytest.mark.parametrize(
     "options",
     [

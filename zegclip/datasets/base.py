@@ -97,25 +97,14 @@ class ZeroShotDataset(BaseSegDataset):
 
     @classmethod
     def vocabulary_of(cls, config: Mapping[str, Any]) -> Vocabulary:
-        """The vocabulary that a config's data set would have, without looking for its files.
-
-        Args:
-            config: of a data set of this class.
-
-        Raises:
-            InputError: the split does not fit the classes.
-        """
+        """The vocabulary that a config's data set would have, without looking for its files."""
         words = {key: config.get(key) for key in ("metainfo", "unseen", "synonyms")}
         metainfo = cls._with_split(setting=config.get("setting", "inductive"), **words)
         return Vocabulary.from_metainfo(metainfo | {"palette": None})
 
     @classmethod
     def missing(cls, config: Mapping[str, Any]) -> list[str]:
-        """The folders and lists that a config's data set names and that do not exist.
-
-        Args:
-            config: of a data set of this class.
-        """
+        """The folders and lists that a config's data set names and that do not exist."""
         root = find_path(config.get("data_root") or ".")
         if not root.is_dir():
             return [str(root)]
@@ -193,11 +182,7 @@ class ZeroShotDataset(BaseSegDataset):
         return [] if folder is None else [folder or self.data_root or "."]
 
     def load_data_list(self) -> list[dict[str, Any]]:
-        """One entry per image; see the class for what is checked.
-
-        Raises:
-            InputError: see the class.
-        """
+        """One entry per image; see the class for what is checked."""
         mask_dirs = self.mask_folders()
         most = IGNORE_INDEX - bool(self.reduce_zero_label)  # (0 takes one more value)
         if mask_dirs and self._classes_in_file() > most:

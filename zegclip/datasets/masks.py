@@ -17,7 +17,7 @@ from zegclip.vocabulary import IGNORE_INDEX
 _BROKEN = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 
-def read_mask(source: str | os.PathLike[str] | bytes, name: str = "") -> np.ndarray:
+def read_mask(source: bytes | str | os.PathLike[str], name: str = "") -> np.ndarray:
     """The numbers of a mask: a palette PNG's indices, not its colours.
 
     Args:
@@ -30,10 +30,10 @@ def read_mask(source: str | os.PathLike[str] | bytes, name: str = "") -> np.ndar
     Raises:
         InputError: it cannot be read, or has several channels.
     """
-    is_bytes = isinstance(source, bytes)
-    name = name or ("mask" if is_bytes else os.fspath(source))  # type: ignore[arg-type]
+    file = io.BytesIO(source) if isinstance(source, bytes) else os.fspath(source)
+    name = name or (file if isinstance(file, str) else "mask")
     try:
-        with Image.open(io.BytesIO(source) if is_bytes else source) as image:  # type: ignore
+        with Image.open(file) as image:
             mode, stored = image.mode, str(image.tile[0][3]) if image.tile else ""
             mask = np.array(image)
     except _BROKEN as error:
@@ -134,11 +134,7 @@ def read_labels(sample: Mapping[str, Any], image_size: tuple[int, int] | None = 
 
 
 def image_size(file: str | os.PathLike[str]) -> tuple[int, int]:
-    """(H, W) of an image as it is loaded, EXIF orientation applied; only its header is read.
-
-    Raises:
-        InputError: it is not there or no image.
-    """
+    """(H, W) of an image as it is loaded, EXIF orientation applied; only its header is read."""
     try:
         with Image.open(file) as image:
             width, height = image.size

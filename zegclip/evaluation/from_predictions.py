@@ -52,13 +52,16 @@ def score_folder(cfg: Config, folder: str | Path) -> dict[str, Any]:
         >>> score_folder(load_config("zegclip_voc_inductive"), "pngs")["hIoU"]  # doctest: +SKIP
     """
     folder, path = Path(folder), Path(cfg.work_dir) / "report.json"
-    _refuse_other_report(path, folder)
+    if path.exists():
+        known = json.loads(path.read_text(encoding="utf-8")).get("protocol", {})
+        if known.get("predictions_folder") != str(folder.resolve()):
+            raise InputError(f"{path} is the report of something else: give another --work-dir")
     init_default_scope(cfg.get("default_scope", "mmseg"))
     evaluators = (
         cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
     )
-    metrics = [METRICS.build(evaluator) for evaluator in evaluators]
-    metric = next((m for m in metrics if isinstance(m, ZeroShotIoUMetric)), None)
+    built = map(METRICS.build, evaluators)
+    metric = next((m for m in built if isinstance(m, ZeroShotIoUMetric)), None)
     if metric is None:
         raise InputError("the config's test_evaluator is no ZeroShotIoUMetric")
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
@@ -89,8 +92,12 @@ def _score(dataset: ZeroShotDataset, folder: Path, metric: ZeroShotIoUMetric) ->
     samples = [dataset.get_data_info(index) for index in range(len(dataset))]
     image_root = dataset.data_prefix.get("img_path") or dataset.data_root or "."
     files, extra = find_predictions(folder, [s["img_path"] for s in samples], image_root)
-    missing = [name for name, file in files if file is None]
-    problems = [f"missing: {first_few(missing)}"] if missing else []
+    problems = []
+    if missing := [name for name, file in files if file is None]:
+        problems.append(
+            f"missing: {first_few(missing)} (each image of the test split needs its PNG; to judge "
+            "a part of them, give the config's test data set a shorter ann_file)"
+        )
     for sample, (_, file) in zip(tqdm(samples, desc="predictions"), files, strict=True):
         if file is None:
             continue
@@ -102,26 +109,14 @@ def _score(dataset: ZeroShotDataset, folder: Path, metric: ZeroShotIoUMetric) ->
         except InputError as error:
             problems.append(str(error))
             continue
-        pair = {"pred_sem_seg": prediction.astype(np.int64), "gt_sem_seg": labels}
-        maps = {key: {"data": torch.from_numpy(value)[None]} for key, value in pair.items()}
-        metric.process(None, [{"img_path": sample["img_path"], **maps}])
+        maps = (torch.from_numpy(array.astype(np.int64))[None] for array in (prediction, labels))
+        pair = {k: {"data": v} for k, v in zip(("pred_sem_seg", "gt_sem_seg"), maps, strict=True)}
+        metric.process(None, [{"img_path": sample["img_path"], **pair}])
     if problems:
-        note = (
-            [f"(note: {len(extra)} PNGs belong to no image: {first_few(extra)})"] if extra else []
-        )
-        more = [f"and {len(problems) - 10} more"] if len(problems) > 10 else []
-        raise InputError(
-            "\n  ".join(
-                [
-                    f"{folder}: the {len(samples)} predictions cannot be scored; each image of the "
-                    "test split needs its PNG (for a part of them, give the test data set a "
-                    "shorter ann_file)",
-                    *problems[:10],
-                    *more,
-                    *note,
-                ]
-            )
-        )
+        lines = [f"{folder}: the {len(samples)} predictions cannot be scored", *problems[:10]]
+        lines += [f"and {len(problems) - 10} more"] if len(problems) > 10 else []
+        lines += [f"note: {len(extra)} PNGs belong to no image: {first_few(extra)}"] * bool(extra)
+        raise InputError("\n  ".join(lines))
     metric.evaluate(len(samples))
     return extra
 
@@ -163,13 +158,3 @@ def find_predictions(
             )
         files.append((name, present.get(name)))
     return files, [name for name in present if name not in owners]
-
-
-def _refuse_other_report(path: Path, folder: Path) -> None:
-    """Keep the report of a trained model, or of other predictions, from being replaced."""
-    if not path.exists():
-        return
-    protocol = json.loads(path.read_text(encoding="utf-8")).get("protocol", {})
-    known = protocol.get("predictions_folder", "something else")
-    if known != str(folder.resolve()):
-        raise InputError(f"{path} is the report of {known}: give another --work-dir")

@@ -35,11 +35,7 @@ class SavePredictionsHook(Hook):
         self.dtype: type = np.uint8
 
     def before_test(self, runner: Runner) -> None:
-        """Refuse images of one name in several folders: one map would replace the other.
-
-        Raises:
-            InputError: names two of them.
-        """
+        """Refuse images of one name in several folders: one map would replace the other."""
         dataset = runner.test_dataloader.dataset
         self.dtype = np.uint8 if len(dataset.metainfo["classes"]) <= IGNORE_INDEX else np.uint16
         owners: dict[str, str] = {}

@@ -21,16 +21,12 @@ _HEIGHT = 240  # pixels of a picture in the sheet
 class DatasetRow(NamedTuple):
     """One sample, as its files have it and as the pipeline packs it.
 
-    Attributes:
-        name: of the image file.
-        file_image, image: (H, W, 3) uint8 RGB.
-        file_labels, labels: (H', W') uint8 ids, 255 = ignored; a test pipeline scales the image
-            and not its labels.
+    (A test pipeline scales the image and not its labels.)
     """
 
     name: str
-    file_image: np.ndarray
-    file_labels: np.ndarray
+    file_image: np.ndarray  # (H, W, 3) uint8 RGB
+    file_labels: np.ndarray  # (H, W) uint8 ids, 255 = ignored
     image: np.ndarray
     labels: np.ndarray
 
@@ -105,11 +101,13 @@ def _draw_legend(ax: Axes, row: DatasetRow, metainfo: Mapping[str, Any]) -> None
     ids, counts = np.unique(row.file_labels, return_counts=True)
     handles, unseen = [], []
     for count, label in sorted(zip(counts, ids, strict=True), reverse=True):
-        name = classes[label] if label < len(classes) else "ignored"
-        colour = np.divide(metainfo["palette"][label], 255) if label < len(classes) else "none"
-        text = f"{name} {100 * count / row.file_labels.size:.1f} %"
-        handles.append(Patch(color=colour, label=text))
+        name, look = "ignored", dict(facecolor="white", hatch="////")
+        if label < len(classes):
+            name, look = classes[label], dict(color=np.divide(metainfo["palette"][label], 255))
+        handles.append(Patch(label=f"{name} {100 * count / row.file_labels.size:.1f} %", **look))
         unseen.append(name in metainfo["unseen"])
-    legend = ax.legend(handles=handles, loc="upper left", title=row.name, alignment="left")
+    columns = 1 + len(handles) // 12
+    legend = ax.legend(handles=handles, loc="upper left", title=row.name, ncols=columns)
+    legend.set_in_layout(False)
     for text_artist, is_unseen in zip(legend.get_texts(), unseen, strict=True):
         text_artist.set_color("red" if is_unseen else "black")

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
 from PIL import Image
 
+from zegclip.datasets import read_mask
 from zegclip.errors import InputError
-from zegclip.evaluation import data_protocol, protocol_fingerprint, score_folder
+from zegclip.evaluation import (
+    SavePredictionsHook,
+    data_protocol,
+    protocol_fingerprint,
+    score_folder,
+)
 from zegclip.evaluation.from_predictions import find_predictions
 
 LABELS = {"a": [[0, 0, 1, 255]], "b": [[2, 2, 2, 1]]}
@@ -128,7 +137,7 @@ def test_the_report_of_something_else_is_not_replaced(tmp_path: Path) -> None:
     cfg = config(tmp_path)
     for _ in range(2):
         score_folder(cfg, predict(tmp_path / "sam", **LABELS))
-    with pytest.raises(InputError, match="is the report of .*sam: give another --work-"):
+    with pytest.raises(InputError, match="report of something else: give another --work-"):
         score_folder(cfg, predict(tmp_path / "elsewhere", **LABELS))
     report = tmp_path / "work/sam/report.json"
     report.write_text(json.dumps({"protocol": {"config": "a trained model"}}))
@@ -164,3 +173,29 @@ class TestNames:
         for folder in (tmp_path, tmp_path / "nowhere"):
             with pytest.raises(InputError, match="is no folder with PNGs"):
                 find_predictions(folder, ["a.jpg"], ".")
+
+
+class TestSavePredictionsHook:
+    def runner(self, classes: int, *images: str) -> Any:
+        infos = [{"img_path": image} for image in images]
+        dataset = MagicMock(metainfo={"classes": range(classes)})
+        dataset.__len__.return_value = len(infos)
+        dataset.get_data_info.side_effect = infos.__getitem__
+        return SimpleNamespace(test_dataloader=SimpleNamespace(dataset=dataset))
+
+    @pytest.mark.parametrize(("classes", "dtype"), [(255, np.uint8), (256, np.uint16)])
+    def test_255_is_a_class_in_16_bits_alone(
+        self, tmp_path: Path, classes: int, dtype: type
+    ) -> None:
+        hook = SavePredictionsHook(str(tmp_path / "out"))
+        hook.before_test(self.runner(classes, "x/a.jpg"))
+        data = SimpleNamespace(data=torch.tensor([[[0, classes - 1]]]))
+        hook.after_test_iter(
+            None, 0, outputs=[SimpleNamespace(img_path="a.jpg", pred_sem_seg=data)]
+        )
+        written = read_mask(tmp_path / "out" / "a.png")
+        assert written.dtype == dtype and written.tolist() == [[0, classes - 1]]
+
+    def test_images_of_one_name_would_replace_each_other(self) -> None:
+        with pytest.raises(InputError, match=r"x/a\.jpg and y/a\.jpg would both be a\.png"):
+            SavePredictionsHook("out").before_test(self.runner(3, "x/a.jpg", "y/a.jpg"))
