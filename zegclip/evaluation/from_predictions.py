@@ -57,10 +57,8 @@ def score_folder(cfg: Config, folder: str | Path) -> dict[str, Any]:
         if known.get("predictions_folder") != str(folder.resolve()):
             raise InputError(f"{path} is the report of something else: give another --work-dir")
     init_default_scope(cfg.get("default_scope", "mmseg"))
-    evaluators = (
-        cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
-    )
-    built = map(METRICS.build, evaluators)
+    evaluators = cfg.test_evaluator
+    built = map(METRICS.build, evaluators if isinstance(evaluators, list) else [evaluators])
     metric = next((m for m in built if isinstance(m, ZeroShotIoUMetric)), None)
     if metric is None:
         raise InputError("the config's test_evaluator is no ZeroShotIoUMetric")

@@ -101,7 +101,8 @@ def _draw_legend(ax: Axes, row: DatasetRow, metainfo: Mapping[str, Any]) -> None
     ids, counts = np.unique(row.file_labels, return_counts=True)
     handles, unseen = [], []
     for count, label in sorted(zip(counts, ids, strict=True), reverse=True):
-        name, look = "ignored", dict(facecolor="white", hatch="////")
+        name = "ignored"
+        look: dict[str, Any] = dict(facecolor="white", hatch="////")
         if label < len(classes):
             name, look = classes[label], dict(color=np.divide(metainfo["palette"][label], 255))
         handles.append(Patch(label=f"{name} {100 * count / row.file_labels.size:.1f} %", **look))

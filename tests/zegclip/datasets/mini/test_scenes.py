@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from mmseg.registry import DATASETS
 from PIL import Image
 
 from zegclip.datasets import VOC20Dataset
+from zegclip.datasets.mini import scenes
 from zegclip.datasets.mini.artwork import ARTWORK, class_words, load_drawings
 from zegclip.datasets.mini.scenes import SPLITS, make_scene, make_scenes, scene_classes
 from zegclip.errors import InputError
@@ -119,8 +119,6 @@ class TestFolders:
     def test_other_code_or_artwork_makes_another_folder(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from zegclip.datasets.mini import scenes
-
         first = make_scenes("val", 1, root=tmp_path)
         for name, value in (("VERSION", 2), ("SIZE", 48)):
             monkeypatch.setattr(scenes, name, value)
@@ -129,11 +127,20 @@ class TestFolders:
             monkeypatch.undo()
         scenes._content_key.cache_clear()
 
-    def test_several_processes_at_once(self, tmp_path: Path) -> None:
-        with multiprocessing.get_context("fork").Pool(3) as pool:
-            folders = pool.starmap(make_scenes, [("val", 6, 0, tmp_path)] * 3)
-        assert len(set(folders)) == 1 and list(tmp_path.iterdir()) == folders[:1]
-        assert len(list((folders[0] / "JPEGImages").iterdir())) == 6
+    def test_of_several_processes_at_once_the_first_ones_folder_is_kept(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        write, others = scenes._write_scenes, []
+
+        def write_while_another_is_faster(*args: Any) -> None:
+            write(*args)
+            monkeypatch.undo()
+            others.append(make_scenes("val", 2, root=tmp_path))
+            (others[0] / "first").touch()
+
+        monkeypatch.setattr(scenes, "_write_scenes", write_while_another_is_faster)
+        assert make_scenes("val", 2, root=tmp_path) == others[0]
+        assert (others[0] / "first").exists() and list(tmp_path.iterdir()) == others
 
     def test_an_unfinished_folder_does_not_stay(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
