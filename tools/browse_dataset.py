@@ -32,7 +32,7 @@ SHOWN = 20  # problems on the terminal; --json has all
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     example = "python tools/browse_dataset.py configs/tagclip_voc_inductive.py --number 16"
-    parser = make_parser(__doc__ or "", example)
+    parser = make_parser(__doc__ or "", example, runs=False)
     parser.add_argument("--split", choices=["train", "val", "test"], default="train")
     parser.add_argument("--number", type=int, default=8, help="images drawn (default: 8)")
     parser.add_argument(

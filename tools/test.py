@@ -7,18 +7,14 @@ With --from-predictions, score label maps that any other system wrote, by the sa
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
-
-# So that the script runs from any folder, installed or not.
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-import zegclip  # noqa: F401  (prepares the stack and registers everything)
-from zegclip.engine.launch import find_checkpoint, load_config, make_parser, ready
-from zegclip.evaluation import protocol_line, score_folder
+from zegclip.engine import start_up
+from zegclip.engine.launch import find_checkpoint, load_config, make_parser, run
+from zegclip.evaluation.from_predictions import score_folder
 
 
 def parse_args() -> tuple[argparse.Namespace, Config]:
@@ -33,6 +29,11 @@ def parse_args() -> tuple[argparse.Namespace, Config]:
     parser.add_argument("--out", help="folder for the predicted label maps, as PNGs of class ids")
     parser.add_argument("--show-dir", help="folder for the images painted with prediction")
     parser.add_argument(
+        "--tta",
+        action="store_true",
+        help="average over flips and sizes (the config's tta_pipeline)",
+    )
+    parser.add_argument(
         "--from-predictions",
         type=Path,
         metavar="DIR",
@@ -44,17 +45,17 @@ def parse_args() -> tuple[argparse.Namespace, Config]:
     folder = args.from_predictions
     if folder is None and args.checkpoint is None:
         parser.error("give a checkpoint, or predictions with --from-predictions DIR")
-    if folder is not None and (args.checkpoint or args.out or args.show_dir):
-        parser.error("--from-predictions goes without checkpoint, --out and --show-dir: no model")
+    if folder is not None and (args.checkpoint or args.out or args.show_dir or args.tta):
+        parser.error("--from-predictions goes without a checkpoint and its options: no model")
     if folder is not None and args.launcher != "none":
         parser.error("--from-predictions runs in one process: leave --launcher out")
     cfg = load_config(args)
-
     if folder is not None:
         if args.work_dir is None:  # not the work dir of the config's own model
             cfg.work_dir += f"_from_{folder.resolve().name}"
         return args, cfg
     cfg.load_from = find_checkpoint(args.checkpoint)
+    cfg.resume = False
     if args.out:
         hook = dict(type="SavePredictionsHook", out_dir=args.out)
         cfg.custom_hooks = [*cfg.get("custom_hooks", []), hook]
@@ -67,16 +68,16 @@ def parse_args() -> tuple[argparse.Namespace, Config]:
 def main() -> None:
     """Check what is needed, then test."""
     args, cfg = parse_args()
-    with ready(cfg, ["test"], data_only=args.from_predictions is not None):
-        if args.from_predictions is not None:
-            report = score_folder(cfg, args.from_predictions)
-            if extra := report["extra_files"]:
-                print(f"note: {len(extra)} PNGs belong to no image of this data set: {extra[:5]}")
-            print(protocol_line(report["protocol"]))
-            print(f"numbers and protocol: {Path(cfg.work_dir) / 'report.json'}")
-        else:
-            Runner.from_cfg(cfg).test()
+    start_up.check(cfg, ["test"], data_only=args.from_predictions is not None)
+    if args.from_predictions is not None:
+        score_folder(cfg, args.from_predictions)
+    else:
+        if args.tta:
+            cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+            inner = dict(module=cfg.model, data_preprocessor=cfg.model.get("data_preprocessor"))
+            cfg.model = dict(cfg.tta_model, **inner)
+        Runner.from_cfg(cfg).test()
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, METRICS
 from tqdm import tqdm
@@ -23,7 +24,7 @@ from zegclip.datasets.files import first_few
 from zegclip.datasets.masks import check_mask, image_size, read_labels, read_mask
 from zegclip.errors import InputError
 
-from .protocol import data_protocol, protocol_fingerprint
+from .protocol import data_protocol, protocol_fingerprint, protocol_line
 from .report import code_version, write_report
 from .zero_shot_metric import ZeroShotIoUMetric
 
@@ -79,6 +80,9 @@ def score_folder(cfg: Config, folder: str | Path) -> dict[str, Any]:
         "fingerprint": protocol_fingerprint(protocol),
     }
     write_report(path, metric.summary or {}, protocol)
+    if extra:
+        print_log(f"{len(extra)} PNGs belong to no image: {first_few(extra)}", "current")
+    print_log(f"{protocol_line(protocol)}\nnumbers and protocol: {path}", "current")
     return {**(metric.summary or {}), "protocol": protocol, "extra_files": extra}
 
 

@@ -1,0 +1,95 @@
+"""What is missing is said before work starts, all at once, with the way to get it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mmengine.config import Config
+
+from zegclip.engine import start_up
+from zegclip.errors import InputError
+
+
+def loader(root: Path, split: str, **changes: Any) -> dict[str, Any]:
+    return dict(
+        dataset=dict(
+            type="VOC20Dataset",
+            data_root=str(root),
+            data_prefix=dict(img_path="JPEGImages", seg_map_path="SegmentationClass"),
+            ann_file=f"ImageSets/{split}.txt",
+            **changes,
+        )
+    )
+
+
+def make_voc(root: Path, *splits: str) -> Path:
+    for name in ("JPEGImages", "SegmentationClass", "ImageSets"):
+        (root / name).mkdir(parents=True)
+    for split in splits:
+        (root / "ImageSets" / f"{split}.txt").touch()
+    return root
+
+
+@pytest.fixture
+def cfg(tmp_path: Path) -> Config:
+    """Nothing of it is there."""
+    return Config(
+        dict(
+            model=dict(clip=dict(model_name="ViT-B-16-quickgelu", weights="data/clip/x.pt")),
+            train_dataloader=loader(tmp_path / "VOC2012", "train"),
+            val_dataloader=loader(tmp_path / "VOC2012", "val"),
+            load_from="work_dirs/zegclip_voc_inductive/iter_9.pth",
+        )
+    )
+
+
+def test_everything_missing_is_one_message(cfg: Config, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as error:
+        start_up.check(cfg, ["train", "val"])
+    message = str(error.value)
+    assert "data/clip/x.pt" in message
+    assert "iter_9.pth" in message
+    assert "`python tools/train.py configs/zegclip_voc_inductive.py` writes it" in message
+    assert message.count(f"{tmp_path / 'VOC2012'}") == 1  # once for both splits
+    assert "python tools/prepare_dataset.py voc --archives data/archives --out data" in message
+
+
+def test_parts_and_wrapped_data_sets_are_looked_into(cfg: Config, tmp_path: Path) -> None:
+    make_voc(tmp_path / "VOC2012", "train")
+    cfg.load_from, cfg.model.clip.weights = None, "random"
+    start_up.check(cfg, ["train"])
+    inner = [loader(tmp_path / "VOC2012", split)["dataset"] for split in ("train", "aug")]
+    joined = dict(type="ConcatDataset", datasets=inner)
+    cfg.train_dataloader.dataset = dict(type="RepeatDataset", times=2, dataset=joined)
+    with pytest.raises(InputError, match=r"ImageSets/aug\.txt") as error:
+        start_up.check(cfg, ["train"])
+    assert "train.txt" not in str(error.value)
+
+
+def test_only_the_data_where_no_model_is_made(cfg: Config, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as error:
+        start_up.check(cfg, ["val"], data_only=True)
+    assert "x.pt" not in str(error.value) and "iter_9" not in str(error.value)
+    make_voc(tmp_path / "VOC2012", "val")
+    start_up.check(cfg, ["val"], data_only=True)
+
+
+def test_scenes_make_themselves() -> None:
+    scenes = dict(type="MiniSceneDataset", data_root="nowhere", ann_file="train.txt")
+    start_up.check(dict(train_dataloader=dict(dataset=scenes)), ["train"])
+
+
+def test_a_config_that_only_tests_is_not_trained() -> None:
+    with pytest.raises(InputError, match="has no train_dataloader: it only tests"):
+        start_up.check(dict(train_dataloader=None), ["train"])
+
+
+def test_self_training_starts_from_a_checkpoint_or_is_resumed(tmp_path: Path) -> None:
+    train = loader(make_voc(tmp_path / "v", "train"), "train", setting="transductive")
+    with pytest.raises(InputError, match="goes on from an inductive run, and none is named"):
+        start_up.check(dict(train_dataloader=train), ["train"])
+    start_up.check(dict(train_dataloader=train, resume=True), ["train"])
+    (tmp_path / "start.pth").touch()
+    start_up.check(dict(train_dataloader=train, load_from=str(tmp_path / "start.pth")), ["train"])

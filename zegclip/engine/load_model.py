@@ -1,0 +1,134 @@
+"""A config and a checkpoint as a model that is ready to be asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.runner.checkpoint import load_checkpoint
+from mmseg.registry import MODELS
+
+from zegclip.errors import InputError
+from zegclip.files import PROJECT_ROOT, find_path, read_checkpoint
+from zegclip.segmentors import ZeroShotSegmentor
+
+from . import start_up
+from .launch import find_checkpoint, find_config
+
+# Trained on the mini benchmark; its config is the one that it names.
+MINI_CHECKPOINT = "data/mini/mini_model.pth"
+
+
+def choose_device(device: str | torch.device | None) -> torch.device:
+    """The device that is meant; ``None``: CUDA where there is one, else the CPU.
+
+    Raises:
+        InputError: there is no such device here.
+    """
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(1, device=chosen)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).split("\n")[0].split(". ")[0]
+        raise InputError(f"device {str(device)!r} cannot be used: {reason}") from error
+    return chosen
+
+
+def choose_files(
+    config: str | Path | Config | None, checkpoint: str | Path | None
+) -> tuple[Config, str]:
+    """The config and the checkpoint that are meant.
+
+    Args:
+        config: a path (as the tools take it: relative to here, the repository or its configs), or
+            a config that is read already. ``None``: the one that lies beside the checkpoint, or
+            the repository's that the checkpoint says it was trained with.
+        checkpoint: a path; ``None``: the config's ``load_from``. Both ``None``: the mini model,
+            which is in the repository.
+
+    Raises:
+        InputError: one of them is not there, or cannot be told from the other.
+    """
+    mini_config = find_path(f"configs/{_config_name(str(find_path(MINI_CHECKPOINT)))}.py")
+    if config is None and checkpoint is None:
+        config, checkpoint = mini_config, MINI_CHECKPOINT
+    if config is None:
+        checkpoint = find_checkpoint(str(checkpoint))
+        config = _config_of(checkpoint)
+    cfg = config if isinstance(config, Config) else Config.fromfile(find_config(str(config)))
+    checkpoint = checkpoint or cfg.get("load_from")
+    if checkpoint is None and Path(cfg.filename or ".").resolve() == mini_config:
+        checkpoint = MINI_CHECKPOINT
+    if checkpoint is None:
+        raise InputError(
+            f"{cfg.filename or 'the config'} names no checkpoint (load_from): give one, "
+            "checkpoint=PATH; tools/train.py writes them into its work dir"
+        )
+    return cfg, find_checkpoint(str(checkpoint))
+
+
+def _config_of(checkpoint: str) -> str:
+    """The config of a checkpoint: beside it, or the repository's of the name that it carries."""
+    file = Path(checkpoint)
+    name = _config_name(checkpoint)
+    candidates = [file.with_suffix(".py"), file.parent / f"{name}.py"]
+    candidates.append(PROJECT_ROOT / "configs" / f"{name}.py")
+    for candidate in candidates:
+        if candidate.is_file():
+            return str(candidate)
+    raise InputError(
+        f"which config {checkpoint} was trained with cannot be told (there is no "
+        f"{candidates[0].name} beside it): give it, config=PATH"
+    )
+
+
+def _config_name(checkpoint: str) -> str:
+    meta = _read(checkpoint).get("meta") or {}
+    return Path(str(meta.get("config") or Path(checkpoint).parent.name)).stem
+
+
+def _read(checkpoint: str) -> dict[str, Any]:
+    content = read_checkpoint(find_path(checkpoint))
+    if not isinstance(content, dict):
+        raise InputError(f"{checkpoint} holds a {type(content).__name__}, not a checkpoint")
+    return content
+
+
+def load_model(cfg: Config, checkpoint: str, device: torch.device) -> ZeroShotSegmentor:
+    """Build the config's model and fill it from a checkpoint, read as data.
+
+    Args:
+        cfg: the complete config; it is not changed.
+        checkpoint: path or URL.
+        device: where the model goes.
+
+    Returns:
+        The model in evaluation mode; its ``dataset_meta`` is the checkpoint's, where it has any.
+
+    Raises:
+        InputError: CLIP weights are missing, the checkpoint cannot be read or is of another model.
+    """
+    start_up.check(cfg, modes=())
+    # Some of mmengine's parts are only found within the scope of mmseg.
+    model = MODELS.build({**cfg.model, "train_cfg": None, "_scope_": "mmseg"})
+    if not isinstance(model, ZeroShotSegmentor):
+        raise InputError(
+            f"{cfg.filename or 'the config'} is of a {type(model).__name__}, which takes no words: "
+            "give a config with model.type='ZeroShotSegmentor'"
+        )
+    if "://" in checkpoint:
+        content = load_checkpoint(model, checkpoint, map_location="cpu")
+    else:
+        content = _read(checkpoint)
+        try:
+            model.load_state_dict(content.get("state_dict", content))
+        except InputError as error:
+            raise InputError(f"{checkpoint}: {error}") from error
+    meta = (content.get("meta") or {}).get("dataset_meta")
+    if meta and meta.get("classes"):
+        model.dataset_meta = meta
+    return model.to(device).eval()
