@@ -109,7 +109,7 @@ def show(found: dict[str, Any]) -> None:
         print(f"{len(problems)} files cannot be used:{listed}{more if problems[SHOWN:] else ''}")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> None:
     """Exit status 1 where a file could not be used."""
     args = parse_args(argv)
     cfg = load_config(args)
@@ -139,7 +139,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         with replacing(args.json) as part:
             part.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
         print(f"written: {args.json}")
-    return int(bool(found["problems"]))
+    if found["problems"]:
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":
