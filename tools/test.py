@@ -14,7 +14,6 @@ from mmengine.runner import Runner
 
 from zegclip.engine import start_up
 from zegclip.engine.launch import find_checkpoint, load_config, make_parser, run
-
 from zegclip.evaluation.from_predictions import score_folder
 
 

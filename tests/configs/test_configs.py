@@ -62,7 +62,7 @@ def small(config: Config, tower: Path, data: Path) -> Config:
             continue
         dataset = config[name].dataset
         if dataset.type == "MiniSceneDataset":
-            dataset.update(data_root=str(data / "mini"), num_train=2, num_val=1)
+            dataset.update(data_root=str(data / "mini"), number=2)
         else:
             dataset.data_root = str(data / Path(dataset.data_root).relative_to("data"))
         for step in dataset.pipeline:

@@ -6,7 +6,7 @@ Every figure takes models, asks their heads for what they can show, and knows no
 from .attention_figure import attention_figure
 from .choice import image_names, images_named, images_with, images_with_unseen
 from .consensus_figure import consensus_figure
-from .dataset_sheet import TITLES, dataset_row
+from .dataset_sheet import dataset_row, dataset_sheet
 from .method import Method
 from .overlay import draw_heat_map, draw_labels, hatch
 from .prediction_figure import prediction_figure
@@ -16,12 +16,12 @@ from .sheet import make_sheet
 from .trust_figure import trust_figure
 
 __all__ = [
-    "TITLES",
     "Method",
     "PredictionSheetHook",
     "attention_figure",
     "consensus_figure",
     "dataset_row",
+    "dataset_sheet",
     "draw_heat_map",
     "draw_labels",
     "hatch",
