@@ -180,3 +180,11 @@ def ready(cfg: Config, modes: Sequence[str], data_only: bool = False) -> Iterato
         # Its threads would be ended with the process, which gloo's do not always survive.
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
+
+
+def run(main):
+    """Stub until the lead's version: call main(), print an InputError as ``error: ...``."""
+    try:
+        raise SystemExit(main())
+    except InputError as error:
+        raise SystemExit(f"error: {error}") from None
