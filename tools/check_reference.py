@@ -137,8 +137,8 @@ def outputs(model: nn.ModuleDict, arrays: dict[str, Tensor]) -> Iterator[tuple[s
     """Everything that the archive's ``out.*`` names but gradients, which this leaves behind."""
     image, gt, head = arrays["in.image"], arrays["in.gt"], model["decode_head"]
     size, unseen_ids = image.shape[-2:], arrays["in.unseen"]
-    classes = [f"class {index}" for index in range(len(arrays["in.tokens"]))]
-    vocabulary = Vocabulary(classes, unseen=[classes[index] for index in unseen_ids])
+    classes = tuple(f"class {index}" for index in range(len(arrays["in.tokens"])))
+    vocabulary = Vocabulary(classes, unseen=tuple(classes[index] for index in unseen_ids))
     seen = ~torch.isin(torch.arange(len(classes)), unseen_ids)
 
     model.eval()
@@ -146,9 +146,15 @@ def outputs(model: nn.ModuleDict, arrays: dict[str, Tensor]) -> Iterator[tuple[s
         text = model["text_encoder"]["tower"](arrays["in.tokens"])
         patches, cls = model["image_encoder"](image)
         prediction = head.predict(head(patches, cls, text), size)
-        yield from {"text_embeddings": text, "patch_embeddings": patches, "cls_embedding": cls}.items()
+        yield from {
+            "text_embeddings": text,
+            "patch_embeddings": patches,
+            "cls_embedding": cls,
+        }.items()
         gamma = head.gamma
-        for mode in ("none", "seen", "unseen", "both") if hasattr(head, "trusty_weighting") else ("",):
+        for mode in (
+            ("none", "seen", "unseen", "both") if hasattr(head, "trusty_weighting") else ("",)
+        ):
             head.trusty_weighting = mode
             for setting, head.gamma in (("inductive", gamma), ("transductive", 0.0)):
                 name = f"weight_{mode}.{setting}" if mode else setting

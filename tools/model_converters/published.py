@@ -75,11 +75,11 @@ def our_names(published: Iterable[str], method: str) -> dict[str, str | None]:
     names, decoder = list(published), _DECODER[method]
     layers = [re.match(re.escape(decoder) + r"\.layers\.(\d+)\.", name) for name in names]
     last = max((int(match[1]) for match in layers if match), default=0)
-    pairs = []
+    pairs: list[tuple[re.Pattern[str], str | None]] = []
     for theirs, ours in _ENCODERS + _HEADS[method] + _LAYERS:
-        pattern = re.escape(theirs.replace("DECODER", decoder).replace("LAST", str(last)))
-        pattern = pattern.replace(r"\*", "(?P<rest>.+)").replace(r"\.N\.", r"\.(?P<layer>\d+)\.")
-        pairs.append((re.compile(pattern), ours))
+        text = re.escape(theirs.replace("DECODER", decoder).replace("LAST", str(last)))
+        text = text.replace(r"\*", "(?P<rest>.+)").replace(r"\.N\.", r"\.(?P<layer>\d+)\.")
+        pairs.append((re.compile(text), ours))
     result: dict[str, str | None] = dict.fromkeys(names)
     for name in names:
         for pattern, ours in pairs:
@@ -124,7 +124,7 @@ def from_published(
     """
     own = dict(model.named_parameters())
     names = our_names(published, method)
-    converted = {ours: published[name] for name, ours in names.items() if ours in own}
+    converted = {ours: published[name] for name, ours in names.items() if ours and ours in own}
     learned = set(model.state_dict()) - {"clip_fingerprint"}
     problems = [f"it lacks {key}" for key in sorted(learned - set(converted))]
     problems += [
