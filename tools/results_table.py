@@ -65,10 +65,10 @@ def mean_std(runs: Sequence[Mapping[str, Any]], columns: Iterable[str] = COLUMNS
         columns: keys of the scores.
     """
     table = pd.DataFrame(runs).reindex(columns=list(columns)).astype(float)
-    means, deviations = table.mean(skipna=False), table.std()
+    both = zip(table.mean(skipna=False), table.std(skipna=False), strict=True)
     return [
-        number(means[key]) + (f" ± {deviations[key]:.1f}" if len(runs) > 1 else "")
-        for key in columns
+        number(mean) + ("" if pd.isna(deviation) else f" ± {deviation:.1f}")
+        for mean, deviation in both
     ]
 
 
@@ -227,13 +227,13 @@ def write_pages() -> None:
             part.write_text(text, encoding="utf-8")
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="example: python tools/results_table.py",
     )
-    parser.parse_args()
+    parser.parse_args(argv)
     write_pages()
     return 0
 

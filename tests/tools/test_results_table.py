@@ -1,0 +1,99 @@
+"""The tables of README and docs are rendered from the recorded results."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import results_table
+
+from zegclip.errors import InputError
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the pages and the recorded results, which the tools write into."""
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    shutil.copy(ROOT / "README.md", tmp_path)
+    monkeypatch.setattr(results_table, "ROOT", tmp_path)
+    return tmp_path
+
+
+def test_pages_show_what_was_recorded() -> None:
+    for page, text in results_table.pages().items():
+        assert (ROOT / page).read_text() == text, "run: python tools/results_table.py"
+
+
+@pytest.mark.parametrize(
+    ("values", "cell"),
+    [([50.06], "50.1"), ([70.0, 72.0, 77.0], "73.0 ± 3.6"), ([1.0, None], "–"), ([None], "–")],
+)
+def test_mean_and_deviation(values: list[float | None], cell: str) -> None:
+    found, *_ = results_table.mean_std([{"pAcc": value} for value in values], ["pAcc"])
+    assert found == cell
+
+
+def test_recording_renews_the_pages(copy: Path) -> None:
+    assert results_table.main([]) == 0
+    before = (copy / "docs" / "results_zegclip.md").read_text()
+    scores: dict[str, Any] = dict.fromkeys(results_table.COLUMNS, 90.0)
+    results_table.record("measured", {"zegclip_voc_inductive": {"runs": [scores, scores]}})
+    after = (copy / "docs" / "results_zegclip.md").read_text()
+    changed = [line for line in after.splitlines() if line not in before.splitlines()]
+    (row,) = changed
+    theirs, ours = "94.6 / 91.9 / 77.8 / 84.3", " / ".join(["90.0 ± 0.0"] * 4)
+    assert row.startswith(f"| `zegclip_voc_inductive` | {theirs} | {ours} | 2 | 8.04 M (13.82 M")
+
+
+def test_comparison_shows_gains_and_leaks_and_how_rates_were_chosen(copy: Path) -> None:
+    runs = [dict.fromkeys(results_table.COLUMNS, 50.06)] * 2
+
+    def entry(title: str, published: float | None, leaks: bool = False) -> dict[str, Any]:
+        return {
+            "title": title,
+            "leaks": leaks,
+            "learnable_parameters": 1_234_567,
+            "seconds_per_step": 0.5,
+            "published_mIoU_U_on_VOC": published,
+            "runs": runs,
+        }
+
+    variants = {
+        "zegclip": entry("ZegCLIP", 77.8),
+        "other": entry("Other", 82.3),
+        "leaking": entry("Leaking", None, leaks=True),
+    }
+    results = {"variants": variants, "device": "a GPU", "search": {"chosen_by": "mIoU_S"}}
+    results_table.record("mini", results)
+    heading, _, *rows, _, note = results_table.mini_table().splitlines()
+    assert "a step on a GPU" in heading
+    scores = " | ".join(["50.1 ± 0.0"] * 4)
+    assert rows[0] == f"| ZegCLIP | {scores} | 1.23 M | 0.50 s | 77.8 |"
+    assert rows[1].endswith("| 82.3 (+4.5) |")
+    assert rows[2].startswith("| Leaking (**leaks** unseen masks) |") and rows[2].endswith("|  |")
+    assert note == "Learning rates were chosen by mIoU(S) on scenes of their own."
+
+
+def test_settings_show_the_gain_over_the_inductive_run(copy: Path) -> None:
+    def entry(setting: str, *unseen: float) -> dict[str, Any]:
+        runs = [dict.fromkeys(results_table.COLUMNS, value) for value in unseen]
+        return {"method": "zegclip", "setting": setting, "runs": runs}
+
+    rows = {
+        "zegclip_mini_inductive": entry("inductive", 44.0, 46.0),
+        "zegclip_mini_transductive": entry("transductive", 61.3),
+    }
+    results_table.record("settings", {"rows": rows})
+    _, _, inductive, transductive = results_table.settings_table().splitlines()
+    assert "45.0 ± 1.4" in inductive and inductive.endswith("|  | 2 |")
+    assert "±" not in transductive and transductive.endswith("| +16.3 | 1 |")
+
+
+def test_a_page_without_markers_is_refused() -> None:
+    with pytest.raises(InputError, match="lacks the markers <!-- results: demo -->"):
+        results_table.with_table("# title", "demo", "| table |")
