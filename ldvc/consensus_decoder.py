@@ -8,7 +8,6 @@ and heads, post-norm and the order within a layer are inferred.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -18,9 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zegclip.errors import InputError
-from zegclip.heads import AttentionLogits, CrossAttention, RegionRoutes
+from zegclip.heads import AttentionLogits, CrossAttention
 
-from .region_grid import RegionGrid
 from .route_attention import RouteAttention
 
 ORDER = ("local_consensus", "cross_attention", "feed_forward")
@@ -51,8 +49,6 @@ class ConsensusLayer(nn.Module):
         steps: Sequence[str] = ORDER,
     ) -> None:
         super().__init__()
-        if unknown := set(steps) - set(ORDER):
-            raise ValueError(f"steps: unknown {sorted(unknown)}; known are {', '.join(ORDER)}")
         self.steps = tuple(steps)
         if "local_consensus" in steps:
             self.local_consensus = RouteAttention(embed_dims, num_heads, **route)
@@ -103,7 +99,7 @@ class ConsensusDecoder(nn.Module):
         num_heads: attention heads (8: inferred).
         feedforward_channels: hidden width (2048: inferred).
         dropout: rate (0.1: inferred).
-        num_regions: p of the route attention (8: inferred).
+        regions_per_side: p of the route attention (8: inferred).
         topk: k of the route attention (16: inferred).
         routing: of the route attention.
         local_kernel: of the route attention.
@@ -112,6 +108,11 @@ class ConsensusDecoder(nn.Module):
         masks: ``"attention"`` (a secondary source: masks almost as in ZegCLIP) or ``"cosine"``,
             that of the last layer's patches and T_new, over ``temperature`` (ours).
         temperature: of ``masks="cosine"``.
+
+    Example:
+        >>> decoder = ConsensusDecoder(512, regions_per_side=8, topk=16)
+        >>> decoder(torch.randn(2, 512, 32, 32), torch.randn(2, 20, 512)).shape
+        torch.Size([2, 20, 32, 32])
     """
 
     def __init__(
@@ -121,7 +122,7 @@ class ConsensusDecoder(nn.Module):
         num_heads: int = 8,
         feedforward_channels: int = 2048,
         dropout: float = 0.1,
-        num_regions: int = 8,
+        regions_per_side: int = 8,
         topk: int = 16,
         routing: str = "detached",
         local_kernel: int = 0,
@@ -132,24 +133,14 @@ class ConsensusDecoder(nn.Module):
     ) -> None:
         super().__init__()
         if num_layers < 1:
-            raise ValueError(f"num_layers must be at least 1, got {num_layers}")
+            raise ValueError(f"num_layers={num_layers} must be at least 1")
         if isinstance(order, str) or sorted(order) != sorted(ORDER):
             raise ValueError(f"order={order!r} must hold each of {', '.join(ORDER)} once")
         if masks not in MASKS:
             raise ValueError(f"masks={masks!r} is not one of {', '.join(MASKS)}")
-        if not isinstance(local_consensus, bool):
-            raise ValueError(f"local_consensus={local_consensus!r} must be True or False")
-        if local_consensus and topk == num_regions**2 and routing == "detached":
-            warnings.warn(
-                f"topk={topk} is num_regions * num_regions: every region attends to all, nothing "
-                "is routed",
-                stacklevel=2,
-            )
-        if temperature <= 0:
-            raise ValueError(f"temperature={temperature} must be above 0")
         self.temperature = temperature
         route = {
-            "num_regions": num_regions,
+            "regions_per_side": regions_per_side,
             "topk": topk,
             "routing": routing,
             "local_kernel": local_kernel,
@@ -169,6 +160,9 @@ class ConsensusDecoder(nn.Module):
         self.mask_attention = (
             AttentionLogits(embed_dims, num_heads) if masks == "attention" else None
         )
+        # No weight tells these from each other, but the masks depend on them.
+        layout = {"local_consensus": local_consensus, "order": tuple(order), "masks": masks}
+        self._settings: dict[str, Any] = route | layout
 
     def forward(self, patch_embeddings: Tensor, class_embeddings: Tensor) -> Tensor:
         """Decode masks.
@@ -182,22 +176,34 @@ class ConsensusDecoder(nn.Module):
         """
         grid = (patch_embeddings.shape[-2], patch_embeddings.shape[-1])
         patches = patch_embeddings.flatten(2).transpose(1, 2)
+        # The patches agree with each other and move toward the class embeddings,
         for layer in self.layers:
             patches = layer(patches, class_embeddings, grid)
+        # and the masks say how near each has come to which.
         if self.mask_attention is not None:
-            logits = self.mask_attention.attention_logits(patches, class_embeddings)
+            logits = self.mask_attention(patches, class_embeddings)
         else:
             directions = F.normalize(class_embeddings, dim=-1).transpose(1, 2)
             logits = F.normalize(patches, dim=-1) @ directions / self.temperature
         return logits.transpose(1, 2).unflatten(2, grid)
 
+    def protocol(self) -> dict[str, Any]:
+        """The choices that a reported number depends on."""
+        return dict(self._settings)
+
     @torch.no_grad()
-    def region_routes(self, patch_embeddings: Tensor, class_embeddings: Tensor) -> RegionRoutes:
-        """The routes of the last layer with LCSA.
+    def region_routes(
+        self, patch_embeddings: Tensor, class_embeddings: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The routes of the last layer with LCSA, for figures.
 
         Args:
             patch_embeddings: as in :meth:`forward`.
             class_embeddings: as in :meth:`forward`.
+
+        Returns:
+            Routes ``(B, R, k)``, see :meth:`RouteAttention.routes`, and the region of each token
+            ``(h, w)``.
 
         Raises:
             InputError: there is no LCSA.
@@ -210,8 +216,8 @@ class ConsensusDecoder(nn.Module):
         finally:
             handle.remove()
         tokens, grid = caught[0]
-        p = attention.num_regions
-        return RegionRoutes(attention.routes(tokens, grid), RegionGrid(grid, p).boxes(), (p, p))
+        region = attention.region_of_tokens(grid, tokens.device)
+        return attention.routes(tokens, grid), region.unflatten(0, grid)
 
     @contextmanager
     def without_local_consensus(self) -> Iterator[None]:

@@ -11,12 +11,10 @@ from torch import Tensor, nn
 
 from zegclip.heads import (
     ATTENTION_MEANING,
-    TRUST,
     ATMDecoder,
     HeadOutput,
-    HeadPrediction,
+    Prediction,
     ZeroShotHead,
-    calibrate,
     upsample,
 )
 from zegclip.losses import (
@@ -41,10 +39,8 @@ class TrustyHead(ZeroShotHead):
 
     Args:
         embed_dims: D.
-        num_layers: decoder layers.
-        num_heads: attention heads, of the decoder and of the Trusty Learner.
-        feedforward_channels: hidden width of the decoder's feed-forward networks.
-        dropout: rate in the decoder and in the Trusty Learner.
+        decoder: arguments of :class:`~zegclip.heads.ATMDecoder`; the Trusty Learner takes its
+            ``num_heads`` and ``dropout`` from there.
         structure: of the Trusty Learner.
         trusty_loss: ``"focal"`` (published code) or ``"dice"``.
         trusty_loss_weight: weight of that loss (10).
@@ -55,19 +51,21 @@ class TrustyHead(ZeroShotHead):
         trusty_weighting: how the trusty map weights the probabilities in the inductive setting,
             ``"both"``, ``"seen"``, ``"unseen"`` or ``"none"``.
         loss: the mask loss; TagCLIP's weights are 20 (focal) and 1 (dice).
-        kwargs: see :class:`ZeroShotHead`.
+        kwargs: see :class:`~zegclip.heads.ZeroShotHead`.
+
+    Example:
+        >>> head = TrustyHead(512)
+        >>> V, g, T = torch.randn(2, 512, 32, 32), torch.randn(2, 512), torch.randn(20, 512)
+        >>> head(V, g, T).extra_maps["trusty_map"].shape
+        torch.Size([2, 1, 32, 32])
     """
 
-    figures = frozenset({TRUST})
     attention_meaning = ATTENTION_MEANING
 
     def __init__(
         self,
         embed_dims: int,
-        num_layers: int = 3,
-        num_heads: int = 8,
-        feedforward_channels: int = 2048,
-        dropout: float = 0.1,
+        decoder: dict[str, Any] | None = None,
         structure: str = "project_first",
         trusty_loss: str = "focal",
         trusty_loss_weight: float = 10.0,
@@ -84,9 +82,11 @@ class TrustyHead(ZeroShotHead):
         ):
             if value not in allowed:
                 raise ValueError(f"{word}={value!r} is not one of {', '.join(allowed)}")
+        decoder = decoder or {}
+        shared = {key: decoder[key] for key in ("num_heads", "dropout") if key in decoder}
         self.trusty_token = nn.Parameter(torch.empty(1, embed_dims))
-        self.trusty_learner = TrustyLearner(embed_dims, num_heads, dropout, structure)
-        self.decoder = ATMDecoder(embed_dims, num_layers, num_heads, feedforward_channels, dropout)
+        self.trusty_learner = TrustyLearner(embed_dims, structure=structure, **shared)
+        self.decoder = ATMDecoder(embed_dims, **decoder)
         self.trusty_loss = trusty_loss
         self.trusty_loss_weight = trusty_loss_weight
         self.trusty_target = trusty_target
@@ -101,27 +101,30 @@ class TrustyHead(ZeroShotHead):
                 stacklevel=2,
             )
 
-    def quirks(self) -> dict[str, bool]:
+    def fixed_settings(self) -> dict[str, bool]:
         # Its map says "unseen here": read the other way round, it would weight the wrong classes.
         return {"decode_head.trusty_target='unseen_gt'": self.needs_unseen_map}
 
     def start_aligned(self, gain: float) -> None:
         self.trusty_learner.relationship_descriptor.pass_class_embeddings()
-        self.decoder.layers[-1].cross_attention.compare_directly(gain)
+        self.decoder.mask_attention.compare_directly(gain)
 
     def forward(
         self, patch_embeddings: Tensor, cls_embedding: Tensor, class_embeddings: Tensor
     ) -> HeadOutput:
+        # T' = [T ; t_A]: the trusty token stands beside the classes,
         embeddings = torch.cat([class_embeddings, self.trusty_token.to(class_embeddings)])
+        # sees them and the image,
         queries = self.trusty_learner(embeddings, cls_embedding)
+        # and asks the patches as they do: its map is M_A, theirs are M_R.
         maps = self.decoder(queries, patch_embeddings)
-        return HeadOutput(mask_logits=maps[:, :-1], trusty_logits=maps[:, -1:])
+        return HeadOutput(maps[:, :-1], {"trusty_map": maps[:, -1:]})
 
     def losses(
         self, output: HeadOutput, labels: Tensor, unseen_map: Tensor | None = None
     ) -> dict[str, Tensor]:
         losses = super().losses(output, labels, unseen_map)
-        assert output.trusty_logits is not None
+        num_classes = output.mask_logits.shape[1]
         if self.needs_unseen_map:
             if unseen_map is None:
                 raise ValueError(
@@ -130,31 +133,28 @@ class TrustyHead(ZeroShotHead):
                 )
             target = unseen_map
         else:
-            target = labels < output.mask_logits.shape[1]  # 255 is background, void or unseen
+            target = labels < num_classes  # 255 is background, void or unseen
             if unseen_map is not None:  # transductive: pseudo-labelled, but not seen
                 target = target & ~unseen_map
-        trusty = TRUSTY_LOSSES[self.trusty_loss](
-            upsample(output.trusty_logits, labels.shape[-2:]), target
-        )
-        pairs = mean_over_ranks(present_classes(labels, output.mask_logits.shape[1]).sum())
+        trusty_map = upsample(output.extra_maps["trusty_map"], labels.shape[-2:])
+        trusty = TRUSTY_LOSSES[self.trusty_loss](trusty_map, target)
+        pairs = mean_over_ranks(present_classes(labels, num_classes).sum())
         losses["loss_trusty"] = self.trusty_loss_weight * trusty.sum() / pairs
         return losses
 
-    def trusty_map(self, output: HeadOutput, size: tuple[int, int]) -> Tensor:
-        """M_A = P(seen), ``(B, 1, H, W)``, whichever way round the map was supervised."""
-        assert output.trusty_logits is not None
-        logits = upsample(output.trusty_logits, size)
-        return (-logits if self.needs_unseen_map else logits).sigmoid()
+    def predict(self, output: HeadOutput, size: tuple[int, int]) -> Prediction:
+        """As the base's; the trusty map is P(seen), whichever way round it was supervised."""
+        prediction = super().predict(output, size)
+        if not self.needs_unseen_map:
+            return prediction
+        trusty_map = 1 - prediction.extra_maps["trusty_map"]
+        return prediction._replace(extra_maps={"trusty_map": trusty_map})
 
-    def predict(
-        self, output: HeadOutput, size: tuple[int, int], seen: Tensor, inductive: bool
-    ) -> HeadPrediction:
-        probabilities = upsample(output.mask_logits, size).sigmoid()
-        trusty_map = self.trusty_map(output, size)
-        if inductive:
-            probabilities = calibrate(probabilities, seen, self.gamma)
-            probabilities = weight_by_trust(probabilities, trusty_map, seen, self.trusty_weighting)
-        return HeadPrediction(probabilities, trusty_map)
+    def calibrate(self, prediction: Prediction, seen: Tensor) -> Prediction:
+        """``(P_seen - gamma) * M_A`` and ``P_unseen * (1 - M_A)``, by ``trusty_weighting``."""
+        probabilities, maps = super().calibrate(prediction, seen)
+        weighted = weight_by_trust(probabilities, maps["trusty_map"], seen, self.trusty_weighting)
+        return Prediction(weighted, maps)
 
     def protocol(self, inductive: bool) -> dict[str, Any]:
         return {

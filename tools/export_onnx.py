@@ -29,7 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 from zegclip.apis import make_vocabulary
-from zegclip.apis.loading import choose_files, load_model
+from zegclip.engine.load_model import choose_files, load_model
 from zegclip.export import compare, describe, export_onnx, speed, words_of
 from zegclip.export.class_words import WORDS
 from zegclip.export.comparison import TIE, TOLERANCE

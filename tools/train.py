@@ -7,18 +7,15 @@ import os
 import sys
 from pathlib import Path
 
-# So that the script runs from any folder, installed or not.
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 from mmengine.config import Config
 from mmengine.runner import Runner, find_latest_checkpoint
 
-import zegclip  # noqa: F401  (prepares the stack and registers everything)
-from zegclip.engine.launch import load_config, make_parser, ready
+from zegclip.engine import start_up
+from zegclip.engine.launch import load_config, make_parser, run
 
 
-def parse_args() -> tuple[Config, list[str]]:
-    """The config with all options applied, and the loops that training runs."""
+def parse_args() -> Config:
+    """The config with all options applied."""
     parser = make_parser(
         __doc__ or "", "python tools/train.py configs/tagclip_voc_inductive.py --amp"
     )
@@ -40,14 +37,14 @@ def parse_args() -> tuple[Config, list[str]]:
     args = parser.parse_args()
     cfg = load_config(args)
 
-    cfg.resume = args.resume
-    if not args.resume and Path(cfg.work_dir, "last_checkpoint").is_file():
+    cfg.resume = args.resume or bool(cfg.get("resume"))
+    if not cfg.resume and Path(cfg.work_dir, "last_checkpoint").is_file():
         print(
             f"warning: {cfg.work_dir} holds a run's checkpoints already, which this run's will "
             "replace or lie beside: --resume goes on with it, --work-dir keeps them apart",
             file=sys.stderr,
         )
-    if args.resume and cfg.get("load_from"):
+    if cfg.resume and cfg.get("load_from"):
         # With both, mmengine would resume the run that this one starts from, at its iteration.
         newest = find_latest_checkpoint(cfg.work_dir)
         cfg.resume, cfg.load_from = newest is not None, None if newest else cfg.load_from
@@ -63,15 +60,15 @@ def parse_args() -> tuple[Config, list[str]]:
         if args.deterministic:  # CUDA's matrix products ask for it
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         cfg.randomness = dict(seed=seed, deterministic=args.deterministic)
-    return cfg, ["train", "val"] if cfg.get("val_dataloader") else ["train"]
+    return cfg
 
 
 def main() -> None:
     """Check what is needed, then train."""
-    cfg, modes = parse_args()
-    with ready(cfg, modes):
-        Runner.from_cfg(cfg).train()
+    cfg = parse_args()
+    start_up.check(cfg, ["train", "val"] if cfg.get("val_dataloader") else ["train"])
+    Runner.from_cfg(cfg).train()
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

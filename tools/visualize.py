@@ -24,8 +24,8 @@ from rich.console import Console
 
 import ldvc  # noqa: F401  (registers its modules, as the next one does)
 import tagclip  # noqa: F401
-from zegclip.apis.loading import choose_device
 from zegclip.engine.launch import error_messages
+from zegclip.engine.load_model import choose_device
 from zegclip.heads import CONSENSUS, TRUST
 from zegclip.visualization import (
     Method,

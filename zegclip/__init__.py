@@ -1,13 +1,35 @@
 """Zero-shot semantic segmentation with CLIP: the baseline, and what all methods share.
 
-Importing this package prepares the stack (:mod:`zegclip.compat`, before mmseg or open_clip is
-imported) and registers every module, data set, transform, metric and hook of ours in mmseg's
-registries.
+Importing this package makes mmseg importable (:mod:`zegclip.compat`) and registers every module,
+data set, transform, metric and hook of ours in mmseg's registries. It changes nothing else: what a
+program needs beside that, :func:`zegclip.compat.set_up` does.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
-from . import compat  # isort: skip  (first, always: without it mmseg does not import)
-from . import clip, datasets, engine, evaluation, heads, losses, segmentors
+from . import compat
 
-__all__ = ["clip", "compat", "datasets", "engine", "evaluation", "heads", "losses", "segmentors"]
+compat.import_mmseg()  # (first: without it open_clip and mmseg do not import beside today's torch)
+
+from . import (
+    clip,
+    datasets,
+    engine,
+    evaluation,
+    heads,
+    losses,
+    segmentors,
+    visualization,
+)
+
+__all__ = [
+    "clip",
+    "compat",
+    "datasets",
+    "engine",
+    "evaluation",
+    "heads",
+    "losses",
+    "segmentors",
+    "visualization",
+]

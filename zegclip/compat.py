@@ -1,9 +1,7 @@
-"""What today's torch needs from the OpenMMLab stack, handled once and on import of this module.
+"""What today's torch needs from the OpenMMLab stack.
 
-Every function mends one trap, does nothing where there is nothing to mend, and may be called
-again. :func:`prepare` calls them all; it runs when this module is imported, which
-``zegclip/__init__.py`` does before anything imports mmseg or open_clip. (The remaining trap,
-mixed precision without a GPU, is an optimiser wrapper: ``zegclip.engine.amp_optim_wrapper``.)
+:func:`import_mmseg` runs when :mod:`zegclip` is imported and changes nothing else in the process.
+:func:`set_up` is for programs: it sets threads, warnings and what mmengine does wrong today.
 """
 
 from __future__ import annotations
@@ -15,7 +13,6 @@ import importlib.metadata
 import io
 import math
 import os
-import pickle
 import sys
 import warnings
 from collections.abc import Callable
@@ -24,14 +21,21 @@ from typing import Any
 
 import torch
 
-from zegclip.errors import InputError
+from .files import read_checkpoint
 
 _NMS_SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 # A fragment takes its definitions with it when it is collected: it lives as long as the process.
 _torchvision_fragments: list[torch.library.Library] = []
+# The stack's notes about itself, which look like faults of a run.
+_NOISE = (
+    "Fail to import ``MultiScaleDeformableAttention``",
+    "The draw is False, it means that the hook for visualization",
+    '"FileClient" will be deprecated',
+    '"HardDiskBackend" is the alias',
+)
 
 
-def mend_torchvision() -> bool:
+def import_torchvision() -> bool:
     """Make ``import torchvision`` work where its compiled operators cannot be loaded.
 
     The registry's torchvision wheel is a CUDA build. Beside a CPU-only torch its operator library
@@ -41,9 +45,6 @@ def mend_torchvision() -> bool:
 
     Returns:
         True if the schemas had to be defined, False if torchvision imports cleanly.
-
-    Raises:
-        RuntimeError: torchvision is broken in another way.
     """
     try:
         importlib.import_module("torchvision")
@@ -61,6 +62,32 @@ def mend_torchvision() -> bool:
     sys.modules.pop("torchvision", None)
     importlib.import_module("torchvision")
     return True
+
+
+def import_mmseg() -> None:
+    """Import mmseg without the notes about optional parts that nobody misses here."""
+    import_torchvision()
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()) as said:
+        for message in _NOISE:
+            warnings.filterwarnings("ignore", message=message)
+        for module in ("mmseg.datasets", "mmseg.models"):
+            importlib.import_module(module)
+    rest = [line for line in said.getvalue().splitlines() if line != "Could not import OneDL"]
+    print("\n".join(rest), end="\n" if rest else "")
+
+
+def set_up() -> None:
+    """Prepare this process to run a tool; may be called again.
+
+    Threads fit the cores, the stack's notes about itself are not shown, and mmengine finds mmseg's
+    base configs, reads checkpoints as data, and runs several processes without a GPU.
+    """
+    limit_threads()
+    for message in _NOISE:
+        warnings.filterwarnings("ignore", message=message)
+    _find_mmseg_configs()
+    _read_checkpoints_as_data()
+    _distribute_without_gpu()
 
 
 def available_cores() -> int:
@@ -103,72 +130,35 @@ def limit_threads(data_workers: int = 0) -> int:
     return threads
 
 
-def mend_config_scope() -> None:
+def _find_mmseg_configs() -> None:
     """Let ``_base_ = 'mmseg::…'`` find mmseg under the name of its maintained distribution."""
     from mmengine.config.utils import MODULE2PACKAGE
 
-    for module, fork in (("mmseg", "onedl-mmsegmentation"),):
-        try:
-            importlib.metadata.version(MODULE2PACKAGE[module])
-        except importlib.metadata.PackageNotFoundError:
-            MODULE2PACKAGE[module] = fork
-
-
-def load_checkpoint_file(
-    filename: str | os.PathLike[str] | io.BytesIO, map_location: Any = "cpu", **_: Any
-) -> Any:
-    """Read a checkpoint as data: tensors, numbers, text and containers of them, nothing else.
-
-    Unlike mmengine's loader this one neither widens torch's ``weights_only`` list (the forks' list
-    admits ``getattr``, through which a file can reach any function) nor falls back to unpickling.
-
-    Args:
-        filename: path of the file, or its content.
-        map_location: as in :func:`torch.load`.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        InputError: the file is broken or holds something else than data; names the file.
-    """
-    name = "<buffer>" if isinstance(filename, io.BytesIO) else os.fspath(filename)
-    source: Any = filename
-    if not isinstance(filename, io.BytesIO):
-        source = os.path.expanduser(name)
-        if not os.path.isfile(source):
-            raise FileNotFoundError(f"checkpoint not found: {name}")
-    # Another package may have admitted globals of its own to this process: they do not count here.
-    admitted = torch.serialization.get_safe_globals()
-    torch.serialization.clear_safe_globals()
     try:
-        return torch.load(source, map_location=map_location, weights_only=True)
-    except pickle.UnpicklingError as error:
-        reason = str(error).split("Unsupported global: ")[-1].split("\n")[0][:120]
-        raise InputError(
-            f"{name} is refused: it holds more than tensors, numbers and text ({reason}), and "
-            "opening such a file can run any code in it. Get it as safetensors or as a plain "
-            "state dict; if it is your own, save its 'state_dict' alone where it was made."
-        ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError) as error:
-        reason = str(error).split("\n")[0][:120]
-        raise InputError(
-            f"{name} cannot be read as a checkpoint (broken or cut short?): {reason}"
-        ) from error
-    finally:
-        torch.serialization.add_safe_globals(admitted)
+        importlib.metadata.version(MODULE2PACKAGE["mmseg"])
+    except importlib.metadata.PackageNotFoundError:
+        MODULE2PACKAGE["mmseg"] = "onedl-mmsegmentation"
 
 
-def mend_checkpoint_loading() -> None:
-    """Send every way in which mmengine loads a checkpoint through :func:`load_checkpoint_file`."""
+def _read_checkpoints_as_data() -> None:
+    """Send every way in which mmengine loads a checkpoint through :func:`read_checkpoint`.
+
+    mmengine's own loader widens torch's ``weights_only`` list by ``getattr``, through which a file
+    can reach any function.
+    """
     from mmengine.runner import checkpoint as mm
 
-    mm.CheckpointLoader.register_scheme("", loader=load_checkpoint_file, force=True)
+    def load(filename: Any, map_location: Any = "cpu", **_: Any) -> Any:
+        return read_checkpoint(filename, map_location)
+
+    mm.CheckpointLoader.register_scheme("", loader=load, force=True)
     # Behind the remaining schemes (pavi, s3, openmmlab; http and what builds on it).
-    mm._safe_torch_load = load_checkpoint_file
+    mm._safe_torch_load = load
     if not isinstance(mm.load_url, functools.partial):
         mm.load_url = functools.partial(mm.load_url, weights_only=True)
 
 
-def mend_distributed_cpu() -> None:
+def _distribute_without_gpu() -> None:
     """Let ``launcher='pytorch'`` run without a GPU: gloo, and no device ids for the model.
 
     mmengine calls ``torch.cuda.set_device`` whatever the backend is, and hands the local rank to
@@ -197,43 +187,12 @@ def mend_distributed_cpu() -> None:
 def _wrap(owner: Any, name: str, replacement: Callable[..., Any]) -> None:
     """Replace ``owner.name`` once by ``replacement(original, ...)``."""
     original = getattr(owner, name)
-    if getattr(original, "mended_by_zegclip", False):
+    if getattr(original, "wrapped_by_zegclip", False):
         return
 
     @functools.wraps(original)
-    def mended(*args: Any, **kwargs: Any) -> Any:
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
         return replacement(original, *args, **kwargs)
 
-    mended.mended_by_zegclip = True  # type: ignore[attr-defined]
-    setattr(owner, name, mended)
-
-
-def import_quietly() -> None:
-    """Import mmseg's data sets without the notes about optional parts that nobody misses here.
-
-    Nor are the stack's warnings about itself shown, which look like faults of a run.
-    """
-    for message in (
-        "Fail to import ``MultiScaleDeformableAttention``",
-        "The draw is False, it means that the hook for visualization",
-        '"FileClient" will be deprecated',
-        '"HardDiskBackend" is the alias',
-    ):
-        warnings.filterwarnings("ignore", message=message)
-    with contextlib.redirect_stdout(io.StringIO()) as said:
-        importlib.import_module("mmseg.datasets")
-    rest = [line for line in said.getvalue().splitlines() if line != "Could not import OneDL"]
-    print("\n".join(rest), end="\n" if rest else "")
-
-
-def prepare() -> None:
-    """Mend everything, in the order in which it is needed."""
-    mend_torchvision()
-    limit_threads()
-    import_quietly()
-    mend_config_scope()
-    mend_checkpoint_loading()
-    mend_distributed_cpu()
-
-
-prepare()
+    wrapper.wrapped_by_zegclip = True  # type: ignore[attr-defined]
+    setattr(owner, name, wrapper)

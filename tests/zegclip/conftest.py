@@ -12,7 +12,7 @@ import torch
 from mmengine.config import Config
 from mmseg.registry import MODELS
 
-from zegclip.apis.loading import load_model
+from zegclip.engine.load_model import load_model
 from zegclip.export import ModelDescription, describe, export_onnx
 from zegclip.segmentors import ZeroShotSegmentor
 

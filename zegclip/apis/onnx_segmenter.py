@@ -12,6 +12,7 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from zegclip.engine.load_model import choose_files, load_model
 from zegclip.errors import InputError
 from zegclip.export import (
     ClassWords,
@@ -33,7 +34,6 @@ from zegclip.segmentors.sliding_window import (
 )
 from zegclip.vocabulary import Vocabulary
 
-from .loading import choose_files, load_model
 from .preprocessing import Preprocessor
 from .words import Text
 from .zero_shot_segmenter import EncodedImage, ZeroShotSegmenter

@@ -14,12 +14,12 @@ import torch.nn.functional as F
 from mmengine.config import Config
 from torch import Tensor
 
+from zegclip.engine.load_model import choose_device, choose_files, load_model
 from zegclip.errors import InputError
 from zegclip.heads import HeadPrediction
 from zegclip.vocabulary import Vocabulary
 
 from .images import ImageLike, is_image, name_of, read_image
-from .loading import choose_device, choose_files, load_model
 from .preprocessing import Preprocessor
 from .result import SegmentationResult
 from .words import Text, make_vocabulary
@@ -52,7 +52,7 @@ class ZeroShotSegmenter:
 
     Args:
         config: path of a config, as the tools take it; see
-            :func:`~zegclip.apis.loading.choose_files` for what is left out.
+            :func:`~zegclip.engine.load_model.choose_files` for what is left out.
         checkpoint: path of the checkpoint. Without both: TagCLIP of the mini benchmark, which is
             in the repository and knows drawings of VOC's 20 classes, not photographs.
         device: ``"cuda"``, ``"cpu"``, ...; default: CUDA where there is one.

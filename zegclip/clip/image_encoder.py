@@ -84,7 +84,7 @@ class PromptedImageEncoder(BaseModule):
         self.prompt_dropout = nn.Dropout(dropout)
         self.prompt_norm = nn.LayerNorm(width, eps=1e-6)
 
-    def quirks(self) -> dict[str, bool]:
+    def fixed_settings(self) -> dict[str, bool]:
         """Settings that no shape shows and that make another function of the same weights."""
         return {"image_encoder.class_embedding_twice=True": self.class_embedding_twice}
 

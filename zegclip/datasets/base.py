@@ -88,6 +88,12 @@ class ZeroShotDataset(BaseSegDataset):
             **kwargs,
         )
 
+    PREPARE = ""
+
+    @classmethod
+    def missing(cls, config: Mapping[str, Any]) -> list[str]:
+        return []
+
     # --- metainfo ---------------------------------------------------------------------------
 
     @classmethod

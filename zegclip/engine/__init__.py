@@ -1,23 +1,17 @@
 """What runs around the model: hooks, mixed precision, and the checks before work starts."""
 
 from .amp_optim_wrapper import AmpOptimWrapper
-from .batch_size import BatchSizeHook
-from .halfway_checkpoint_hook import HalfwayCheckpointHook
-from .plain_checkpoint_hook import PlainCheckpointHook
-from .prediction_sheet_hook import PredictionSheetHook
-from .preflight import preflight
+from .batch_size_hook import BatchSizeHook
+from .checkpoint_hooks import HalfwayCheckpointHook, PlainCheckpointHook
 from .pseudo_label_hook import PseudoLabelHook
-from .save_predictions_hook import SavePredictionsHook
-from .vocabulary_hook import VocabularyHook
+from .vocabulary_hook import VocabularyHook, check_not_trained
 
 __all__ = [
     "AmpOptimWrapper",
     "BatchSizeHook",
     "HalfwayCheckpointHook",
     "PlainCheckpointHook",
-    "PredictionSheetHook",
     "PseudoLabelHook",
-    "SavePredictionsHook",
     "VocabularyHook",
-    "preflight",
+    "check_not_trained",
 ]

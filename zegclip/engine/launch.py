@@ -1,22 +1,63 @@
-"""What the scripts that run a config share: arguments, finding the config, checks before work."""
+"""What the tools share: arguments, finding a config, messages instead of tracebacks."""
 
 from __future__ import annotations
 
 import argparse
 import difflib
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config, DictAction
 
-from zegclip.compat import limit_threads
+from zegclip.compat import set_up
+from zegclip.datasets.from_config import LOADERS, iter_datasets
 from zegclip.errors import InputError
 from zegclip.files import PROJECT_ROOT, find_path
 
-from .preflight import preflight
+# What mmengine's runner and our tools read of a config; every other top-level name is a variable.
+_READ = frozenset(
+    {
+        "auto_scale_lr", "custom_hooks", "custom_imports", "data_preprocessor", "default_hooks",
+        "default_scope", "env_cfg", "experiment_name", "launcher", "load_from", "log_level",
+        "log_processor", "model", "model_wrapper_cfg", "optim_wrapper", "param_scheduler",
+        "randomness", "resume", "runner_type", "sync_bn", "test_cfg", "test_dataloader",
+        "test_evaluator", "train_cfg", "train_dataloader", "tta_model", "tta_pipeline", "val_cfg",
+        "val_dataloader", "val_evaluator", "visualizer", "work_dir",
+    }
+)  # fmt: skip
+# Of these mmengine takes what it knows and passes over the rest.
+_READ_BELOW = {
+    "auto_scale_lr": ("base_batch_size", "enable"),
+    "env_cfg": ("cudnn_benchmark", "dist_cfg", "mp_cfg", "resource_limit"),
+}
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a tool's ``main``: what the user gave wrong ends it with one message.
+
+    Every other exception is a bug and keeps its traceback.
+    """
+    set_up()
+    try:
+        main()
+    except InputError as error:
+        first = os.environ.get("RANK", "0") == "0"  # not once for every process
+        raise SystemExit(f"error: {_message(error)}" if first else 1) from None
+    finally:
+        # Its threads would be ended with the process, which gloo's do not always survive.
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+
+
+def _message(error: InputError) -> str:
+    """An error's message; of one in a data loader's process, without its traceback."""
+    text = str(error)
+    if text.startswith("Caught ") and "DataLoader worker" in text:
+        text = text.rpartition(f"{InputError.__name__}: ")[2].strip() or text
+    return text
 
 
 def make_parser(description: str, example: str, runs: bool = True) -> argparse.ArgumentParser:
@@ -42,6 +83,9 @@ def make_parser(description: str, example: str, runs: bool = True) -> argparse.A
         metavar="KEY=VALUE",
         help='override settings of the config, e.g. train_cfg.max_iters=100 or key="[a,b]"',
     )
+    parser.add_argument(
+        "--unseen", nargs="+", metavar="CLASS", help="another split: the unseen classes by name"
+    )
     if not runs:
         parser.set_defaults(work_dir=None, launcher="none", local_rank=0)
         return parser
@@ -66,7 +110,7 @@ def find_config(path: str) -> Path:
             or without ``.py``.
 
     Raises:
-        SystemExit: there is no such config; names the ones with similar names.
+        InputError: there is no such config; names the ones with similar names.
     """
     for candidate in (path, f"configs/{path}", f"{path}.py", f"configs/{path}.py"):
         found = find_path(candidate)
@@ -75,25 +119,24 @@ def find_config(path: str) -> Path:
     names = {file.name: file for file in sorted((PROJECT_ROOT / "configs").glob("*.py"))}
     close = difflib.get_close_matches(Path(path).name, names, n=3, cutoff=0.5) or list(names)[:5]
     hint = "".join(f"\n  configs/{name}" for name in close)
-    raise SystemExit(f"error: no config {path!r}." + (f" Did you mean{hint}" if hint else ""))
+    raise InputError(f"no config {path!r}." + (f" Did you mean{hint}" if hint else ""))
 
 
 def methods_with(data: str) -> list[str]:
-    """The methods that have a config ``{method}_{data}_inductive.py``, ours first.
+    """The methods that have a config ``{method}_{data}_inductive.py``, the baseline first.
 
     So that a new method's configs are all that the tools need to know of it.
     """
     ending = f"_{data}_inductive"
     found = {file.stem.removesuffix(ending) for file in PROJECT_ROOT.glob(f"configs/*{ending}.py")}
-    ours = [name for name in ("zegclip", "tagclip", "ldvc") if name in found]
-    return ours + sorted(found - set(ours))
+    return sorted(found, key=lambda name: (name != "zegclip", name))
 
 
 def find_checkpoint(path: str) -> str:
     """The checkpoint that an argument means; URLs stay as they are.
 
     Raises:
-        SystemExit: there is no such file; names the checkpoints beside it, newest first.
+        InputError: there is no such file; names the checkpoints beside it, newest first.
     """
     if "://" in path or find_path(path).is_file():
         return path if "://" in path else str(find_path(path))
@@ -101,19 +144,26 @@ def find_checkpoint(path: str) -> str:
     folder = next((place for place in places if place.is_dir()), Path())
     near = sorted(folder.glob("*.pth"), key=lambda file: -file.stat().st_mtime)[:3]
     hint = " There is" + ",".join(f" {file}" for file in near) + "." if near else ""
-    raise SystemExit(
-        f"error: no checkpoint {path!r}.{hint} tools/train.py writes them into its work dir."
-    )
+    raise InputError(f"no checkpoint {path!r}.{hint} tools/train.py writes them into its work dir.")
 
 
 def load_config(args: argparse.Namespace) -> Config:
-    """Read the config that the arguments of :func:`make_parser` name, and apply them to it."""
+    """Read the config that the arguments of :func:`make_parser` name, and apply them to it.
+
+    Raises:
+        InputError: there is no such config, or an option changes nothing that a run reads.
+    """
     path = find_config(args.config)
     cfg = Config.fromfile(path)
     cfg.launcher = args.launcher
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     if args.cfg_options is not None:
+        check_options(cfg, args.cfg_options)
         cfg.merge_from_dict(args.cfg_options)
+    if args.unseen is not None:
+        for loader in LOADERS.values():
+            for dataset in iter_datasets((cfg.get(loader) or {}).get("dataset")):
+                dataset["unseen"] = args.unseen
     if cfg.get("load_from") and "://" not in cfg.load_from:
         cfg.load_from = str(find_path(cfg.load_from))
     if args.work_dir is not None:
@@ -123,68 +173,50 @@ def load_config(args: argparse.Namespace) -> Config:
     return cfg
 
 
-def _is_message(error: BaseException) -> bool:
-    """Whether an error speaks to the user: an exception that our packages define, or a
-    ``ValueError`` that they raise (a setting that cannot be). Others are bugs."""
-    ours = ("zegclip", "tagclip", "ldvc")
-    if type(error).__module__.partition(".")[0] in ours:
-        return True
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    raised_in = "" if trace is None else str(trace.tb_frame.f_globals.get("__name__", ""))
-    return type(error) is ValueError and raised_in.partition(".")[0] in ours
-
-
-def _said(error: BaseException) -> str:
-    """An error's message; of one in a data loader's process, without its traceback."""
-    text = str(error)
-    if not text.startswith("Caught ") or "DataLoader worker" not in text:
-        return text
-    return text.rpartition(f"{type(error).__name__}: ")[2].strip() or text
-
-
-@contextmanager
-def error_messages() -> Iterator[None]:
-    """Within, what our packages refuse ends the script with one message, not a traceback."""
-    try:
-        yield
-    except Exception as error:
-        if not _is_message(error):
-            raise
-        first = os.environ.get("RANK", "0") == "0"  # not once for every process
-        raise SystemExit(f"error: {error}" if first else 1) from None
-
-
-@contextmanager
-def ready(cfg: Config, modes: Sequence[str], data_only: bool = False) -> Iterator[None]:
-    """Around a run: what is missing or refused ends it with one message instead of a traceback.
+def check_options(cfg: Config, options: Mapping[str, Any]) -> None:
+    """Refuse ``--cfg-options`` that no part of a run reads: it would be believed to be another.
 
     Args:
-        cfg: the complete config.
-        modes: the loops that will run: any of ``train``, ``val``, ``test``.
-        data_only: no model is made: only the data must be there.
+        cfg: the config, without the options.
+        options: values by dotted key.
+
+    Raises:
+        InputError: a misspelt key, or a variable from which other keys were computed when the
+            config was read; names the key that counts or the one probably meant.
     """
-    try:
-        preflight(cfg, modes, data_only)
-        loaders = [cfg.get(f"{mode}_dataloader") or {} for mode in modes]
-        limit_threads(max((loader.get("num_workers", 0) for loader in loaders), default=0))
-        yield
-    except (InputError, Exception) as error:
-        if not _is_message(error):
-            raise
-        first = os.environ.get("RANK", "0") == "0"  # not once for every process
-        message = str(error) if isinstance(error, InputError) else f"error: {_said(error)}"
-        raise SystemExit(message if first else 1) from None
-    finally:
-        # Its threads would be ended with the process, which gloo's do not always survive.
-        if torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()
+    for option in options:
+        key, _, rest = option.partition(".")
+        below = rest.partition(".")[0]
+        if key in _READ_BELOW and below and below not in _READ_BELOW[key]:
+            _refuse(option, difflib.get_close_matches(below, _READ_BELOW[key], 1), f"{key}.")
+        # (Where the model has its own, mmengine does not look at the one beside it.)
+        shadowed = key == "data_preprocessor" and key in (cfg.get("model") or {})
+        if key in _READ and not shadowed:
+            continue
+        if key not in cfg:
+            _refuse(option, difflib.get_close_matches(key, _READ, 1))
+        read = {name: value for name, value in cfg.to_dict().items() if name in _READ - {key}}
+        places = [
+            path
+            for path, value in _entries(read)
+            if path.rpartition(".")[2] == key
+            or (isinstance(value, (list, tuple, dict, str)) and value == cfg[key])
+        ]
+        if key == "unseen":
+            places = ["--unseen CLASS CLASS ...", *places]
+        _refuse(option, places[:4])
 
 
-def run(main):
-    """Stub until the lead's version: call main(), print an InputError as ``error: ...``."""
-    try:
-        raise SystemExit(main())
-    except InputError as error:
-        raise SystemExit(f"error: {error}") from None
+def _refuse(option: str, meant: list[str], prefix: str = "") -> None:
+    hint = "; set " + " and ".join(prefix + place for place in meant) if meant else ""
+    raise InputError(f"--cfg-options {option}: no part of a run reads it{hint}")
+
+
+def _entries(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Everything in a nested config with its dotted key, the outermost first."""
+    items = value.items() if isinstance(value, Mapping) else enumerate(value)
+    for key, inner in items:
+        place = f"{path}.{key}" if path else str(key)
+        yield place, inner
+        if isinstance(inner, (Mapping, list, tuple)):
+            yield from _entries(inner, place)

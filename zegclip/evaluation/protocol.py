@@ -16,17 +16,8 @@ OF_THE_RUN = frozenset(
         "predictions", "predictions_folder", "seed", "stage", "training",
     }
 )  # fmt: skip
-
-
-# Settings of heads that training does not use.
-_OF_INFERENCE = frozenset({"gamma", "trusty_weighting"})
-# Hooks that change nothing of what is learned.
-_OUR_HOOKS = frozenset(
-    {
-        "BatchSizeHook", "PlainCheckpointHook", "PredictionSheetHook", "PseudoLabelHook",
-        "ReportHook", "SavePredictionsHook", "VocabularyHook",
-    }
-)  # fmt: skip
+# Hooks that change what is learned are among custom_hooks; these change nothing.
+_WITHOUT_EFFECT = frozenset({"SavePredictionsHook"})
 
 
 def data_protocol(metainfo: Mapping[str, Any], num_images: int) -> dict[str, Any]:
@@ -67,12 +58,12 @@ def protocol_fingerprint(protocol: Mapping[str, Any]) -> str:
     return _digest(content)
 
 
-def training_settings(cfg: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a config decides which model a training gives, but for the seed.
+def training_fingerprint(cfg: Mapping[str, Any]) -> str:
+    """12 hexadecimal digits, equal for runs of which one may take the mean: but for the seed.
 
-    Model, training data, batch of a process, optimiser, schedule, length and hooks of others; not
-    where files lie, workers or anything about testing. (The number of processes and the checkpoint
-    that self-training starts from are not in it either: no config says them.)
+    Model, training data, batch of a process, optimiser, schedule, length and custom hooks count;
+    where files lie, workers and testing do not. (The number of processes and the checkpoint that
+    self-training starts from do not either: no config says them.)
 
     Args:
         cfg: a complete config, plain data.
@@ -81,27 +72,18 @@ def training_settings(cfg: Mapping[str, Any]) -> dict[str, Any]:
     model = {k: v for k, v in (cfg.get("model") or {}).items() if k != "test_cfg"}
     if isinstance(clip := model.get("clip"), Mapping):
         model["clip"] = clip.get("model_name")
-    if isinstance(head := model.get("decode_head"), Mapping):
-        model["decode_head"] = {k: v for k, v in head.items() if k not in _OF_INFERENCE}
-    hooks = [hook for hook in cfg.get("custom_hooks") or () if hook.get("type") not in _OUR_HOOKS]
-    return {
-        "model": model,
-        "hooks": hooks,
-        "scaled_lr": bool((cfg.get("auto_scale_lr") or {}).get("enable")),
-        "dataset": {k: v for k, v in (loader.get("dataset") or {}).items() if k != "data_root"},
-        "batch_size": loader.get("batch_size"),
-        "max_iters": (cfg.get("train_cfg") or {}).get("max_iters"),
-        "recipe": {key: cfg.get(key) for key in ("optim_wrapper", "param_scheduler")},
-    }
-
-
-def training_fingerprint(cfg: Mapping[str, Any]) -> str:
-    """12 hexadecimal digits, equal for runs of which one may take the mean: but for the seed.
-
-    Args:
-        cfg: as of :func:`training_settings`.
-    """
-    return _digest(list(training_settings(cfg).values()))
+    hooks = [h for h in cfg.get("custom_hooks") or () if h.get("type") not in _WITHOUT_EFFECT]
+    return _digest(
+        [
+            model,
+            hooks,
+            bool((cfg.get("auto_scale_lr") or {}).get("enable")),
+            {k: v for k, v in (loader.get("dataset") or {}).items() if k != "data_root"},
+            loader.get("batch_size"),
+            (cfg.get("train_cfg") or {}).get("max_iters"),
+            {key: cfg.get(key) for key in ("optim_wrapper", "param_scheduler")},
+        ]
+    )
 
 
 def _digest(content: Any) -> str:
@@ -130,9 +112,12 @@ def protocol_line(protocol: Mapping[str, Any]) -> str:
         )
     if inference := protocol.get("inference"):
         parts.append(f"{inference['mode']} inference")
-    parts += [
-        f"{key.replace('_', ' ')} {protocol[key]}"
-        for key in ("gamma", "trusty_weighting")
-        if key in protocol
-    ]
+        # What the head adds to it: numbers and names, each by its own key.
+        keys = list(protocol)[list(protocol).index("inference") + 1 :]
+        settings = ((key, protocol[key]) for key in keys if key not in OF_THE_RUN)
+        parts += [
+            f"{key.replace('_', ' ')} {value}"
+            for key, value in settings
+            if isinstance(value, (int, float, str))
+        ]
     return f"protocol {protocol_fingerprint(protocol)}: {', '.join(parts)}"

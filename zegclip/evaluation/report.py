@@ -16,22 +16,16 @@ from mmengine.runner import BaseLoop, Runner
 from mmseg.registry import HOOKS
 
 import zegclip
-from zegclip.files import PROJECT_ROOT
+from zegclip.files import PROJECT_ROOT, replacing
 
-from .dumped_config import parse_dumped_config
-from .protocol import (
-    data_protocol,
-    protocol_fingerprint,
-    protocol_line,
-    training_fingerprint,
-)
+from .protocol import data_protocol, protocol_fingerprint, protocol_line, training_fingerprint
 from .zero_shot_metric import ZeroShotIoUMetric
 
 
 def write_report(
     path: str | os.PathLike[str], summary: Mapping[str, Any], protocol: Mapping[str, Any]
 ) -> None:
-    """Write numbers and protocol as JSON; a reader never sees half a file.
+    """Write numbers and protocol as JSON.
 
     Args:
         path: the file; its folder is made.
@@ -41,12 +35,9 @@ def write_report(
     Raises:
         ValueError: a number is not finite.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps({**summary, "protocol": dict(protocol)}, indent=2, allow_nan=False)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(text + "\n", encoding="utf-8")
-    os.replace(unfinished, path)
+    with replacing(path) as part:
+        part.write_text(text + "\n", encoding="utf-8")
 
 
 def code_version() -> str:
@@ -65,8 +56,9 @@ def code_version() -> str:
 class ReportHook(Hook):
     """After each validation and test, write ``report.json`` into the work dir.
 
-    The log gets a line with the protocol and its fingerprint, and one before training. Does
-    nothing where :class:`ZeroShotIoUMetric` is not among the metrics.
+    The log gets a line with the protocol and its fingerprint, and one before training. How a model
+    was trained is written into its checkpoints, for the report of a later test. Does nothing where
+    :class:`ZeroShotIoUMetric` is not among the metrics.
 
     Args:
         filename: in the work dir.
@@ -78,11 +70,23 @@ class ReportHook(Hook):
 
     def __init__(self, filename: str = "report.json") -> None:
         self.filename = filename
-        self._trained_with: Mapping[str, Any] = {}
+        self._trained: dict[str, Any] = {}
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Write down how the model is trained."""
+        meta = checkpoint.setdefault("meta", {})
+        meta["max_iters"], meta["training"] = runner.max_iters, _training(runner)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Remember seed and iteration of the training."""
-        self._trained_with = checkpoint.get("meta") or {}
+        """Remember how the model was trained."""
+        meta = checkpoint.get("meta") or {}
+        keys = {
+            "seed": "seed",
+            "iteration": "iter",
+            "max_iters": "max_iters",
+            "training": "training",
+        }
+        self._trained = {key: meta.get(name) for key, name in keys.items()}
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Log what this run will be judged by, once (iterations are one epoch)."""
@@ -121,25 +125,25 @@ class ReportHook(Hook):
     def _protocol(self, runner: Runner, loop: Any, stage: str) -> dict[str, Any]:
         dataset = loop.dataloader.dataset
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        # Until a training is begun, mmengine keeps the loop's config in its place.
-        trained_here = isinstance(runner._train_loop, BaseLoop)
-        if trained_here:
-            seed, iteration, trained = runner.seed, runner.iter or None, _plain(runner.cfg)
-        else:
-            seed, iteration = self._trained_with.get("seed"), self._trained_with.get("iter")
-            trained = _config_text(self._trained_with.get("cfg"))
+        model = model if hasattr(model, "protocol") else getattr(model, "module", model)
+        # In a test, as the checkpoint says: the test's config may differ, and a model from the
+        # middle of a training is none of its results. (Until a training is begun, mmengine keeps
+        # the loop's config in its place.)
+        trained: Mapping[str, Any] = self._trained
+        if isinstance(runner._train_loop, BaseLoop):
+            trained = {
+                "seed": runner.seed,
+                "iteration": runner.iter or None,
+                "max_iters": runner.max_iters,
+                "training": _training(runner),
+            }
         protocol = {
             **data_protocol(dataset.metainfo, len(dataset)),
             "pipeline": _pipeline(runner, "val" if stage == "validation" else "test"),
             **(model.protocol() if hasattr(model, "protocol") else {}),
             "stage": stage,
-            # How it was trained, in a test as the checkpoint says (the test's config may differ):
-            # a model from the middle of a training is none of its results.
-            "iteration": iteration,
-            "max_iters": (trained.get("train_cfg") or {}).get("max_iters"),
+            **{key: trained.get(key) for key in ("iteration", "max_iters", "training", "seed")},
             "config": Path(getattr(runner.cfg, "filename", None) or "unknown").stem,
-            "training": training_fingerprint(trained) if trained else None,
-            "seed": seed,
             "deterministic": runner.deterministic,
             "checkpoint": runner._load_from,
             "code": code_version(),
@@ -153,13 +157,6 @@ def _pipeline(runner: Runner, mode: str) -> list[dict[str, Any]]:
     return json.loads(json.dumps(dataset.get("pipeline", []), default=str))
 
 
-def _config_text(text: Any) -> dict[str, Any]:
-    """The config that mmengine writes into a checkpoint; empty where there is none."""
-    try:
-        return parse_dumped_config(text) if isinstance(text, str) else {}
-    except ValueError:
-        return {}
-
-
-def _plain(cfg: Any) -> dict[str, Any]:
-    return cfg.to_dict() if hasattr(cfg, "to_dict") else dict(cfg)
+def _training(runner: Runner) -> str:
+    cfg = runner.cfg
+    return training_fingerprint(cfg.to_dict() if hasattr(cfg, "to_dict") else dict(cfg))

@@ -15,8 +15,7 @@ from torch import Tensor
 from zegclip.errors import InputError
 from zegclip.vocabulary import Vocabulary
 
-from .scores import scores
-from .table import COLUMNS, CROSS_DATASET_COLUMNS, render_scores
+from .scores import COLUMNS, CROSS_DATASET_COLUMNS, render_scores, scores
 
 
 @METRICS.register_module()

@@ -2,26 +2,20 @@
 
 from .atm_decoder import ATTENTION_MEANING, ATMDecoder, ATMDecoderLayer
 from .atm_head import ATMHead
-from .base import HeadOutput, HeadPrediction, ZeroShotHead, calibrate, upsample
-from .cross_attention import AttentionLogits, CrossAttention
-from .relationship_descriptor import RelationshipDescriptor, match
-from .shown import CONSENSUS, TRUST, RegionRoutes
+from .base import HeadOutput, Prediction, ZeroShotHead, upsample
+from .layers import AttentionLogits, CrossAttention, RelationshipDescriptor, match
 
 __all__ = [
     "ATTENTION_MEANING",
-    "CONSENSUS",
-    "TRUST",
     "ATMDecoder",
     "ATMDecoderLayer",
     "ATMHead",
     "AttentionLogits",
     "CrossAttention",
     "HeadOutput",
-    "HeadPrediction",
-    "RegionRoutes",
+    "Prediction",
     "RelationshipDescriptor",
     "ZeroShotHead",
-    "calibrate",
     "match",
     "upsample",
 ]

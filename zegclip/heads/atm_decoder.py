@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .cross_attention import CrossAttention
+from .layers import AttentionLogits, CrossAttention
 
 # What a softmax of the masks over the patches is, for a figure's caption.
 ATTENTION_MEANING = (
@@ -47,18 +47,19 @@ class ATMDecoderLayer(nn.Module):
 
 
 class ATMDecoder(nn.Module):
-    """A stack of layers; the last one's attention logits are the masks.
-
-    Of the last layer only the query and key projections matter for a mask, so only they are run.
-    Its other parameters exist because published checkpoints and parameter counts have them; they
-    get no gradient, which DDP must know (``find_unused_parameters``).
+    """A stack of layers, of which the last one is only the attention whose logits are the masks.
 
     Args:
         embed_dims: D.
-        num_layers: depth (3 in the papers).
+        num_layers: depth, the mask attention included (3 in the papers).
         num_heads: attention heads (8).
         feedforward_channels: hidden width (2048).
         dropout: rate (0.1).
+
+    Example:
+        >>> decoder = ATMDecoder(512)
+        >>> decoder(torch.randn(2, 20, 512), torch.randn(2, 512, 32, 32)).shape
+        torch.Size([2, 20, 32, 32])
     """
 
     def __init__(
@@ -71,11 +72,12 @@ class ATMDecoder(nn.Module):
     ) -> None:
         super().__init__()
         if num_layers < 1:
-            raise ValueError(f"num_layers must be at least 1, got {num_layers}")
+            raise ValueError(f"num_layers={num_layers} must be at least 1")
         self.layers = nn.ModuleList(
             ATMDecoderLayer(embed_dims, num_heads, feedforward_channels, dropout)
-            for _ in range(num_layers)
+            for _ in range(num_layers - 1)
         )
+        self.mask_attention = AttentionLogits(embed_dims, num_heads)
 
     def forward(self, class_tokens: Tensor, patch_embeddings: Tensor) -> Tensor:
         """Decode masks.
@@ -88,8 +90,9 @@ class ATMDecoder(nn.Module):
             Mask logits, ``(B, C, H, W)``.
         """
         patch_tokens = patch_embeddings.flatten(2).transpose(1, 2)
-        *layers, last = self.layers
-        for layer in layers:
+        # The class tokens gather what the image shows of them,
+        for layer in self.layers:
             class_tokens = layer(class_tokens, patch_tokens)
-        logits = last.cross_attention.attention_logits(class_tokens, patch_tokens)
+        # and what they attend to in the end is where they are.
+        logits = self.mask_attention(class_tokens, patch_tokens)
         return logits.unflatten(-1, patch_embeddings.shape[-2:])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
-from contextlib import AbstractContextManager
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -12,45 +13,45 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from zegclip.errors import InputError
-
-from .shown import RegionRoutes
+_NO_MAPS: Mapping[str, Tensor] = MappingProxyType({})
 
 
 class HeadOutput(NamedTuple):
     """What a head makes of a batch, at the patch grid's size.
 
     Attributes:
-        mask_logits: ``(B, C, h, w)``, one map a queried class.
-        trusty_logits: ``(B, 1, h, w)``, where the head has a trusty token, else ``None``.
+        mask_logits: ``(B, C, h, w)``, one map per queried class.
+        extra_maps: what the method has beside the masks, by name: logits ``(B, K, h, w)``.
     """
 
     mask_logits: Tensor
-    trusty_logits: Tensor | None = None
+    extra_maps: Mapping[str, Tensor] = _NO_MAPS
 
 
-class HeadPrediction(NamedTuple):
+class Prediction(NamedTuple):
     """What a head predicts for a batch, at the image's size.
 
     Attributes:
         probabilities: ``(B, C, H, W)``; after calibration a seen class's may be below 0.
-        trusty_map: M_A = P(seen), ``(B, 1, H, W)``, where there is one, else ``None``.
+        extra_maps: by name, ``(B, K, H, W)``, 0..1. The segmentor averages them over windows,
+            resizes them and puts them into the result under their names.
     """
 
     probabilities: Tensor
-    trusty_map: Tensor | None = None
+    extra_maps: Mapping[str, Tensor] = _NO_MAPS
 
 
 class ZeroShotHead(BaseModule, metaclass=ABCMeta):
-    """Base of the heads: patch, CLS and class embeddings in, one mask a class out.
+    """Base of the heads: patch, CLS and class embeddings in, one mask per class out.
 
     A head has no parameter that belongs to a class, so it takes any number of class embeddings
-    in any order. A new method fills :meth:`forward` and, where it needs more, :meth:`losses`
-    and :meth:`predict`; the tests of ``tests/heads/base.py`` then apply to it.
+    in any order. A new method fills :meth:`forward` and, where it differs from ZegCLIP, overrides
+    :meth:`losses`, :meth:`predict` and :meth:`calibrate`; the tests of ``tests/heads/base.py`` then
+    apply to it.
 
     Args:
         embed_dims: D, CLIP's joint dimension (filled in by the segmentor).
-        loss: the mask loss, a config for the registry.
+        loss: the mask loss, arguments of :class:`~zegclip.losses.MaskLoss`.
         gamma: subtracted from the probabilities of seen classes in the inductive setting
             (ZegCLIP, Sec. 3.4: 0.1). Belongs to the protocol.
         init_std: standard deviation of the truncated normal from which the weights of linear
@@ -60,14 +61,18 @@ class ZeroShotHead(BaseModule, metaclass=ABCMeta):
             papers'. It skips the plateau at which all masks are empty, on which a small model
             with a short schedule otherwise stays.
         init_cfg: mmengine's.
+
+    Example:
+        >>> @MODELS.register_module()
+        ... class CosineHead(ZeroShotHead):
+        ...     def forward(self, patch_embeddings, cls_embedding, class_embeddings):
+        ...         cosine = torch.einsum("bdhw,cd->bchw", patch_embeddings, class_embeddings)
+        ...         return HeadOutput(20 * cosine)
     """
 
     # Whether the losses need to know which pixels are of unseen classes.
     needs_unseen_map: bool = False
-    # Which figures (zegclip.heads.shown) the method has, so that a tool can say before it builds
-    # a model that there is nothing to draw.
-    figures: ClassVar[frozenset[str]] = frozenset()
-    # What attention_maps() returns, for a figure's caption.
+    # What attention() returns, for a figure's caption.
     attention_meaning: str = "softmax of the class's mask logits over the patches"
 
     def __init__(
@@ -105,11 +110,7 @@ class ZeroShotHead(BaseModule, metaclass=ABCMeta):
             gain: added as a multiple of the identity to the query and the key projection whose
                 product is the mask.
         """
-        raise ValueError(f"{type(self).__name__} has no aligned start: set aligned_start=None")
-
-    def quirks(self) -> dict[str, bool]:
-        """Settings that no shape shows and that a checkpoint must be used with as trained."""
-        return {}
+        raise NotImplementedError(f"{type(self).__name__}: set aligned_start=None")
 
     @abstractmethod
     def forward(
@@ -142,23 +143,32 @@ class ZeroShotHead(BaseModule, metaclass=ABCMeta):
         """
         return self.mask_loss(upsample(output.mask_logits, labels.shape[-2:]), labels)
 
-    def predict(
-        self, output: HeadOutput, size: tuple[int, int], seen: Tensor, inductive: bool
-    ) -> HeadPrediction:
-        """Probabilities at the image's size.
+    def predict(self, output: HeadOutput, size: tuple[int, int]) -> Prediction:
+        """Probabilities, and the sigmoid of every extra map, at the image's size.
 
         Args:
             output: from :meth:`forward`, with all classes as queries.
             size: (H, W) of the image that was encoded.
-            seen: ``(C,)`` bool, which classes are seen.
-            inductive: whether the setting is the inductive one: calibrate by ``gamma``.
         """
-        probabilities = upsample(output.mask_logits, size).sigmoid()
-        if inductive:
-            probabilities = calibrate(probabilities, seen, self.gamma)
-        return HeadPrediction(probabilities)
+        maps = {name: upsample(each, size).sigmoid() for name, each in output.extra_maps.items()}
+        return Prediction(upsample(output.mask_logits, size).sigmoid(), maps)
 
-    def attention_maps(self, output: HeadOutput) -> Tensor:
+    def calibrate(self, prediction: Prediction, seen: Tensor) -> Prediction:
+        """``P_seen - gamma``: seen classes are overconfident after training on them alone.
+
+        The segmentor, the Python interface and exported models all call it, in the inductive
+        setting only.
+
+        Args:
+            prediction: from :meth:`predict`.
+            seen: ``(C,)`` bool, which classes are seen.
+
+        Source: ZegCLIP, Sec. 3.4 (inference).
+        """
+        shift = self.gamma * seen.to(prediction.probabilities.dtype)[:, None, None]
+        return prediction._replace(probabilities=prediction.probabilities - shift)
+
+    def attention(self, output: HeadOutput) -> Tensor:
         """How much each class and each patch attend to each other, in the last layer.
 
         What exactly that is differs between methods: ``attention_meaning`` says it.
@@ -172,36 +182,17 @@ class ZeroShotHead(BaseModule, metaclass=ABCMeta):
         logits = output.mask_logits
         return logits.float().flatten(2).softmax(dim=-1).view_as(logits)
 
-    def region_routes(
-        self, patch_embeddings: Tensor, cls_embedding: Tensor, class_embeddings: Tensor
-    ) -> RegionRoutes:
-        """Which regions of the image attend to which, where the method has regions.
-
-        Args:
-            patch_embeddings: as in :meth:`forward`.
-            cls_embedding: as in :meth:`forward`.
-            class_embeddings: as in :meth:`forward`.
-
-        Raises:
-            InputError: it has none.
-        """
-        raise InputError(f"{type(self).__name__} has no attention among regions of the image")
-
-    def without_region_attention(self) -> AbstractContextManager[None]:
-        """Within, :meth:`forward` leaves the attention among regions out.
-
-        Raises:
-            InputError: there is none.
-        """
-        raise InputError(f"{type(self).__name__} has no attention among regions of the image")
-
     def protocol(self, inductive: bool) -> dict[str, Any]:
         """The head's choices that a reported number depends on.
 
         Args:
-            inductive: as in :meth:`predict`.
+            inductive: whether predictions are calibrated.
         """
-        return {"gamma": self.gamma if inductive else 0.0, "trusty_weighting": "none"}
+        return {"gamma": self.gamma if inductive else 0.0}
+
+    def fixed_settings(self) -> dict[str, bool]:
+        """Settings that no shape shows and that a checkpoint must be used with as trained."""
+        return {}
 
 
 def upsample(logits: Tensor, size: tuple[int, int] | Any) -> Tensor:
@@ -209,16 +200,3 @@ def upsample(logits: Tensor, size: tuple[int, int] | Any) -> Tensor:
     # In half precision a sigmoid of 9 is 1, and arg-max would choose by class order.
     logits = logits if logits.dtype == torch.float64 else logits.float()
     return F.interpolate(logits, size=tuple(size), mode="bilinear", align_corners=False)
-
-
-def calibrate(probabilities: Tensor, seen: Tensor, gamma: float) -> Tensor:
-    """``P_seen - gamma``: seen classes are overconfident after training on them alone.
-
-    Args:
-        probabilities: ``(B, C, H, W)``.
-        seen: ``(C,)`` bool.
-        gamma: what to subtract.
-
-    Source: ZegCLIP, Sec. 3.4 (inference).
-    """
-    return probabilities - gamma * seen.to(probabilities.dtype)[:, None, None]

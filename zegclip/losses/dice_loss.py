@@ -34,7 +34,7 @@ def dice_loss(
         valid: ``(B, H, W)`` bool; pixels that count at all. ``None``: all of them.
 
     Returns:
-        ``(P,)``, one loss a present map, in the row order of ``present.nonzero()``.
+        ``(P,)``, one loss per present map, in the row order of ``present.nonzero()``.
 
     Source: ZegCLIP, Sec. 3.4 (weights and the smoothing of 1: published code).
     """

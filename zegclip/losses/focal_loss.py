@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 
 class _NegativeFocalSum(torch.autograd.Function):
@@ -14,7 +15,8 @@ class _NegativeFocalSum(torch.autograd.Function):
 
     Almost every target of a mask logit is zero, and a batch holds one map per class and image
     at full resolution. Autograd would keep several tensors of that size; this keeps one, the
-    gradient, which is known in closed form while the loss is computed.
+    gradient, which is known in closed form while the loss is computed. Its own derivative is not
+    known, so a second one is an error.
     """
 
     @staticmethod
@@ -33,6 +35,7 @@ class _NegativeFocalSum(torch.autograd.Function):
         return cost.mul_(modulator).sum((-2, -1))
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor) -> Any:
         (gradient,) = ctx.saved_tensors
         return gradient * grad_outputs[0][..., None, None], None, None, None

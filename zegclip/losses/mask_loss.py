@@ -7,6 +7,8 @@ import torch.distributed as dist
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from zegclip.vocabulary import IGNORE_INDEX
+
 from .dice_loss import dice_loss, present_classes
 from .focal_loss import sigmoid_focal_loss
 
@@ -42,7 +44,11 @@ class MaskLoss(nn.Module):
         ignored_as_negative: ignored pixels (background, void, and unseen ones in the inductive
             setting) are all-zero targets, as in the published code. ``False`` leaves them out of
             both terms.
-        ignore_index: label of ignored pixels.
+
+    Example:
+        >>> loss = MaskLoss(focal_weight=100, dice_weight=1)
+        >>> loss(torch.randn(2, 15, 64, 64), torch.randint(0, 15, (2, 64, 64))).keys()
+        dict_keys(['loss_mask', 'loss_dice'])
     """
 
     def __init__(
@@ -50,26 +56,24 @@ class MaskLoss(nn.Module):
         focal_weight: float = 100.0,
         dice_weight: float = 1.0,
         ignored_as_negative: bool = True,
-        ignore_index: int = 255,
     ) -> None:
         super().__init__()
         self.focal_weight = focal_weight
         self.dice_weight = dice_weight
         self.ignored_as_negative = ignored_as_negative
-        self.ignore_index = ignore_index
 
     def forward(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Compute both terms.
 
         Args:
             logits: ``(B, C, H, W)`` at the label's size.
-            labels: ``(B, H, W)`` integers, ``0..C-1`` or ``ignore_index``.
+            labels: ``(B, H, W)`` integers, ``0..C-1`` or 255 (ignored).
 
         Returns:
             ``loss_mask`` (focal) and ``loss_dice``, weighted scalars.
         """
         logits = logits.float()  # under autocast the sums over 512x512 pixels need float32
-        valid = None if self.ignored_as_negative else labels != self.ignore_index
+        valid = None if self.ignored_as_negative else labels != IGNORE_INDEX
         present = present_classes(labels, logits.shape[1])
         pairs = mean_over_ranks(present.sum())
         focal = sigmoid_focal_loss(logits, labels, valid).sum() / pairs
@@ -84,7 +88,7 @@ class MaskLoss(nn.Module):
 
 
 def binary_focal_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """Focal loss of one binary map an image, mean over pixels.
+    """Focal loss of one binary map per image, mean over pixels.
 
     Args:
         logits: ``(B, 1, H, W)``.
@@ -98,7 +102,7 @@ def binary_focal_loss(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def binary_dice_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """Dice loss of one binary map an image; shapes as in :func:`binary_focal_loss`."""
+    """Dice loss of one binary map per image; shapes as in :func:`binary_focal_loss`."""
     labels = torch.where(target, 0, -1)
     present = torch.ones(len(logits), 1, dtype=torch.bool, device=logits.device)
     return dice_loss(logits.float(), labels, present)

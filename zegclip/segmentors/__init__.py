@@ -1,5 +1,13 @@
 """The segmentor that all methods share."""
 
-from .zero_shot_segmentor import ZeroShotSegmentor
+from .sliding_window import cut_windows, image_area, merge_windows, to_original
+from .zero_shot_segmentor import EncodedWindows, ZeroShotSegmentor
 
-__all__ = ["ZeroShotSegmentor"]
+__all__ = [
+    "EncodedWindows",
+    "ZeroShotSegmentor",
+    "cut_windows",
+    "image_area",
+    "merge_windows",
+    "to_original",
+]

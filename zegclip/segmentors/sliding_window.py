@@ -1,4 +1,4 @@
-"""Overlapping windows over an image, their predictions averaged."""
+"""Windows: cut from an image, their predictions merged, and back to the image's original size."""
 
 from __future__ import annotations
 
@@ -9,9 +9,42 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from zegclip.heads import HeadPrediction
+from zegclip.heads import Prediction
 
 Box = tuple[int, int, int, int]  # top, left, bottom, right; pixels, the ends not included
+
+
+def checked_test_cfg(test_cfg: Mapping[str, Any], patch_size: int) -> dict[str, Any]:
+    """``test_cfg`` with its defaults.
+
+    Args:
+        test_cfg: ``mode`` (``"whole"`` or ``"slide"``) and, for ``"slide"``, ``crop_size`` and
+            ``stride``, pairs of pixels, and ``window_batch``, how many windows are run at once.
+        patch_size: pixels.
+
+    Raises:
+        ValueError: a setting that cannot be.
+    """
+    known = {"mode": "whole", "crop_size": None, "stride": None, "window_batch": 4}
+    if unknown := set(test_cfg) - set(known):
+        raise ValueError(f"test_cfg: unknown {sorted(unknown)}; known are {sorted(known)}")
+    checked = {**known, **test_cfg}
+    if checked["mode"] == "slide":
+        crop, stride = (tuple(checked[key] or ()) for key in ("crop_size", "stride"))
+        if len(crop) != 2 or any(side % patch_size for side in crop):
+            raise ValueError(
+                f"test_cfg: crop_size={crop} must be (height, width) in multiples of the patch "
+                f"size {patch_size}"
+            )
+        if len(stride) != 2 or any(not 1 <= s <= c for s, c in zip(stride, crop, strict=True)):
+            raise ValueError(
+                f"test_cfg: stride={stride} must be between 1 and crop_size={crop}, or pixels are "
+                "left out"
+            )
+        checked |= {"crop_size": crop, "stride": stride}
+    elif checked["mode"] != "whole":
+        raise ValueError(f"test_cfg: mode={checked['mode']!r} is neither 'whole' nor 'slide'")
+    return checked
 
 
 def window_starts(length: int, window: int, stride: int) -> list[int]:
@@ -26,87 +59,46 @@ def window_starts(length: int, window: int, stride: int) -> list[int]:
     return [min(index * stride, length - window) for index in range(count)]
 
 
-def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
-    """Zeros (the mean colour, after normalisation) at right and bottom, up to a multiple.
-
-    Args:
-        image: ``(B, 3, H, W)``.
-        multiple: of pixels.
-    """
-    height, width = image.shape[-2:]
-    bottom, right = -height % multiple, -width % multiple
-    return F.pad(image, (0, right, 0, bottom)) if bottom or right else image
-
-
-def window_batches(
-    size: tuple[int, int], crop_size: tuple[int, int], stride: tuple[int, int], at_once: int
-) -> Iterator[list[Box]]:
-    """The windows of an image, row by row, in groups that are run together.
-
-    Args:
-        size: (H, W) of the image; sides shorter than the window are one window.
-        crop_size: (h, w) of a window, pixels.
-        stride: steps between windows, pixels.
-        at_once: windows a group.
-    """
-    height, width = min(crop_size[0], size[0]), min(crop_size[1], size[1])
-    boxes = [
-        (top, left, top + height, left + width)
-        for top in window_starts(size[0], height, stride[0])
-        for left in window_starts(size[1], width, stride[1])
-    ]
-    for first in range(0, len(boxes), at_once):
-        yield boxes[first : first + at_once]
-
-
-def cut_windows(image: Tensor, boxes: Sequence[Box]) -> Tensor:
-    """Windows of a batch of images, ``(B, 3, H, W)`` -> ``(len(boxes) * B, 3, h, w)``."""
-    return torch.cat([image[..., top:bottom, left:right] for top, left, bottom, right in boxes])
-
-
-def padded_windows(
+def cut_windows(
     image: Tensor, test_cfg: Mapping[str, Any], patch_size: int
 ) -> Iterator[tuple[list[Box], Tensor]]:
     """The windows that a model sees of a batch of images, each padded to whole patches.
 
     Args:
         image: ``(B, 3, H, W)``.
-        test_cfg: of the segmentor, complete.
+        test_cfg: from :func:`checked_test_cfg`; ``mode="whole"``: one window.
         patch_size: pixels.
 
     Yields:
-        Groups: the windows' boxes and :func:`cut_windows` of them. ``mode="whole"``: one window.
+        Groups that are run together: their boxes in the image, and ``(len(boxes) * B, 3, h, w)``,
+        the B images of each box in turn. Padding is 0 (the mean colour, after normalisation), at
+        the bottom and on the right.
     """
     size = (image.shape[-2], image.shape[-1])
-    whole = test_cfg["mode"] == "whole"
-    batches = window_batches(
-        size,
-        size if whole else test_cfg["crop_size"],
-        size if whole else test_cfg["stride"],
-        max(test_cfg["window_batch"] // len(image), 1),
-    )
-    for boxes in batches:
-        yield boxes, pad_to_multiple(cut_windows(image, boxes), patch_size)
+    slide = test_cfg["mode"] == "slide"
+    crop = test_cfg["crop_size"] if slide else size
+    stride = test_cfg["stride"] if slide else size
+    height, width = min(crop[0], size[0]), min(crop[1], size[1])
+    boxes = [
+        (top, left, top + height, left + width)
+        for top in window_starts(size[0], height, stride[0])
+        for left in window_starts(size[1], width, stride[1])
+    ]
+    at_once = max(test_cfg["window_batch"] // max(len(image), 1), 1)
+    for first in range(0, len(boxes), at_once):
+        group = boxes[first : first + at_once]
+        pixels = torch.cat([image[..., box[0] : box[2], box[1] : box[3]] for box in group])
+        yield group, F.pad(pixels, (0, -width % patch_size, 0, -height % patch_size))
 
 
-def without_window_padding(prediction: HeadPrediction, boxes: Sequence[Box]) -> HeadPrediction:
-    """Maps of padded windows without what :func:`padded_windows` added to them."""
-    top, left, bottom, right = boxes[0]
-    return HeadPrediction(
-        *(
-            None if maps is None else maps[..., : bottom - top, : right - left]
-            for maps in prediction
-        )
-    )
-
-
-def average_windows(
-    predictions: Iterable[tuple[Sequence[Box], HeadPrediction]], size: tuple[int, int]
-) -> HeadPrediction:
+def merge_windows(
+    predictions: Iterable[tuple[Sequence[Box], Prediction]], size: tuple[int, int]
+) -> Prediction:
     """Put the predictions of windows together; where windows overlap, their mean.
 
     Args:
-        predictions: groups of windows and their maps, laid out as :func:`cut_windows` does.
+        predictions: groups of boxes and their maps, laid out as :func:`cut_windows` does, at the
+            size of the padded windows.
         size: (H, W) of the image.
 
     Returns:
@@ -114,25 +106,55 @@ def average_windows(
 
     Source: ZegCLIP, published code (window 512, stride 426).
     """
-    sums: list[Tensor | None] = [None, None]
-    counts: Tensor | None = None
+    sums: dict[str, Tensor] = {}
+    counts = torch.zeros(())
     for boxes, prediction in predictions:
-        if list(boxes) == [(0, 0, *size)]:
-            return prediction
-        for place, maps in enumerate(prediction):
-            if maps is None:
-                continue
-            batch_size = len(maps) // len(boxes)
-            total = sums[place]
-            if total is None:
-                total = maps.new_zeros(batch_size, maps.shape[1], *size)
-                sums[place] = total
+        maps_by_name = {"": prediction.probabilities, **prediction.extra_maps}
+        height, width = boxes[0][2] - boxes[0][0], boxes[0][3] - boxes[0][1]
+        # What was padded is cut off again.
+        maps_by_name = {name: maps[..., :height, :width] for name, maps in maps_by_name.items()}
+        if (height, width) == tuple(size):
+            return Prediction(maps_by_name.pop(""), maps_by_name)
+        batch_size = len(prediction.probabilities) // len(boxes)
+        for name, maps in maps_by_name.items():
+            if name not in sums:
+                sums[name] = maps.new_zeros(batch_size, maps.shape[1], *size)
+                counts = maps.new_zeros(size) if name == "" else counts
             for (top, left, bottom, right), part in zip(boxes, maps.split(batch_size)):
-                total[..., top:bottom, left:right] += part
-        if counts is None:
-            counts = prediction.probabilities.new_zeros(1, 1, *size)
+                sums[name][..., top:bottom, left:right] += part
         for top, left, bottom, right in boxes:
-            counts[..., top:bottom, left:right] += 1
-    probabilities, trusty_map = (None if total is None else total / counts for total in sums)
-    assert probabilities is not None
-    return HeadPrediction(probabilities, trusty_map)
+            counts[top:bottom, left:right] += 1
+    means = {name: total / counts for name, total in sums.items()}
+    return Prediction(means.pop(""), means)
+
+
+def image_area(metainfo: Mapping[str, Any], size: tuple[int, int]) -> tuple[slice, slice]:
+    """Rows and columns that are image, where the data preprocessor padded for the test.
+
+    Args:
+        metainfo: of the sample.
+        size: (H, W) of what the model was given.
+    """
+    padding = metainfo.get("img_padding_size") or metainfo.get("padding_size") or (0, 0, 0, 0)
+    left, right, top, bottom = padding
+    return slice(top, size[0] - bottom), slice(left, size[1] - right)
+
+
+def to_original(maps: Tensor, metainfo: Mapping[str, Any]) -> Tensor:
+    """Maps of what the model was given, as maps of the image on disk.
+
+    Args:
+        maps: of one image, ``(K, H, W)``.
+        metainfo: of its sample: padding, test-time flip and ``ori_shape`` are undone.
+
+    Returns:
+        ``(K, H0, W0)``.
+    """
+    rows, columns = image_area(metainfo, (maps.shape[-2], maps.shape[-1]))
+    maps = maps[:, rows, columns]
+    if metainfo.get("flip"):
+        maps = maps.flip(-1 if metainfo.get("flip_direction") == "horizontal" else -2)
+    size = tuple(metainfo.get("ori_shape", maps.shape[-2:])[:2])
+    if maps.shape[-2:] != size:
+        maps = F.interpolate(maps[None], size=size, mode="bilinear", align_corners=False)[0]
+    return maps

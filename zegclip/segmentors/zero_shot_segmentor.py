@@ -1,4 +1,4 @@
-"""The segmentor of all methods: vocabulary, image and class embeddings, head, windows."""
+"""The segmentor of all methods: vocabulary, loss, prediction."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from mmengine.structures import PixelData
 from mmseg.models.segmentors import BaseSegmentor
 from mmseg.registry import MODELS
@@ -14,16 +13,13 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from zegclip.clip import LoadedClip, load_clip
-from zegclip.heads import HeadOutput, HeadPrediction, ZeroShotHead, upsample
+from zegclip.datasets.from_config import completed_metainfo
+from zegclip.heads import HeadOutput, Prediction, ZeroShotHead, upsample
 from zegclip.vocabulary import Vocabulary, make_palette
 
-from .config_vocabulary import completed_vocabulary
-from .intermediate import ImageRegions, attention_maps, region_at
-from .learned_state import clip_identity, keep_learned_state
-from .pseudo_labels import PseudoLabelCounter, pseudo_label
-from .query_labels import QueryLabels
-from .restoring import restored, without_padding
-from .sliding_window import Box, average_windows, padded_windows, without_window_padding
+from .learned_state import clip_identity, leave_clip_out
+from .sliding_window import Box, checked_test_cfg, cut_windows, merge_windows, to_original
+from .training_labels import PseudoLabelCounter, QueryLabels, pseudo_label, unseen_maps
 
 _VOCABULARIES_KEPT = 64
 
@@ -49,8 +45,8 @@ class ZeroShotSegmentor(BaseSegmentor):
     The vocabulary (class names, seen / unseen, setting) is not part of the model: it is set from
     the data set's metainfo (:meth:`set_vocabulary`), and may be swapped at any time.
 
-    A checkpoint holds the learned parameters and the fingerprint of the CLIP weights that they
-    were trained with, not CLIP itself; loading it beside other CLIP weights is an error.
+    A checkpoint holds everything but CLIP, and the fingerprint of the CLIP weights that it was
+    trained with; loading it beside other CLIP weights is an error.
 
     Source: ZegCLIP, Sec. 3; sliding windows: published code.
 
@@ -60,11 +56,16 @@ class ZeroShotSegmentor(BaseSegmentor):
         text_encoder: config of the text encoder.
         decode_head: config of a :class:`~zegclip.heads.ZeroShotHead`; ``embed_dims`` is CLIP's.
         data_preprocessor: config of mmseg's ``SegDataPreProcessor``.
-        test_cfg: ``mode`` (``"slide"`` or ``"whole"``), and for ``"slide"`` ``crop_size`` and
-            ``stride``, pairs of pixels, and ``window_batch``, how many windows are run at once.
+        test_cfg: see :func:`~zegclip.segmentors.sliding_window.checked_test_cfg`.
         train_cfg: unused, accepted because mmseg's tools set it.
         pretrained: unused, as ``train_cfg``.
         init_cfg: mmengine's.
+
+    Example:
+        >>> model = MODELS.build(Config.fromfile("configs/tagclip_mini_inductive.py").model)
+        >>> model.set_vocabulary(Vocabulary(["cat", "dog"], unseen=["dog"]))
+        >>> model.eval().predict(torch.randn(1, 3, 96, 96))[0].pred_sem_seg.data.shape
+        torch.Size([1, 96, 96])
     """
 
     clip_fingerprint: Tensor
@@ -91,14 +92,12 @@ class ZeroShotSegmentor(BaseSegmentor):
             decode_head, default_args={"embed_dims": self.image_encoder.embed_dims}
         )
         self.test_cfg = checked_test_cfg(test_cfg or {}, self.image_encoder.patch_size)
-        quirks = self.image_encoder.quirks() | self.decode_head.quirks()
-        identity = bytearray.fromhex(clip_identity(clip.fingerprint, quirks))
+        fixed_settings = self.image_encoder.fixed_settings() | self.decode_head.fixed_settings()
+        identity = bytearray.fromhex(clip_identity(clip.fingerprint, fixed_settings))
         self.register_buffer("clip_fingerprint", torch.frombuffer(identity, dtype=torch.uint8))
-        keep_learned_state(self, clip, quirks)
-
+        leave_clip_out(self, clip, fixed_settings)
         self._vocabulary: Vocabulary | None = None
         self._embeddings_of: dict[tuple[tuple[str, ...], ...], Tensor] = {}
-        self._embedded_with: list[Tensor] = []
 
     # --- vocabulary -------------------------------------------------------------------------
 
@@ -107,7 +106,6 @@ class ZeroShotSegmentor(BaseSegmentor):
         if vocabulary == self._vocabulary:
             return
         self._vocabulary = vocabulary
-        self._training_vocabulary = vocabulary.training
         self._query_labels = QueryLabels(vocabulary)
         self._seen = torch.zeros(len(vocabulary.classes), dtype=torch.bool)
         self._seen[list(vocabulary.seen_ids)] = True
@@ -120,8 +118,8 @@ class ZeroShotSegmentor(BaseSegmentor):
         """The current vocabulary; ``RuntimeError`` while there is none."""
         if self._vocabulary is None:
             raise RuntimeError(
-                "this model has no vocabulary yet: call set_vocabulary(), or add "
-                "dict(type='VocabularyHook') to custom_hooks so that the data set's is used"
+                "this model has no vocabulary yet: call set_vocabulary(), or keep "
+                "default_hooks.vocabulary so that the data set's is used"
             )
         return self._vocabulary
 
@@ -132,7 +130,9 @@ class ZeroShotSegmentor(BaseSegmentor):
 
     @dataset_meta.setter
     def dataset_meta(self, metainfo: Mapping[str, Any]) -> None:
-        self.set_vocabulary(completed_vocabulary(metainfo, getattr(self, "cfg", None)))
+        # (mmseg's inferencer keeps classes and palette only; the rest is in its config.)
+        metainfo = completed_metainfo(metainfo, getattr(self, "cfg", None))
+        self.set_vocabulary(Vocabulary.from_metainfo(metainfo))
         self._dataset_meta = dict(metainfo)
         if metainfo.get("palette") is None:  # mmseg's drawing needs one
             self._dataset_meta["palette"] = make_palette(len(self.vocabulary.classes))
@@ -142,36 +142,42 @@ class ZeroShotSegmentor(BaseSegmentor):
     def class_embeddings(self) -> Tensor:
         """T of the whole vocabulary, ``(C, D)``, on the model's device, without gradient.
 
-        Computed once, and again after a learning text encoder has learned.
+        Computed once for each vocabulary. Those of a learning text encoder are forgotten whenever
+        the model changes between training and evaluation or loads weights.
         """
-        learned = [p for p in self.text_encoder.parameters() if p.requires_grad]
-        if not _all_equal(learned, self._embedded_with):
-            # By value: fused optimizers, EMA and others change parameters without a trace.
-            self._embedded_with = [parameter.detach().clone() for parameter in learned]
-            self._embeddings_of.clear()
         words = self.vocabulary.words
         embeddings = self._embeddings_of.pop(words, None)
         if embeddings is None:
             embeddings = self.text_encoder(self.vocabulary)
             while len(self._embeddings_of) >= _VOCABULARIES_KEPT:  # the one longest unused
                 self._embeddings_of.pop(next(iter(self._embeddings_of)))
-        self._embeddings_of[words] = embeddings = embeddings.to(self.clip_fingerprint.device)
+        embeddings = embeddings.to(self.clip_fingerprint.device)
+        if not (self.training and self.text_encoder.learns):
+            self._embeddings_of[words] = embeddings
         return embeddings
 
     def training_embeddings(self) -> Tensor:
         """T of the training classes, ``(C, D)``; with gradient where the text encoder learns."""
         if self.text_encoder.learns:
-            return self.text_encoder(self._training_vocabulary)
+            return self.text_encoder(self.vocabulary.training)
         embeddings = self.class_embeddings()
         self._train_ids = self._train_ids.to(embeddings.device)  # once
         return embeddings[self._train_ids]
+
+    def train(self, mode: bool = True) -> ZeroShotSegmentor:
+        """As any module's; what a learning text encoder has embedded is forgotten."""
+        if self.text_encoder.learns:
+            self._embeddings_of.clear()
+        return super().train(mode)
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        self._embeddings_of.clear()
+        super()._load_from_state_dict(*args, **kwargs)
 
     # --- training ---------------------------------------------------------------------------
 
     def loss(self, inputs: Tensor, data_samples: Sequence[SegDataSample]) -> dict[str, Tensor]:
         """Losses of a batch; queries are the vocabulary's training classes.
-
-        In the transductive setting the unseen pixels are pseudo-labelled first, each step.
 
         Args:
             inputs: normalised images, ``(B, 3, H, W)``.
@@ -186,9 +192,11 @@ class ZeroShotSegmentor(BaseSegmentor):
         transductive = vocabulary.setting == "transductive"
         unseen_map = None
         if transductive or self.decode_head.needs_unseen_map:
-            unseen_map = _unseen_maps(data_samples, labels.shape[-2:])
+            unseen_map = unseen_maps(data_samples, labels.shape[-2:])
+        # V and g of the images, T of the training classes: masks.
         output = self.decode_head(*self.image_encoder(inputs), self.training_embeddings())
         if transductive:
+            # The model's own choice is the label of the unseen pixels, anew in each step.
             assert unseen_map is not None
             self._unseen_ids = self._unseen_ids.to(labels.device)  # once
             # Of the unseen classes alone: all of COCO-Stuff's maps would be gigabytes.
@@ -211,28 +219,23 @@ class ZeroShotSegmentor(BaseSegmentor):
 
         Returns:
             The samples with ``pred_sem_seg`` (1, H, W), ``seg_logits`` (C, H, W; the class
-            probabilities) and, where the head has one, ``trusty_map`` (1, H, W).
+            probabilities) and the head's extra maps (K, H, W) under their names.
         """
         prediction = self.encode_decode(inputs)
         samples = list(data_samples or [SegDataSample() for _ in inputs])
         for index, sample in enumerate(samples):
-            rows, columns = without_padding(sample.metainfo, inputs.shape[-2:])
-            inner = prediction.probabilities[index : index + 1, :, rows, columns]
-            size = sample.metainfo.get("ori_shape", inner.shape[-2:])[:2]
-            flip = sample.metainfo.get("flip_direction") if sample.metainfo.get("flip") else None
-            probabilities = restored(inner, size, flip)
+            probabilities = to_original(prediction.probabilities[index], sample.metainfo)
             sample.seg_logits = PixelData(data=probabilities)
             sample.pred_sem_seg = PixelData(data=probabilities.argmax(dim=0, keepdim=True))
-            if prediction.trusty_map is not None:
-                inner = prediction.trusty_map[index : index + 1, :, rows, columns]
-                trusty_map = restored(inner, size, flip)
-                sample.trusty_map = PixelData(data=trusty_map)
+            for name, maps in prediction.extra_maps.items():
+                original = to_original(maps[index], sample.metainfo)
+                sample.set_data({name: PixelData(data=original)})
         return samples
 
     def encode_decode(
         self, inputs: Tensor, batch_data_samples: Sequence[SegDataSample] | None = None
-    ) -> HeadPrediction:
-        """Probabilities (and trusty map) at the input's size, whole or by sliding windows."""
+    ) -> Prediction:
+        """Probabilities and extra maps at the input's size, whole or by sliding windows."""
         return self.decode_windows(self.encode_windows(inputs), tuple(inputs.shape[-2:]))
 
     def encode_windows(self, inputs: Tensor) -> Iterator[EncodedWindows]:
@@ -245,13 +248,12 @@ class ZeroShotSegmentor(BaseSegmentor):
             Groups of windows (one that is the whole image where ``mode="whole"``), each padded to
             whole patches.
         """
-        for boxes, padded in padded_windows(inputs, self.test_cfg, self.image_encoder.patch_size):
-            patches, cls = self.image_encoder(padded)
-            yield EncodedWindows(boxes, patches, cls)
+        for boxes, pixels in cut_windows(inputs, self.test_cfg, self.image_encoder.patch_size):
+            yield EncodedWindows(boxes, *self.image_encoder(pixels))
 
     def decode_windows(
         self, windows: Iterable[EncodedWindows], size: tuple[int, int]
-    ) -> HeadPrediction:
+    ) -> Prediction:
         """Ask for the current vocabulary in an encoded image.
 
         Args:
@@ -261,22 +263,18 @@ class ZeroShotSegmentor(BaseSegmentor):
         Returns:
             Maps of that size.
         """
-        return average_windows(((group.boxes, self._decode(group)) for group in windows), size)
+        return merge_windows(((group.boxes, self._decode(group)) for group in windows), size)
 
-    def _decode(self, windows: EncodedWindows) -> HeadPrediction:
-        """A group of windows; what was padded is cut off again."""
-        patch_size = self.image_encoder.patch_size
-        rows, columns = windows.patch_embeddings.shape[-2:]
-        self._seen = self._seen.to(windows.patch_embeddings.device)  # once
-        prediction = self.decode_head.predict(
-            self.decode_head(
-                windows.patch_embeddings, windows.cls_embedding, self.class_embeddings()
-            ),
-            (rows * patch_size, columns * patch_size),
-            self._seen,
-            inductive=self.vocabulary.setting == "inductive",
-        )
-        return without_window_padding(prediction, windows.boxes)
+    def _decode(self, windows: EncodedWindows) -> Prediction:
+        """Maps of a group of windows, padding included."""
+        patches, cls = windows.patch_embeddings, windows.cls_embedding
+        output = self.decode_head(patches, cls, self.class_embeddings())
+        height, width = (side * self.image_encoder.patch_size for side in patches.shape[-2:])
+        prediction = self.decode_head.predict(output, (height, width))
+        if self.vocabulary.setting == "inductive":
+            self._seen = self._seen.to(patches.device)  # once
+            prediction = self.decode_head.calibrate(prediction, self._seen)
+        return prediction
 
     def extract_feat(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Patch embeddings ``(B, D, h, w)`` and CLS embedding ``(B, D)``."""
@@ -287,101 +285,19 @@ class ZeroShotSegmentor(BaseSegmentor):
     ) -> HeadOutput:
         return self.decode_head(*self.image_encoder(inputs), self.class_embeddings())
 
-    # --- figures ----------------------------------------------------------------------------
-
-    @torch.no_grad()
-    def attention_maps(self, data: dict[str, Any]) -> list[Tensor]:
-        """The head's :meth:`~zegclip.heads.ZeroShotHead.attention_maps` of a batch of a data set.
-
-        Args:
-            data: as :meth:`test_step` takes it.
-
-        Returns:
-            ``(C, H, W)`` for each image, at its original size; the mean where windows overlap.
-        """
-        return attention_maps(self, data)
-
-    @torch.no_grad()
-    def region_at(self, data: dict[str, Any], point: tuple[float, float]) -> ImageRegions:
-        """The regions that the region around a point of an image attends to.
-
-        Args:
-            data: one image, as :meth:`test_step` takes it.
-            point: (x, y) in pixels of the original image.
-
-        Raises:
-            InputError: the method has no regions.
-        """
-        return region_at(self, data, point)
-
     # --- report -----------------------------------------------------------------------------
 
     def protocol(self) -> dict[str, Any]:
         """The model's choices that a reported number depends on."""
-        mode = {key: self.test_cfg[key] for key in ("mode", "crop_size", "stride")}
+        preprocessor = self.data_preprocessor
+        statistics = {key: getattr(preprocessor, key, None) for key in ("mean", "std")}
         return {
             "clip": {**self.clip_source, "fingerprint": bytes(self.clip_fingerprint).hex()},
             **self.text_encoder.protocol(),
-            "normalisation": _normalisation(self.data_preprocessor),
-            "inference": mode,
+            "normalisation": {
+                "rgb": bool(getattr(preprocessor, "channel_conversion", False)),
+                **{k: None if v is None else v.flatten().tolist() for k, v in statistics.items()},
+            },
+            "inference": {key: self.test_cfg[key] for key in ("mode", "crop_size", "stride")},
             **self.decode_head.protocol(self.vocabulary.setting == "inductive"),
         }
-
-
-def checked_test_cfg(test_cfg: Mapping[str, Any], patch_size: int) -> dict[str, Any]:
-    """``test_cfg`` with its defaults; ``ValueError`` where a setting cannot be."""
-    known = {"mode": "whole", "crop_size": None, "stride": None, "window_batch": 4}
-    if unknown := set(test_cfg) - set(known):
-        raise ValueError(f"test_cfg: unknown {sorted(unknown)}; known are {sorted(known)}")
-    checked = {**known, **test_cfg}
-    if checked["mode"] not in ("whole", "slide"):
-        raise ValueError(f"test_cfg: mode={checked['mode']!r} is neither 'whole' nor 'slide'")
-    if checked["mode"] == "slide":
-        for key in ("crop_size", "stride"):
-            if checked[key] is None:
-                raise ValueError(f"test_cfg: mode='slide' needs {key}=(height, width)")
-            checked[key] = tuple(checked[key])
-        if any(side % patch_size for side in checked["crop_size"]):
-            raise ValueError(
-                f"test_cfg: crop_size={checked['crop_size']} must be multiples of the patch size "
-                f"{patch_size}"
-            )
-        if any(
-            s > c or s < 1 for s, c in zip(checked["stride"], checked["crop_size"], strict=True)
-        ):
-            raise ValueError(
-                f"test_cfg: stride={checked['stride']} must be between 1 and "
-                f"crop_size={checked['crop_size']}, or pixels are left out"
-            )
-    return checked
-
-
-def _normalisation(preprocessor: Any) -> dict[str, Any]:
-    """Mean and standard deviation of the input's channels, 0..255, where it is normalised."""
-    values = {key: getattr(preprocessor, key, None) for key in ("mean", "std")}
-    return {
-        "rgb": bool(getattr(preprocessor, "channel_conversion", False)),
-        **{key: None if v is None else v.flatten().tolist() for key, v in values.items()},
-    }
-
-
-def _all_equal(tensors: Sequence[Tensor], others: Sequence[Tensor]) -> bool:
-    return len(tensors) == len(others) and all(
-        one.device == other.device and torch.equal(one, other)
-        for one, other in zip(tensors, others, strict=True)
-    )
-
-
-def _unseen_maps(data_samples: Sequence[SegDataSample], size: torch.Size) -> Tensor:
-    """``gt_unseen_map`` of a batch as ``(B, H, W)`` bool, padded as the labels were."""
-    maps = []
-    for sample in data_samples:
-        if "gt_unseen_map" not in sample:
-            raise ValueError(
-                "this run needs the data set's unseen map: put HideUnseenLabels into the training "
-                "pipeline, and for trusty_target='unseen_gt' set its keep_unseen_map=True"
-            )
-        unseen = sample.gt_unseen_map.data
-        bottom, right = (full - own for full, own in zip(size, unseen.shape[-2:], strict=True))
-        maps.append(F.pad(unseen, (0, right, 0, bottom)))
-    return torch.cat(maps) == 1

@@ -11,12 +11,14 @@ from .method import Method
 from .overlay import draw_heat_map, draw_labels, hatch
 from .prediction_figure import prediction_figure
 from .prediction_sheet import prediction_sheet
+from .prediction_sheet_hook import PredictionSheetHook
 from .sheet import make_sheet
 from .trust_figure import trust_figure
 
 __all__ = [
     "TITLES",
     "Method",
+    "PredictionSheetHook",
     "attention_figure",
     "consensus_figure",
     "dataset_row",

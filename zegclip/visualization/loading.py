@@ -12,8 +12,8 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, MODELS
 
-from zegclip.apis.loading import load_model
 from zegclip.engine.launch import find_checkpoint, find_config, methods_with
+from zegclip.engine.load_model import load_model
 from zegclip.engine.preflight import preflight
 from zegclip.engine.vocabulary_hook import check_not_trained
 from zegclip.errors import InputError

@@ -7,10 +7,6 @@ model = dict(
     ),
     decode_head=dict(
         type="ConsensusHead",
-        num_regions=4,
-        topk=4,
-        routing="detached",
-        local_consensus=True,
-        masks="attention",
+        decoder=dict(regions_per_side=4, topk=4, routing="detached", local_consensus=True),
     ),
 )

@@ -14,12 +14,14 @@ model = dict(
     decode_head=dict(
         type="ConsensusHead",
         # Depth, widths, dropout, loss, gamma as in ZegCLIP (inferred).
-        num_regions=8,  # 4x4 tokens a region at 32x32 (inferred)
-        topk=16,  # of 64 regions (inferred)
-        routing="detached",
-        local_kernel=0,
-        local_consensus=True,  # False: the paper's ablation
-        order=("local_consensus", "cross_attention", "feed_forward"),  # inferred
-        masks="attention",
+        decoder=dict(
+            regions_per_side=8,  # p: 4x4 tokens per region at 32x32 (inferred)
+            topk=16,  # k of 64 regions (inferred)
+            routing="detached",
+            local_kernel=0,
+            local_consensus=True,  # False: the paper's ablation
+            order=("local_consensus", "cross_attention", "feed_forward"),  # inferred
+            masks="attention",
+        ),
     ),
 )

@@ -7,9 +7,7 @@ model = dict(
     # No dropout: a tower of 1 M parameters rather underfits (inferred).
     image_encoder=dict(prompt_dropout=0.0),
     decode_head=dict(
-        num_heads=4,
-        feedforward_channels=512,
-        dropout=0.0,
+        decoder=dict(num_heads=4, feedforward_channels=512, dropout=0.0),
         # From the other start one class took all pixels still after 250 steps at lr 1e-3.
         aligned_start=4.0,
         gamma=0.0,

@@ -18,10 +18,7 @@ model = dict(
     text_encoder=dict(type="TextEncoder", templates="single"),
     decode_head=dict(
         type="ATMHead",
-        num_layers=3,
-        num_heads=8,
-        feedforward_channels=2048,
-        dropout=0.1,
+        decoder=dict(num_layers=3, num_heads=8, feedforward_channels=2048, dropout=0.1),
         gamma=0.1,
         loss=dict(type="MaskLoss", focal_weight=100.0, dice_weight=1.0),
     ),

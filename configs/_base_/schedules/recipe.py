@@ -17,7 +17,8 @@ auto_scale_lr = dict(enable=False, base_batch_size=16)
 train_cfg = dict(type="IterBasedTrainLoop", max_iters=20000, val_interval=2000)
 val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")
-# Here and not in the runtime, because two bases may not set the same key (as in mmseg).
+# Here and not in the runtime, because two bases may not set the same key (as in mmseg). Ours are
+# among them, so that custom_hooks of your own take nothing away.
 default_hooks = dict(
     timer=dict(type="IterTimerHook"),
     logger=dict(type="LoggerHook", interval=50, log_metric_by_epoch=False),
@@ -26,4 +27,12 @@ default_hooks = dict(
     checkpoint=dict(type="HalfwayCheckpointHook", by_epoch=False, interval=2000, max_keep_ckpts=2),
     sampler_seed=dict(type="DistSamplerSeedHook"),
     visualization=dict(type="SegVisualizationHook"),
+    vocabulary=dict(type="VocabularyHook"),  # class names and split: from the data to the model
+    batch_size=dict(type="BatchSizeHook"),  # warns where the batch is not the recipe's
+    pseudo_labels=dict(type="PseudoLabelHook"),  # transductive: pixels labelled with which class
+    report=dict(type="ReportHook"),  # report.json beside the log
+    plain_checkpoint=dict(type="PlainCheckpointHook"),  # checkpoints that load as data
+    # Draws a few validation images, where the visualizer has more than the local backend
+    # (configs/tensorboard_example.py).
+    prediction_sheet=dict(type="PredictionSheetHook", interval=1, num_images=4),
 )

@@ -30,14 +30,14 @@ def batch_size_message(cfg: ConfigDict, num_processes: int) -> str | None:
     if batch == base or (scale.get("enable") and accumulation == 1):
         return None
     per_process = base / (num_processes * accumulation)
-    mend = (
+    fix = (
         f"set train_dataloader.batch_size={int(per_process)}, or "
         if per_process >= 1 and per_process == int(per_process)
         else ""
     )
     return (
         f"The effective batch is {batch} ({loader['batch_size']} x {num_processes} process(es) x "
-        f"{accumulation} accumulated), but the learning rate was chosen for {base}: {mend}"
+        f"{accumulation} accumulated), but the learning rate was chosen for {base}: {fix}"
         "let --auto-scale-lr scale the learning rate."
     )
 

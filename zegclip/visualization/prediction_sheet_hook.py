@@ -13,7 +13,8 @@ from mmengine.runner import Runner
 from mmengine.visualization import LocalVisBackend
 from mmseg.registry import HOOKS
 
-from zegclip.visualization import images_with_unseen, prediction_sheet
+from .choice import images_with_unseen
+from .prediction_sheet import prediction_sheet
 
 
 @HOOKS.register_module()

@@ -10,15 +10,14 @@ from mmengine.config import Config
 from mmengine.runner.checkpoint import load_checkpoint
 from mmseg.registry import MODELS
 
-from zegclip.compat import load_checkpoint_file
-from zegclip.engine.launch import find_checkpoint, find_config
-from zegclip.engine.preflight import preflight
-from zegclip.engine.vocabulary_hook import check_same_model
 from zegclip.errors import InputError
-from zegclip.files import PROJECT_ROOT, find_path
+from zegclip.files import PROJECT_ROOT, find_path, read_checkpoint
 from zegclip.segmentors import ZeroShotSegmentor
 
-MINI_CONFIG = "configs/tagclip_mini_inductive.py"
+from . import start_up
+from .launch import find_checkpoint, find_config
+
+# Trained on the mini benchmark; its config is the one that it names.
 MINI_CHECKPOINT = "data/mini/mini_model.pth"
 
 
@@ -54,36 +53,28 @@ def choose_files(
     Raises:
         InputError: one of them is not there, or cannot be told from the other.
     """
+    mini_config = find_path(f"configs/{_config_name(str(find_path(MINI_CHECKPOINT)))}.py")
     if config is None and checkpoint is None:
-        config, checkpoint = MINI_CONFIG, MINI_CHECKPOINT
-    try:
-        if config is None:
-            assert checkpoint is not None
-            checkpoint = find_checkpoint(str(checkpoint))
-            config = _config_of(checkpoint)
-        cfg = config if isinstance(config, Config) else Config.fromfile(find_config(str(config)))
-        checkpoint = checkpoint or cfg.get("load_from") or _mini_checkpoint_of(cfg)
-        if checkpoint is None:
-            raise InputError(
-                f"{cfg.filename or 'the config'} names no checkpoint (load_from): give one, "
-                "checkpoint=PATH; tools/train.py writes them into its work dir"
-            )
-        return cfg, find_checkpoint(str(checkpoint))
-    except SystemExit as error:  # the tools' way to end with a message
-        raise InputError(str(error).removeprefix("error: ")) from None
-
-
-def _mini_checkpoint_of(config: Config) -> str | None:
-    """The repository's checkpoint where the config is the one that it was trained with."""
-    ours = Path(config.filename or ".").resolve() == PROJECT_ROOT / MINI_CONFIG
-    return MINI_CHECKPOINT if ours else None
+        config, checkpoint = mini_config, MINI_CHECKPOINT
+    if config is None:
+        checkpoint = find_checkpoint(str(checkpoint))
+        config = _config_of(checkpoint)
+    cfg = config if isinstance(config, Config) else Config.fromfile(find_config(str(config)))
+    checkpoint = checkpoint or cfg.get("load_from")
+    if checkpoint is None and Path(cfg.filename or ".").resolve() == mini_config:
+        checkpoint = MINI_CHECKPOINT
+    if checkpoint is None:
+        raise InputError(
+            f"{cfg.filename or 'the config'} names no checkpoint (load_from): give one, "
+            "checkpoint=PATH; tools/train.py writes them into its work dir"
+        )
+    return cfg, find_checkpoint(str(checkpoint))
 
 
 def _config_of(checkpoint: str) -> str:
     """The config of a checkpoint: beside it, or the repository's of the name that it carries."""
     file = Path(checkpoint)
-    meta = _read(checkpoint).get("meta") or {}
-    name = Path(str(meta.get("config") or file.parent.name)).stem
+    name = _config_name(checkpoint)
     candidates = [file.with_suffix(".py"), file.parent / f"{name}.py"]
     candidates.append(PROJECT_ROOT / "configs" / f"{name}.py")
     for candidate in candidates:
@@ -95,11 +86,13 @@ def _config_of(checkpoint: str) -> str:
     )
 
 
+def _config_name(checkpoint: str) -> str:
+    meta = _read(checkpoint).get("meta") or {}
+    return Path(str(meta.get("config") or Path(checkpoint).parent.name)).stem
+
+
 def _read(checkpoint: str) -> dict[str, Any]:
-    try:
-        content = load_checkpoint_file(find_path(checkpoint))
-    except (InputError, OSError) as error:
-        raise InputError(str(error)) from error
+    content = read_checkpoint(find_path(checkpoint))
     if not isinstance(content, dict):
         raise InputError(f"{checkpoint} holds a {type(content).__name__}, not a checkpoint")
     return content
@@ -117,30 +110,24 @@ def load_model(cfg: Config, checkpoint: str, device: torch.device) -> ZeroShotSe
         The model in evaluation mode; its ``dataset_meta`` is the checkpoint's, where it has any.
 
     Raises:
-        InputError: options are unknown, CLIP weights are missing, the checkpoint cannot be
-            read or is of another model.
+        InputError: CLIP weights are missing, the checkpoint cannot be read or is of another model.
     """
-    cfg = cfg.copy()
-    cfg.load_from = None  # what is loaded is the argument
-    try:
-        preflight(cfg, modes=())
-        # Some of mmengine's parts are only found within the scope of mmseg.
-        model = MODELS.build({**cfg.model, "train_cfg": None, "_scope_": "mmseg"})
-        if not isinstance(model, ZeroShotSegmentor):
-            raise InputError(
-                f"{cfg.filename or 'the config'} is of a {type(model).__name__}, which takes no "
-                "words: give a config with model.type='ZeroShotSegmentor'"
-            )
-        content = _read(checkpoint) if "://" not in checkpoint else None
-        if content is None:
-            content = load_checkpoint(model, checkpoint, map_location="cpu")
-        state = content.get("state_dict", content)
-        check_same_model(model, state)
-        model.load_state_dict(state)
-    except SystemExit as error:
-        raise InputError(str(error).removeprefix("error: ")) from None
-    except InputError as error:
-        raise InputError(f"{checkpoint}: {error}") from error
+    start_up.check(cfg, modes=())
+    # Some of mmengine's parts are only found within the scope of mmseg.
+    model = MODELS.build({**cfg.model, "train_cfg": None, "_scope_": "mmseg"})
+    if not isinstance(model, ZeroShotSegmentor):
+        raise InputError(
+            f"{cfg.filename or 'the config'} is of a {type(model).__name__}, which takes no words: "
+            "give a config with model.type='ZeroShotSegmentor'"
+        )
+    if "://" in checkpoint:
+        content = load_checkpoint(model, checkpoint, map_location="cpu")
+    else:
+        content = _read(checkpoint)
+        try:
+            model.load_state_dict(content.get("state_dict", content))
+        except InputError as error:
+            raise InputError(f"{checkpoint}: {error}") from error
     meta = (content.get("meta") or {}).get("dataset_meta")
     if meta and meta.get("classes"):
         model.dataset_meta = meta

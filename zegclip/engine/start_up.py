@@ -1,0 +1,89 @@
+"""What a run needs, looked for before it starts: one message that says all that is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from zegclip.clip import check_clip
+from zegclip.compat import limit_threads
+from zegclip.datasets import ZeroShotDataset
+from zegclip.datasets.from_config import LOADERS, dataset_class, iter_datasets
+from zegclip.errors import InputError
+from zegclip.files import PROJECT_ROOT, find_path
+
+
+def check(cfg: Mapping[str, Any], modes: Sequence[str], data_only: bool = False) -> None:
+    """Stop before any work where something is missing.
+
+    Args:
+        cfg: the complete config of the run.
+        modes: the loops that will run: any of ``train``, ``val``, ``test``; none: a model is built.
+        data_only: no model is built: only the data must be there.
+
+    Raises:
+        InputError: CLIP weights, a checkpoint or data are missing; names each, where it belongs
+            and how to get it.
+    """
+    if "train" in modes and cfg.get("train_dataloader") is None:
+        raise InputError(
+            "this config has no train_dataloader: it only tests a checkpoint that another config "
+            "trained (tools/test.py)"
+        )
+    problems = list(missing(cfg, modes, data_only))
+    if problems:
+        listed = "\n".join(f"{n}. {problem}" for n, problem in enumerate(problems, start=1))
+        raise InputError(
+            f"something is missing (relative paths count from here, then from {PROJECT_ROOT}):\n"
+            f"{listed}\n`python tools/check_env.py` shows what is found; `make demo` needs none of "
+            "it."
+        )
+    loaders = [cfg.get(LOADERS[mode]) or {} for mode in modes]
+    limit_threads(max((loader.get("num_workers", 0) for loader in loaders), default=0))
+
+
+def missing(
+    cfg: Mapping[str, Any], modes: Sequence[str] = tuple(LOADERS), data_only: bool = False
+) -> Iterator[str]:
+    """Everything that a run lacks, a sentence for each thing; arguments as of :func:`check`."""
+    clip = (cfg.get("model") or {}).get("clip")
+    if not data_only and isinstance(clip, Mapping) and (problem := check_clip(**clip)):
+        yield problem
+    if not data_only and modes and (problem := _missing_checkpoint(cfg, modes)):
+        yield problem
+    said = set()
+    for mode in modes:
+        for dataset in iter_datasets((cfg.get(LOADERS[mode]) or {}).get("dataset")):
+            kind = dataset_class(dataset)
+            if kind is None or not issubclass(kind, ZeroShotDataset):
+                continue
+            if lacking := [str(path) for path in kind.missing(dataset)]:
+                problem = f"{kind.__name__}: there is no {', no '.join(lacking)}."
+                problem += f" `{kind.PREPARE}` makes it from the official archives." * bool(
+                    kind.PREPARE
+                )
+                problem += " Or point the config's data_root to where it is."
+                if problem not in said:
+                    yield problem
+                said.add(problem)
+
+
+def _missing_checkpoint(cfg: Mapping[str, Any], modes: Sequence[str]) -> str | None:
+    """Whether the checkpoint that the run starts from is not there, or not even named."""
+    checkpoint = cfg.get("load_from")
+    if checkpoint:
+        if "://" in checkpoint or find_path(checkpoint).is_file():
+            return None
+        name = Path(checkpoint).parent.name
+        config = PROJECT_ROOT / "configs" / f"{name}.py"
+        trains = f" `python tools/train.py configs/{name}.py` writes it;" * config.is_file()
+        return f"Checkpoint {checkpoint}:{trains} for another one, --cfg-options load_from=PATH."
+    train = cfg.get("train_dataloader") if "train" in modes and not cfg.get("resume") else None
+    settings = {d.get("setting") for d in iter_datasets((train or {}).get("dataset"))}
+    if "transductive" in settings:
+        return (
+            "Checkpoint: the transductive setting goes on from an inductive run, and none is "
+            "named: set load_from."
+        )
+    return None
