@@ -209,7 +209,7 @@ def compare(path: str | Path) -> list[tuple[str, float, float]]:
     return rows
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -228,7 +228,8 @@ def main(argv: list[str] | None = None) -> int:
             table.add_row(key, f"{deviation:.2e}", f"{tolerance:.0e} {kind}", verdict)
         console.print(table)
     console.print("[red bold]differs" if failed else "[green]same")
-    return int(failed)
+    if failed:
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

@@ -32,8 +32,7 @@ from results_table import DATA, markdown, mean_std, published, record, title
 
 from zegclip.engine.launch import methods_with, run
 from zegclip.errors import InputError
-from zegclip.evaluation import COLUMNS
-from zegclip.evaluation.protocol import training_fingerprint
+from zegclip.evaluation import COLUMNS, training_fingerprint
 from zegclip.files import PROJECT_ROOT, replacing
 
 RATE = "optim_wrapper.optimizer.lr"
@@ -71,14 +70,19 @@ ABLATIONS = {
         leaks=True,
     ),
     "ldvc_without_lcsa": Variant(
-        "ldvc", "LDVC without LCSA", {"model.decode_head.local_consensus": False}
+        "ldvc", "LDVC without LCSA", {"model.decode_head.decoder.local_consensus": False}
     ),
     "ldvc_without_language_prompts": Variant(
         "ldvc", "LDVC without language prompts", {"model.text_encoder.num_prompts": 0}
     ),
 }
-METHODS = methods_with("mini")
-VARIANTS = {method: Variant(method, title(method)) for method in METHODS} | ABLATIONS
+METHODS = sorted(methods_with("mini"), key=lambda method: method != "zegclip")  # the baseline first
+VARIANTS = {
+    name: variant
+    for method in METHODS
+    for name, variant in {method: Variant(method, title(method)), **ABLATIONS}.items()
+    if variant.method == method
+}
 
 
 @dataclass(frozen=True)
@@ -303,7 +307,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     typed = sys.argv[1:] if argv is None else argv
     results = {"methods": compare_methods, "settings": compare_settings}[args.what](args)
@@ -318,7 +322,6 @@ def main(argv: list[str] | None = None) -> int:
     print(f"written: {args.work_dir / 'results.json'}")
     if args.record:
         record({"methods": "mini", "settings": "settings"}[args.what], json.loads(text))
-    return 0
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ def build(cfg: Config) -> ZeroShotSegmentor:
         return MODELS.build(cfg.model)
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     published = read_tensors(args.checkpoint)
     prompts = published.get("backbone.prompt_embeddings")
@@ -117,7 +117,6 @@ def main(argv: list[str] | None = None) -> int:
             print(f"model.{part_name}.{key}={value!r}")
     print(f"written: {args.out} and {args.out.with_suffix('.py')}; next:")
     print(f"  python tools/test.py {args.out.with_suffix('.py')} {args.out}")
-    return 0
 
 
 if __name__ == "__main__":

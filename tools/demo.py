@@ -79,7 +79,7 @@ def show(name: str, entry: dict[str, Any]) -> None:
     console.print(table)
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     name = f"{args.method}_mini_{args.setting}"
     cfg = Config.fromfile(PROJECT_ROOT / "configs" / f"{name}.py")
@@ -118,7 +118,6 @@ def main(argv: list[str] | None = None) -> int:
     console.print("  python tools/check_env.py   # says what of data and weights is missing")
     if args.record:
         record("demo", dict(sorted({**read("demo"), name: entry}.items())))
-    return 0
 
 
 if __name__ == "__main__":

@@ -174,7 +174,7 @@ def show(costs: dict[str, dict[str, Any]]) -> None:
     print("as published: with the parameters of the published code that have no effect on a mask")
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -207,7 +207,6 @@ def main(argv: list[str] | None = None) -> int:
         print(json.dumps(costs, indent=2))
     else:
         show(costs)
-    return 0
 
 
 if __name__ == "__main__":

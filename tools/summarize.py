@@ -156,7 +156,7 @@ def render(rows: list[list[str]], kind: str) -> str:
     return captured.get()
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -188,7 +188,6 @@ def main(argv: list[str] | None = None) -> int:
             entry = json.loads(runs[keep].to_json(orient="records"))
             measured[runs["config"].iloc[0]] = {"protocol": runs["protocol"].iloc[0], "runs": entry}
         record("measured", dict(sorted(measured.items())))
-    return 0
 
 
 if __name__ == "__main__":

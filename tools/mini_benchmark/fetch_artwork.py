@@ -174,7 +174,7 @@ def hold_out(index: list[dict]) -> None:
             entries[chosen]["split"] = "val"
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -204,7 +204,6 @@ def main() -> int:
     )
     names = {entry["name"] for entry in index}
     print(f"{len(index)} drawings of {len(names)} names -> {args.out}")
-    return 0
 
 
 if __name__ == "__main__":

@@ -85,7 +85,7 @@ def save(model: TinyClip, out: Path, report: dict[str, Any], args: argparse.Name
         part.write_text(json.dumps(report | {"settings": settings}, indent=2))
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads)
@@ -97,7 +97,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.judge:
         model.load_exported(args.judge)
         print(json.dumps({key: round(value, 2) for key, value in judge(model).items()}, indent=1))
-        return 0
+        return
     optimizer = build_optimizer(model, args)
     steps = args.crop_steps + args.scene_steps
     plan = [(step, 48 if step < args.crop_steps else 96) for step in range(steps)]
@@ -131,7 +131,6 @@ def main(argv: list[str] | None = None) -> int:
             report |= {key: round(value, 2) for key, value in judge(model).items()}
             print(json.dumps(report), flush=True)
             save(model, args.out, report, args)
-    return 0
 
 
 if __name__ == "__main__":
