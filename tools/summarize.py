@@ -185,7 +185,7 @@ def main(argv: list[str] | None = None) -> None:
         measured = read("measured")
         for runs in groups:
             keep = ["seed", "iteration", "code", *SCORES]
-            entry = json.loads(runs[keep].to_json(orient="records"))
+            entry = json.loads(runs[keep].dropna(axis=1, how="all").to_json(orient="records"))
             measured[runs["config"].iloc[0]] = {"protocol": runs["protocol"].iloc[0], "runs": entry}
         record("measured", dict(sorted(measured.items())))
 

@@ -1,0 +1,158 @@
+"""tools/summarize.py on written reports."""
+
+from __future__ import annotations
+
+import csv
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+import pytest
+import summarize
+
+from zegclip.errors import InputError
+
+PROTOCOL: dict[str, Any] = {
+    "dataset": "PASCAL VOC 2012 (20 classes)",
+    "setting": "inductive",
+    "unseen": ["pottedplant", "sheep", "sofa", "train", "tvmonitor"],
+    "gamma": 0.1,
+    "stage": "validation",
+    "iteration": 20000,
+    "max_iters": 20000,
+    "config": "zegclip_voc_inductive",
+    "training": "0123456789ab",
+    "code": "0.1.0 (abc)",
+}
+
+
+def write(folder: Path, score: float, seed: int | None, **protocol: Any) -> None:
+    """A run's report; ``score`` is its mIoU(U)."""
+    content: dict[str, Any] = {"pAcc": 90.0, "mIoU_S": 80.0, "mIoU_U": score, "hIoU": 70.0}
+    if protocol.get("setting") == "cross_dataset":
+        content = {"pAcc": 90.0, "mIoU": score}
+    folder.mkdir(parents=True)
+    content["protocol"] = PROTOCOL | {"seed": seed} | protocol
+    (folder / "report.json").write_text(json.dumps(content))
+
+
+@pytest.fixture
+def table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
+    """What the tool prints of the reports in tmp_path: rows, and what it says beside them."""
+
+    def summarised(*more: str) -> tuple[list[dict[str, str]], str]:
+        summarize.main([str(tmp_path), "--format", "csv", *more])
+        output = capsys.readouterr()
+        return list(csv.DictReader(output.out.splitlines())), output.err
+
+    return summarised
+
+
+def test_mean_and_deviation_over_seeds_beside_the_published_row(tmp_path: Path, table: Any) -> None:
+    values = [70.0, 72.0, 77.0]
+    for seed, value in enumerate(values):
+        write(tmp_path / "runs" / str(seed), value, seed)
+    (row,), _ = table()
+    assert row["config"] == "zegclip_voc_inductive" and row["runs"] == "3"
+    assert row["mIoU(U)"] == f"73.0 ± {statistics.stdev(values):.1f}"
+    assert row["mIoU(S)"] == "80.0 ± 0.0"
+    assert row["published"] == "94.6 / 91.9 / 77.8 / 84.3"
+
+
+def test_one_run_has_no_deviation_and_other_splits_no_published_row(
+    tmp_path: Path, table: Any
+) -> None:
+    write(tmp_path / "a", 50.0, 0, unseen=["cat"])
+    (row,), _ = table()
+    assert row["mIoU(U)"] == "50.0" and row["published"] == ""
+
+
+def test_a_run_that_was_validated_and_tested_counts_once(tmp_path: Path, table: Any) -> None:
+    write(tmp_path / "train", 50.0, 0)
+    write(tmp_path / "test", 50.0, 0, stage="test")
+    write(tmp_path / "other", 60.0, 1)
+    (row,), said = table()
+    assert row["runs"] == "2" and "twice" not in said
+    write(tmp_path / "again", 51.0, 1)
+    (row,), said = table()
+    assert row["runs"] == "3" and "seed 1 is counted twice" in said
+
+
+@pytest.mark.parametrize(
+    ("change", "note"),
+    [
+        ({"gamma": 0.0}, "differ in gamma (0.1 / 0.0)"),
+        ({"training": "ff"}, "differ in how they were trained"),
+        ({"training": None}, "differ in how they were trained"),
+    ],
+)
+def test_what_differs_is_not_averaged(
+    change: dict[str, Any],
+    note: str,
+    tmp_path: Path,
+    table: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write(tmp_path / "a", 50.0, 0)
+    write(tmp_path / "b", 60.0, 1, **change)
+    rows, said = table()
+    assert [row["runs"] for row in rows] == ["1", "1"] and note in said
+    monkeypatch.setattr(summarize, "record", None)
+    with pytest.raises(InputError, match="not recorded, because a config has several rows"):
+        table("--record")
+
+
+def test_other_rows(tmp_path: Path, table: Any) -> None:
+    """Cross-dataset runs have one mean; two systems' predictions are two rows."""
+    cross = {"config": "zegclip_coco_to_voc", "setting": "cross_dataset", "unseen": []}
+    write(tmp_path / "a", 93.0, 0, **cross)
+    for name in ("sam", "clip"):
+        write(tmp_path / name, 50.0, None, predictions=name, max_iters=None, training=None)
+    (first, second, third), _ = table()
+    assert [row["config"] for row in (first, second)] == [
+        "clip (predictions, zegclip_voc_inductive)",
+        "sam (predictions, zegclip_voc_inductive)",
+    ]
+    assert third["mIoU(S)"] == "93.0 (mIoU)" and third["mIoU(U)"] == third["hIoU"] == ""
+
+
+@pytest.mark.parametrize("content", ['{"pAcc": 9', "[]", "{}", '{"pAcc": 9, "protocol": {}}'])
+def test_unfinished_and_broken_reports_are_named(
+    content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "half", 50.0, 0, iteration=4000)
+    write(tmp_path / "start", 50.0, 0, iteration=None)
+    (tmp_path / "report.json").write_text(content)
+    with pytest.raises(InputError, match="no finished run's report.json in .* or below"):
+        summarize.main([str(tmp_path)])
+    said = capsys.readouterr().err
+    assert "half is unfinished (4000 of 20000 iterations)" in said
+    assert f"{tmp_path / 'report.json'} is no report of ours" in said
+
+
+def test_record_keeps_rows_of_other_configs(
+    tmp_path: Path, table: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded: dict[str, Any] = {}
+    monkeypatch.setattr(summarize, "record", lambda name, content: recorded.update(content))
+    monkeypatch.setattr(
+        summarize, "read", lambda name: {"ldvc_voc_inductive": {}} if name == "measured" else []
+    )
+    for seed in (1, 0):
+        write(tmp_path / str(seed), 70.0 + seed, seed)
+    table("--record")
+    assert list(recorded) == ["ldvc_voc_inductive", "zegclip_voc_inductive"]
+    runs = recorded["zegclip_voc_inductive"]["runs"]
+    assert [(run["seed"], run["mIoU_U"]) for run in runs] == [(0, 70.0), (1, 71.0)]
+    assert runs[0]["code"] == "0.1.0 (abc)" and "mIoU" not in runs[0]
+
+
+@pytest.mark.parametrize("kind", ["table", "markdown"])
+def test_formats(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path / "a", 50.0, 0)
+    summarize.main([str(tmp_path), "--format", kind])
+    shown = capsys.readouterr().out
+    assert "zegclip_voc_inductive" in shown and "94.6 / 91.9 / 77.8 / 84.3" in shown
+    if kind == "markdown":
+        assert shown.splitlines()[1].count("---") == len(summarize.HEADING)
