@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 # Before torch and huggingface_hub are imported: both read these once.
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["ZEGCLIP_CACHE"] = tempfile.mkdtemp(prefix="zegclip_cache_")
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"
 

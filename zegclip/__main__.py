@@ -3,7 +3,7 @@
 mmseg's own scripts import mmseg first, which fails where torchvision does not fit torch (see
 :mod:`zegclip.compat`). Started this way, they run wherever ours do::
 
-    python -m zegclip path/to/mmsegmentation/tools/train.py configs/tagclip_voc_inductive.py
+    python -m zegclip path/to/mmsegmentation/tools/train.py configs/zegclip_voc_inductive.py
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from __future__ import annotations
 import runpy
 import sys
 from pathlib import Path
+
+from zegclip.engine.launch import run
 
 
 def main() -> None:
@@ -24,4 +26,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -18,6 +18,17 @@ test_pipeline = [
     dict(type="LoadCheckedAnnotations"),
     dict(type="PackZeroShotInputs"),
 ]
+tta_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(
+        type="TestTimeAug",
+        transforms=[
+            [dict(type="RandomFlip", prob=0.0), dict(type="RandomFlip", prob=1.0)],
+            [dict(type="LoadCheckedAnnotations")],
+            [dict(type="PackZeroShotInputs")],
+        ],
+    ),
+]
 train_dataloader = dict(
     num_workers=2,
     dataset=dict(

@@ -1,4 +1,7 @@
-"""Which labels reach the model, and which are refused."""
+"""Which labels reach the model, which are refused, and which it makes itself.
+
+Against the published pseudo-labels, tools/check_reference.py compares them.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,8 @@ import torch
 from mmseg.structures import SegDataSample
 
 from zegclip.errors import InputError
-from zegclip.segmentors.query_labels import QueryLabels
-from zegclip.vocabulary import Vocabulary
+from zegclip.segmentors.training_labels import PseudoLabelCounter, QueryLabels, pseudo_label
+from zegclip.vocabulary import IGNORE_INDEX, Vocabulary
 
 CLASSES = ("cat", "dog", "bus", "sofa")
 
@@ -43,8 +46,28 @@ def test_a_label_outside_the_classes_is_refused(label: int) -> None:
         query_labels(torch.tensor([[[0, label]]]), [sample()])
 
 
-def test_more_classes_than_one_byte_holds() -> None:
+def test_more_classes_than_labels_can_tell_apart_are_refused() -> None:
     vocabulary = Vocabulary(tuple(f"class {i}" for i in range(300)), unseen=("class 0",))
-    labels = torch.tensor([[[1, 256, 299, 255]]])
-    # 255 stays the ignored label, also where there are more classes.
-    assert QueryLabels(vocabulary)(labels, [sample()]).tolist() == [[[0, 255, 298, 255]]]
+    with pytest.raises(InputError, match="300 classes cannot be trained: label 255 means ignored"):
+        QueryLabels(vocabulary)(torch.tensor([[[1, 255]]]), [sample()])
+
+
+def test_pseudo_labels_are_for_unseen_pixels_and_of_unseen_classes() -> None:
+    labels = torch.tensor([[[0, IGNORE_INDEX, IGNORE_INDEX, IGNORE_INDEX]]])
+    unseen_map = torch.tensor([[[False, True, True, False]]])
+    logits = torch.tensor([1.0, 2.0])[None, :, None, None].repeat(1, 1, 1, 4).requires_grad_()
+    with torch.no_grad():
+        logits[0, 0, 0, 2] = 3.0
+    found = pseudo_label(labels, unseen_map, logits, unseen_ids=torch.tensor([1, 2]))
+    assert found.tolist() == [[[0, 2, 1, IGNORE_INDEX]]]
+    assert not found.requires_grad
+
+
+def test_counter_counts_what_was_pseudo_labelled_and_starts_again() -> None:
+    counter = PseudoLabelCounter(num_classes=3)
+    labels = torch.tensor([[[0, 2, 1, IGNORE_INDEX], [2, 2, 0, 1]]])
+    unseen_map = torch.tensor([[[False, True, True, False], [True, True, False, False]]])
+    counter.add(labels, unseen_map)
+    counter.add(labels, unseen_map)
+    assert counter.take().tolist() == [0, 2, 6]
+    assert counter.take().tolist() == [0, 0, 0]
