@@ -15,13 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, MODELS
 from results_table import DATA, record
-from rich.console import Console
-from rich.table import Table
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
@@ -33,7 +32,7 @@ from zegclip.files import PROJECT_ROOT
 from zegclip.segmentors import ZeroShotSegmentor
 from zegclip.vocabulary import Vocabulary
 
-PARTS = {"image_encoder": "image", "text_encoder": "text", "decode_head": "head"}
+PARTS = ("image_encoder", "text_encoder", "decode_head")
 # Parameters that the published code holds and that have no effect on a mask, so that our models do
 # not have them, in the papers' size (D = 512, 2048 hidden, 3 layers). Both methods: value, output,
 # feed-forward network and two norms of the last decoder layer, 2,627,072. ZegCLIP: three
@@ -151,26 +150,21 @@ def cost(path: Path, shape: Sequence[int] | None = None, options: Any = None) ->
 
 
 def show(costs: dict[str, dict[str, Any]]) -> None:
-    """Print the table."""
-    table = Table("config", "image", "classes", "learnable", "as published")
-    table.add_column("GFLOPs of an image", no_wrap=True)
-    table.add_column("of the vocabulary")
+    """Print the table: a column for each config."""
+    rows = {}
     for name, entry in costs.items():
-        published, counts, flops = (
-            entry[key] for key in ("learnable_as_published", "learnable", "gflops")
-        )
-        parts = [f"{label} {counts[part] / 1e6:.2f} M" for part, label in PARTS.items()]
-        table.add_row(
-            name,
-            "x".join(map(str, entry["image"])),
-            str(entry["classes"]),
-            "\n".join([f"{counts['total'] / 1e6:.2f} M", *parts]),
-            "" if published is None else f"{published / 1e6:.2f} M",
-            f"{flops['total']:.1f}\nimage {flops['image_encoder']:.1f}\n"
-            f"head {flops['decode_head']:.1f}",
-            f"{flops['text_encoder']:.1f}",
-        )
-    Console(width=None if Console().is_terminal else 120).print(table)
+        published, flops = entry["learnable_as_published"], entry["gflops"]
+        rows[name] = {
+            "image": "x".join(map(str, entry["image"])),
+            "classes": str(entry["classes"]),
+            **{f"learnable, {k}": f"{v / 1e6:.2f} M" for k, v in entry["learnable"].items()},
+            "the same as published": "" if published is None else f"{published / 1e6:.2f} M",
+            "GFLOPs, image_encoder": f"{flops['image_encoder']:.1f}",
+            "GFLOPs, decode_head": f"{flops['decode_head']:.1f}",
+            "GFLOPs of an image": f"{flops['total']:.1f}",
+            "GFLOPs of the vocabulary": f"{flops['text_encoder']:.1f}",
+        }
+    print(pd.DataFrame(rows).to_string())
     print("as published: with the parameters of the published code that have no effect on a mask")
 
 

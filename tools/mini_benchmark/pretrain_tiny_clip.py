@@ -23,10 +23,11 @@ import cv2
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from tiny_clip.captions import Composer, batches
+from tiny_clip.captions import Batches, Composer
 from tiny_clip.judge import Judge
 from tiny_clip.model import TinyClip
 from torch import nn
+from torch.utils.data import DataLoader
 
 from zegclip.engine.launch import run
 from zegclip.files import PROJECT_ROOT, replacing
@@ -100,11 +101,15 @@ def main(argv: list[str] | None = None) -> None:
         return
     optimizer = build_optimizer(model, args)
     steps = args.crop_steps + args.scene_steps
-    plan = [(step, 48 if step < args.crop_steps else 96) for step in range(steps)]
+    sizes = [48] * args.crop_steps + [96] * args.scene_steps
+    # A process composes beside the training; it needs less time for a batch than a step takes.
+    loader = DataLoader(
+        Batches(composer, sizes), batch_size=None, num_workers=1, prefetch_factor=12
+    )
     grid = model.clip.visual.grid_size[0]
     began = time.monotonic()
     mean_loss: dict[str, float] = {}
-    for step, batch in enumerate(batches(composer, plan)):
+    for step, batch in enumerate(loader):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, steps, args.lr)
         # A crop stands anywhere in the grid of position embeddings.

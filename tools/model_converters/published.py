@@ -13,18 +13,8 @@ from zegclip.segmentors import ZeroShotSegmentor
 
 METHODS = ("zegclip", "tagclip")
 _DECODER = {"zegclip": "decode_head.decoder_1", "tagclip": "decode_head.decoder"}
-# (published, ours); the first that matches counts. * is any rest, N a layer's number, LAST that of
-# the last layer, which is only the attention whose logits are the masks. None: a leftover, which
-# has no effect on a mask in the published code.
-_ENCODERS = [
-    ("backbone.prompt_embeddings", "image_encoder.prompts"),
-    ("backbone.deep_prompt_embeddings", "image_encoder.deep_prompts"),
-    ("backbone.prompt_proj.*", "image_encoder.prompt_projection.*"),
-    ("backbone.prompt_norm.*", "image_encoder.prompt_norm.*"),
-    ("backbone.*", "image_encoder.visual.*"),
-    ("text_encoder.*", "text_encoder.tower.*"),
-]
-_HEADS = {
+# (published, ours); the first that matches counts. * is any rest.
+_NAMES = {
     "zegclip": [
         ("decode_head.q_proj.*", "decode_head.relationship_descriptor.projection.*"),
     ],
@@ -34,25 +24,35 @@ _HEADS = {
             "decode_head.relationship_discriptor.q_proj.*",
             "decode_head.trusty_learner.relationship_descriptor.projection.*",
         ),
-        ("DECODER.layers.0.self_attn.*", "decode_head.trusty_learner.self_attention.*"),
-        ("DECODER.layers.0.norm1.*", "decode_head.trusty_learner.norm.*"),
+        (
+            "decode_head.decoder.layers.0.self_attn.*",
+            "decode_head.trusty_learner.self_attention.*",
+        ),
+        ("decode_head.decoder.layers.0.norm1.*", "decode_head.trusty_learner.norm.*"),
+    ],
+    "both": [
+        ("backbone.prompt_embeddings", "image_encoder.prompts"),
+        ("backbone.deep_prompt_embeddings", "image_encoder.deep_prompts"),
+        ("backbone.prompt_proj.*", "image_encoder.prompt_projection.*"),
+        ("backbone.prompt_norm.*", "image_encoder.prompt_norm.*"),
+        ("backbone.*", "image_encoder.visual.*"),
+        ("text_encoder.*", "text_encoder.tower.*"),
     ],
 }
+# The same within a decoder. N is a layer's number, LAST that of the last one, of which only the
+# attention has an effect on a mask; what is not named here is a leftover without any.
 _LAYERS = [
-    ("DECODER.layers.LAST.multihead_attn.q.*", "decode_head.decoder.mask_attention.query.*"),
-    ("DECODER.layers.LAST.multihead_attn.k.*", "decode_head.decoder.mask_attention.key.*"),
-    ("DECODER.layers.LAST.*", None),
-    ("DECODER.layers.N.multihead_attn.q.*", "decode_head.decoder.layers.N.cross_attention.query.*"),
-    ("DECODER.layers.N.multihead_attn.k.*", "decode_head.decoder.layers.N.cross_attention.key.*"),
-    ("DECODER.layers.N.multihead_attn.v.*", "decode_head.decoder.layers.N.cross_attention.value.*"),
-    (
-        "DECODER.layers.N.multihead_attn.proj.*",
-        "decode_head.decoder.layers.N.cross_attention.output.*",
-    ),
-    ("DECODER.layers.N.norm2.*", "decode_head.decoder.layers.N.attention_norm.*"),
-    ("DECODER.layers.N.linear1.*", "decode_head.decoder.layers.N.feedforward_in.*"),
-    ("DECODER.layers.N.linear2.*", "decode_head.decoder.layers.N.feedforward_out.*"),
-    ("DECODER.layers.N.norm3.*", "decode_head.decoder.layers.N.feedforward_norm.*"),
+    ("LAST.multihead_attn.q", "mask_attention.query"),
+    ("LAST.multihead_attn.k", "mask_attention.key"),
+    ("LAST", None),
+    ("N.multihead_attn.q", "layers.N.cross_attention.query"),
+    ("N.multihead_attn.k", "layers.N.cross_attention.key"),
+    ("N.multihead_attn.v", "layers.N.cross_attention.value"),
+    ("N.multihead_attn.proj", "layers.N.cross_attention.output"),
+    ("N.norm2", "layers.N.attention_norm"),
+    ("N.linear1", "layers.N.feedforward_in"),
+    ("N.linear2", "layers.N.feedforward_out"),
+    ("N.norm3", "layers.N.feedforward_norm"),
 ]
 _CLASS_EMBEDDING = "image_encoder.visual.class_embedding"
 _POSITIONS = "image_encoder.visual.positional_embedding"
@@ -75,15 +75,16 @@ def our_names(published: Iterable[str], method: str) -> dict[str, str | None]:
     names, decoder = list(published), _DECODER[method]
     layers = [re.match(re.escape(decoder) + r"\.layers\.(\d+)\.", name) for name in names]
     last = max((int(match[1]) for match in layers if match), default=0)
-    pairs: list[tuple[re.Pattern[str], str | None]] = []
-    for theirs, ours in _ENCODERS + _HEADS[method] + _LAYERS:
-        text = re.escape(theirs.replace("DECODER", decoder).replace("LAST", str(last)))
-        text = text.replace(r"\*", "(?P<rest>.+)").replace(r"\.N\.", r"\.(?P<layer>\d+)\.")
-        pairs.append((re.compile(text), ours))
+    pairs: list[tuple[str, str | None]] = [*_NAMES[method], *_NAMES["both"]]
+    for theirs, ours in _LAYERS:
+        theirs = f"{decoder}.layers.{theirs.replace('LAST', str(last))}.*"
+        pairs.append((theirs, ours and f"decode_head.decoder.{ours}.*"))
     result: dict[str, str | None] = dict.fromkeys(names)
     for name in names:
-        for pattern, ours in pairs:
-            if match := pattern.fullmatch(name):
+        for theirs, ours in pairs:
+            pattern = re.escape(theirs).replace(r"\*", "(?P<rest>.+)")
+            match = re.fullmatch(pattern.replace(r"\.N\.", r"\.(?P<layer>\d+)\."), name)
+            if match is not None:
                 found = match.groupdict()
                 if ours is not None:
                     ours = ours.replace(".N.", f".{found.get('layer')}.")

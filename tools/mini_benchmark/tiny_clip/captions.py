@@ -1,18 +1,12 @@
-"""Captioned composites of emoji, in batches that a process composes beside the training."""
+"""Captioned composites of emoji, in batches."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import queue
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from multiprocessing.queues import Queue
-from typing import Any
 
-import cv2
 import numpy as np
-import torch
+from torch.utils.data import Dataset
 
 from zegclip.datasets.mini.artwork import Drawing, by_name, class_words, load_drawings
 from zegclip.datasets.mini.compositor import Scene, compose_scene
@@ -120,37 +114,19 @@ class Composer:
         return [*words, *(t.format("dog") for t in TEMPLATES), "a dog, a cat and a horse."]
 
 
-def produce(composer: Composer, plan: list[tuple[int, int]], out: Queue[Any]) -> None:
-    """Process: put the batches of the plan into the queue."""
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
-    os.nice(5)
-    for number, size in plan:
-        out.put((size, composer.batch(number, size)))
+class Batches(Dataset):
+    """The batches of a pretraining in their order, for a loader whose process composes them.
 
+    Args:
+        composer: draws them.
+        sizes: pixels, by step.
+    """
 
-def batches(composer: Composer, plan: list[tuple[int, int]], max_uses: int = 3) -> Iterator[Batch]:
-    """The batches of the plan; one is shown again where composing is slower than learning."""
-    context = multiprocessing.get_context("fork")
-    line = context.Queue(maxsize=12)
-    worker = context.Process(target=produce, args=(composer, plan, line), daemon=True)
-    worker.start()
-    rng = np.random.default_rng(0)
-    kept: list[tuple[Batch, int]] = []  # with the number of uses
-    size_now = None
-    for _, size in plan:
-        if size != size_now:
-            kept, size_now = [], size
-        fresh = None
-        while fresh is None:
-            try:
-                found, batch = line.get_nowait() if kept else line.get()
-                if found == size:
-                    fresh = batch, 0
-            except queue.Empty:
-                fresh = kept.pop(int(rng.integers(len(kept))))
-        batch, uses = fresh
-        yield batch
-        if uses + 1 < max_uses:
-            kept = [*kept, (batch, uses + 1)][-16:]
-    worker.terminate()
+    def __init__(self, composer: Composer, sizes: Sequence[int]):
+        self.composer, self.sizes = composer, sizes
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def __getitem__(self, step: int) -> Batch:
+        return self.composer.batch(step, self.sizes[step])
