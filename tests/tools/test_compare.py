@@ -10,6 +10,8 @@ from typing import Any
 
 import compare
 import pytest
+from mini_benchmark import training_run
+from mini_benchmark.training_run import TrainingRun
 from mmengine.config import Config, DictAction
 
 from zegclip.errors import InputError
@@ -51,7 +53,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
             (folder / f"iter_{iteration}.pth").touch()
         return SimpleNamespace(returncode=0)
 
-    monkeypatch.setattr(compare.subprocess, "run", train)
+    monkeypatch.setattr(training_run.subprocess, "run", train)
     return commands
 
 
@@ -96,21 +98,21 @@ def test_what_is_not_this_run_is_trained_again(
 ) -> None:
     start = tmp_path / "start.pth"
     start.touch()
-    this = compare.Run("ldvc_mini_transductive", 0, {"train_cfg.max_iters": 4}, tmp_path, start)
-    compare.train_all([this, this])
+    this = TrainingRun("ldvc_mini_transductive", 0, {"train_cfg.max_iters": 4}, tmp_path, start)
+    training_run.train_all([this, this])
     assert len(trained) == 1 and f"load_from={start}" in trained[0]
     file = tmp_path / "report.json"
     if change == "options":
-        this = compare.Run(this.config, 0, this.options | {compare.RATE: 0.1}, tmp_path, start)
+        this = TrainingRun(this.config, 0, this.options | {compare.RATE: 0.1}, tmp_path, start)
     elif change == "seed":
-        this = compare.Run(this.config, 1, this.options, tmp_path, start)
+        this = TrainingRun(this.config, 1, this.options, tmp_path, start)
     elif change == "report":
         file.write_text('{"hIoU": 5')
     elif change == "unfinished":
         file.write_text(file.read_text().replace('"iteration": 4', '"iteration": 2'))
     else:  # than what it starts from
         start.touch()
-    compare.train_all([this])
+    training_run.train_all([this])
     assert len(trained) == 2 and this.report() is not None
 
 
@@ -129,9 +131,9 @@ def test_each_transductive_run_starts_from_its_seeds_inductive_one(
 
 def test_a_failed_run_names_its_log(trained: list[list[str]], tmp_path: Path) -> None:
     (tmp_path / "fails").touch()
-    failing = compare.Run("zegclip_mini_inductive", 0, {}, tmp_path)
+    failing = TrainingRun("zegclip_mini_inductive", 0, {}, tmp_path)
     with pytest.raises(InputError, match=r"zegclip_mini_inductive, seed 0, failed: see .*output"):
-        compare.train_all([failing])
+        training_run.train_all([failing])
 
 
 @pytest.mark.parametrize("name", compare.VARIANTS)
