@@ -8,7 +8,7 @@ checkpoint at half the schedule, and with --supervised the ceiling.
 
 Each run is a `tools/train.py`. Runs that are there, finished and trained alike are skipped, so the
 same command goes on where it was stopped. Writes WORK_DIR/results.json; with --record also
-docs/results and the README's table.
+docs/results and docs/comparison.md.
 """
 
 from __future__ import annotations
@@ -192,7 +192,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--supervised", action="store_true", help="settings: the ceiling as well")
     parser.add_argument("--work-dir", type=Path, help="default: work_dirs/compare_WHAT")
-    parser.add_argument("--record", action="store_true", help="into docs/results and the README")
+    parser.add_argument(
+        "--record", action="store_true", help="into docs/results and docs/comparison.md"
+    )
     args = parser.parse_args(argv)
     if args.record and (args.methods != METHODS or args.iterations):
         parser.error("--record is for all methods in their usual length: give neither")

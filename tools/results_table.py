@@ -207,7 +207,8 @@ def with_table(page: str, name: str, table: str) -> str:
 def pages() -> dict[str, str]:
     """The text that each page should have, by its path from the repository's root."""
     tables = {
-        "README.md": {"demo": demo_table(), "mini": mini_table(), "settings": settings_table()}
+        "README.md": {"demo": demo_table()},
+        "docs/comparison.md": {"mini": mini_table(), "settings": settings_table()},
     }
     for path in sorted(ROOT.glob("docs/results_*.md")):
         method = path.stem.removeprefix("results_")
