@@ -22,7 +22,7 @@ from rich.table import Table
 from zegclip.engine.launch import methods_with, run
 from zegclip.evaluation import COLUMNS
 from zegclip.files import PROJECT_ROOT
-from zegclip.visualization import images_with_unseen, prediction_sheet
+from zegclip.visualization import FIGURES, Method, images_with
 
 console = Console(soft_wrap=True)  # paths and commands stay in one piece
 
@@ -105,9 +105,8 @@ def main(argv: list[str] | None = None) -> None:
     console.rule("[bold]3. pictures[/]")
     dataset = runner.test_dataloader.dataset
     picture = args.work_dir / "predictions.png"
-    runner.model.eval()
-    indices = images_with_unseen(dataset, args.pictures)
-    prediction_sheet(runner.model, dataset, indices).save(picture)
+    method = Method("Prediction", runner.model, dataset, images_with(dataset, args.pictures))
+    FIGURES.get("predictions")([method], with_extra_maps=True).savefig(picture)
 
     console.rule("[bold]result")
     show(name, entry)
