@@ -14,6 +14,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
@@ -27,6 +28,15 @@ from zegclip.engine.start_up import check
 from zegclip.errors import InputError
 from zegclip.files import read_checkpoint, replacing
 from zegclip.segmentors import ZeroShotSegmentor
+
+# Old files carry numbers of their logs as numpy's; these types hold nothing but values.
+_SCALAR = np.float64(0).__reduce__()[0]
+NUMPY = [
+    (np.dtype, "numpy.dtype"),
+    (_SCALAR, "numpy.core.multiarray.scalar"),  # as numpy 1 wrote it
+    (_SCALAR, "numpy._core.multiarray.scalar"),
+    *((kind, f"numpy.dtypes.{kind.__name__}") for kind in map(type, map(np.dtype, "fdilq?"))),
+]
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -56,7 +66,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """The tensors of a ``.pth`` file: a state dict, or a dict with ``state_dict``."""
-    content = read_checkpoint(path)
+    content = read_checkpoint(path, also=NUMPY)
     state = content.get("state_dict", content) if isinstance(content, dict) else {}
     # (mmcv saved what DistributedDataParallel wrapped under "module.".)
     tensors = {

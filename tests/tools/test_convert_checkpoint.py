@@ -241,3 +241,11 @@ def test_existing_files_stay(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     with pytest.raises(SystemExit):
         convert(tmp_path, "zegclip")
     assert "say --force to overwrite" in capsys.readouterr().err
+
+
+def test_numbers_in_the_logs_of_old_files_do_no_harm(tmp_path: Path) -> None:
+    meta = {"hook_msgs": {"best_score": np.float64(0.5), "epoch": np.int64(3)}}
+    torch.save({"state_dict": {"module.x": torch.ones(1)}, "meta": meta}, tmp_path / "old.pth")
+    assert set(convert_checkpoint.read_tensors(tmp_path / "old.pth")) == {"x"}
+    with pytest.raises(InputError, match="refused"):
+        read_checkpoint(tmp_path / "old.pth")
