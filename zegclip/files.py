@@ -95,7 +95,7 @@ def read_checkpoint(
         foreign = _foreign_globals(source) - {name for _, name in also}
         if foreign:
             raise InputError(
-                f"{name} is refused: it holds more than tensors, numbers and text ({min(foreign)}), "
+                f"{name} is refused: it holds more than plain data ({min(foreign)}), "
                 "and opening such a file can run any code in it. Get it as safetensors or as a "
                 "plain state dict; if it is your own, save its 'state_dict' alone where it was made"
             )
