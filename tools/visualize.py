@@ -10,21 +10,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import ldvc  # noqa: F401  (registers its figures, as the next one does)
-import tagclip  # noqa: F401
 from matplotlib.figure import Figure
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, MODELS
 
-from zegclip.datasets.from_config import dataset_class
+import ldvc  # noqa: F401  (registers its figures, as the next one does)
+import tagclip  # noqa: F401
+from zegclip.datasets import ZeroShotDataset
 from zegclip.engine import check_not_trained, start_up
-from zegclip.engine.launch import find_checkpoint, load_config, methods_with, run
+from zegclip.engine.launch import find_checkpoint, load_config, run
 from zegclip.engine.load_model import choose_device, load_model
 from zegclip.errors import InputError
-from zegclip.files import PROJECT_ROOT, replacing
+from zegclip.files import replacing
 from zegclip.visualization import FIGURES, Method, image_names, images_named, images_with
-from zegclip.vocabulary import Vocabulary, check_known
+from zegclip.vocabulary import check_known
 
 EXAMPLE = """examples:
   python tools/visualize.py trust configs/tagclip_mini_inductive.py data/mini/mini_model.pth \\
@@ -111,84 +111,54 @@ def check_target(path: Path, force: bool) -> None:
     formats = Figure().canvas.get_supported_filetypes()
     if path.suffix.lower().lstrip(".") not in formats:
         raise InputError(f"{path}: a figure's file ends in one of .{', .'.join(formats)}")
-    if path.is_dir() or (path.exists() and not force):
-        raise InputError(f"{path} is there already" + ": --force replaces it" * path.is_file())
+    if path.exists() and not force:
+        raise InputError(f"{path} is there already: --force replaces it")
     folder = next(folder for folder in path.absolute().parents if folder.exists())
-    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        raise InputError(f"{path} cannot be written: no access to {folder}")
+    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise InputError(f"{path} cannot be written")
 
 
-def read_configs(args: argparse.Namespace) -> list[Config]:
-    """The configs, checked; each one's ``load_from`` is the checkpoint beside it."""
-    cfgs: list[Config] = []
-    for config, checkpoint in zip(args.pairs[::2], args.pairs[1::2], strict=True):
-        ignored = {"unseen": None, "work_dir": None, "launcher": "none", "local_rank": 0}
-        cfg = load_config(argparse.Namespace(**vars(args), **ignored, config=config))
-        cfg.load_from = find_checkpoint(checkpoint)
-        init_default_scope(cfg.get("default_scope") or "mmseg")
-        dataset = (cfg.get("test_dataloader") or {}).get("dataset") or {}
-        if not hasattr(dataset_class(dataset), "vocabulary_of"):
-            raise InputError(
-                f"{config}: a figure needs a test_dataloader whose dataset is a ZeroShotDataset "
-                f"(here: {dataset.get('type')})"
-            )
-        start_up.check(cfg, ["test"])
-        cfgs.append(cfg)
-        if classes_of(cfg) != classes_of(cfgs[0]):
-            raise InputError(
-                f"{args.pairs[0]} and {config} have other classes ({len(classes_of(cfgs[0]))} and "
-                f"{len(classes_of(cfg))}): methods side by side need configs of one data set"
-            )
-    check_head(args.figure, cfgs[0])
-    check_known(args.classes, classes_of(cfgs[0]), "--classes")
-    return cfgs
-
-
-def classes_of(cfg: Config) -> tuple[str, ...]:
-    """The classes of a config's test data, without looking for its files."""
-    dataset = cfg.test_dataloader.dataset
-    vocabulary: Vocabulary = DATASETS.get(dataset.type).vocabulary_of(dataset)
-    return vocabulary.classes
-
-
-def check_head(figure: str, cfg: Config) -> None:
-    """Refuse a figure that a config's head has not."""
-    if not _has(figure, cfg):
-        method, _, ending = Path(cfg.filename).stem.partition("_")
-        names = [f"configs/{each}_{ending}.py" for each in methods_with(ending.partition("_")[0])]
-        having = [
-            name
-            for name in names
-            if (file := PROJECT_ROOT / name).is_file() and _has(figure, Config.fromfile(file))
-        ]
+def read_pair(args: argparse.Namespace, config: str, checkpoint: str) -> tuple[Config, Any]:
+    """A config, with the checkpoint as its ``load_from``, and its test data; both are checked."""
+    rest = {"unseen": None, "work_dir": None, "launcher": "none", "local_rank": 0}
+    cfg = load_config(argparse.Namespace(config=config, cfg_options=args.cfg_options, **rest))
+    cfg.load_from = find_checkpoint(checkpoint)
+    init_default_scope(cfg.get("default_scope") or "mmseg")
+    head, needed = MODELS.get(cfg.model.decode_head.type), FIGURES.get(args.figure).head
+    if not (isinstance(head, type) and issubclass(head, needed)):
         raise InputError(
-            f"{Path(cfg.filename).stem}: its head, {cfg.model.decode_head.type}, has no {figure} "
-            f"to show; configs that have: {', '.join(having) or 'those of another method'}"
+            f"{config}: its head, {cfg.model.decode_head.type}, has no {args.figure} to show; a "
+            f"{needed.__name__} has"
         )
+    start_up.check(cfg, ["test"])
+    dataset = cfg.get("test_dataloader") and DATASETS.build(cfg.test_dataloader.dataset)
+    if not isinstance(dataset, ZeroShotDataset) or "seg_map_path" not in dataset.get_data_info(0):
+        raise InputError(
+            f"{config}: a figure needs a test_dataloader with a ZeroShotDataset and its labels; to "
+            "draw photographs use tools/image_demo.py"
+        )
+    return cfg, dataset
 
 
-def _has(figure: str, cfg: Config) -> bool:
-    head = MODELS.get(cfg.model.decode_head.type)
-    return isinstance(head, type) and issubclass(head, FIGURES.get(figure).head)
-
-
-def load_methods(args: argparse.Namespace, cfgs: list[Config]) -> list[Method]:
-    """Choose the images and load the models."""
+def load_methods(args: argparse.Namespace) -> list[Method]:
+    """Check all pairs, choose the images, and then load the models."""
     device = choose_device(args.device)
-    datasets = [DATASETS.build(cfg.test_dataloader.dataset) for cfg in cfgs]
-    first = datasets[0]
-    if "seg_map_path" not in first.get_data_info(0):
-        raise InputError(
-            f"{args.pairs[0]}: its test data has no labels (data_prefix.seg_map_path), and a "
-            "figure shows the ground truth; to draw photographs use tools/image_demo.py"
-        )
-    indices = args.names and images_named(first, args.names)
-    indices = indices or images_with(first, args.images, args.classes)
-    every = image_names(first)
-    names = [every[index] for index in indices]
+    configs, checkpoints = args.pairs[::2], args.pairs[1::2]
+    pairs = [read_pair(args, *pair) for pair in zip(configs, checkpoints)]
+    first = pairs[0][1]
+    classes = first.metainfo["classes"]
+    for config, (_, dataset) in zip(configs, pairs):
+        if dataset.metainfo["classes"] != classes:
+            raise InputError(
+                f"{configs[0]} and {config} have other classes: methods side by side need configs "
+                "of one data set"
+            )
+    check_known(args.classes, classes, "--classes")
+    indices = images_named(first, args.names or ()) or images_with(first, args.images, args.classes)
+    names = [image_names(first)[index] for index in indices]
     print(f"{args.figure}: {', '.join(names)}")
     methods = []
-    for title, cfg, dataset in zip(titles(args), cfgs, datasets, strict=True):
+    for title, (cfg, dataset) in zip(args.titles or titles(configs, checkpoints), pairs):
         model = load_model(cfg, cfg.load_from, device)
         if model.dataset_meta is not None:
             check_not_trained(model.dataset_meta, dataset.metainfo)
@@ -197,30 +167,22 @@ def load_methods(args: argparse.Namespace, cfgs: list[Config]) -> list[Method]:
     return methods
 
 
-def titles(args: argparse.Namespace) -> list[str]:
+def titles(configs: list[str], checkpoints: list[str]) -> list[str]:
     """The methods' names, with as much more as tells them apart."""
-    configs = [Path(path).stem for path in args.pairs[::2]]
-    methods = [config.partition("_")[0] for config in configs]
-    names = [TITLES.get(method, method) for method in methods]
-    files = [Path(path) for path in args.pairs[1::2]]
-    for candidates in (
-        args.titles or names,
-        configs,
-        [f"{name}, {file.stem}" for name, file in zip(names, files)],
-        [f"{name}, {file.parent.name}" for name, file in zip(names, files)],
-    ):
-        if args.titles or len(set(candidates)) == len(candidates):
-            return candidates
-    return [f"{name} ({number})" for number, name in enumerate(names, start=1)]
+    stems = [Path(config).stem for config in configs]
+    names = [TITLES.get(stem.partition("_")[0], stem.partition("_")[0]) for stem in stems]
+    if len(set(names)) < len(names):
+        return [f"{stem}, {Path(file).stem}" for stem, file in zip(stems, checkpoints)]
+    return names
 
 
 def main() -> None:
     """Check, draw, write."""
     args = parse_args()
     check_target(args.out, args.force)
-    methods = load_methods(args, read_configs(args))
+    methods = load_methods(args)
     draw: Callable[..., Figure] = FIGURES.get(args.figure)
-    options: dict[str, Any] = {key: vars(args)[key] for key in ("classes", "point", "panel_height")}
+    options = {key: vars(args)[key] for key in ("classes", "point", "panel_height")}
     taken = inspect.signature(draw).parameters
     figure = draw(methods, **{key: value for key, value in options.items() if key in taken})
     with replacing(args.out) as part:

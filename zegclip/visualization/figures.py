@@ -55,7 +55,7 @@ def register_figure(
 def predictions(
     methods: Sequence[Method], panel_height: int = 224, with_extra_maps: bool = False
 ) -> Figure:
-    """Image, ground truth and what each method predicts (TagCLIP, Fig. 1; LDVC, Fig. 4).
+    """Image, ground truth and what each method predicts, unseen names in red.
 
     Args:
         methods: with as many ``indices`` each; image and ground truth are the first one's.
@@ -82,7 +82,7 @@ def predictions(
 def attention(
     methods: Sequence[Method], classes: Sequence[str] = (), panel_height: int = 224
 ) -> Figure:
-    """What a class attends to in the last layer, methods side by side (LDVC, Fig. 1).
+    """What a class attends to in the last layer, methods side by side.
 
     Each map is scaled to its own range; what it is differs between methods and is said in the note
     (``attention_meaning`` of the heads).
@@ -140,9 +140,8 @@ def _shown_classes(scene: Scene, classes: Sequence[str]) -> list[int]:
 
 def _outline(axes: Axes, mask: np.ndarray) -> None:
     """A white line with a black border around a mask ``(H, W)``."""
-    if mask.any() and not mask.all():
-        height, width = mask.shape
-        lines = axes.contour(
-            np.arange(width) + 0.5, np.arange(height) + 0.5, mask, [0.5], colors="white"
-        )
+    if mask.any():
+        padded = np.pad(mask, 1)  # so that lines close at the image's border
+        ys, xs = (np.arange(side) - 0.5 for side in padded.shape)
+        lines = axes.contour(xs, ys, padded, [0.5], colors="white")
         lines.set(linewidth=0.8, path_effects=[withStroke(linewidth=1.6, foreground="black")])

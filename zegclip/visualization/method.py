@@ -73,7 +73,7 @@ class Method:
             methods of a figure, whatever the order of their data sets.
 
     Example:
-        >>> method = Method("TagCLIP", model, dataset, images_with(dataset, count=4))
+        >>> method = Method("ZegCLIP", model, dataset, images_with(dataset, count=4))
         >>> FIGURES.get("predictions")([method]).savefig("predictions.png")
     """
 

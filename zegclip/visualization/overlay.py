@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib import colormaps
 from PIL import Image
 
-HEAT_COLOURS = "jet"  # 0 blue, 1 red, as in TagCLIP's Fig. 4
+HEAT_COLOURS = "jet"  # 0 blue, 1 red: the papers' colours
 OPACITY = 0.6
 
 
