@@ -6,7 +6,7 @@ import io
 import os
 import pickle
 import pickletools
-import tempfile
+import threading
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,10 +56,13 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".part") as folder:
-        part = Path(folder) / path.name
+    # In the same folder, so that it is only renamed; the suffix often says the format.
+    part = path.with_name(f".{path.stem}.{os.getpid()}-{threading.get_ident()}{path.suffix}")
+    try:
         yield part
         os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 # What a pickled state dict calls for: tensors, their storages and containers. torch's own list can

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from ldvc.figures import attended_regions
-from tests.zegclip.visualization.fakes import PALETTE, FakeDataset
-from tests.zegclip.visualization.models import build, data
+from tests.zegclip.segmentors.test_zero_shot_segmentor import build
+from tests.zegclip.visualization.fakes import PALETTE, FakeDataset, batch
 from tests.zegclip.visualization.test_figures import colour_at, rows_of
 from zegclip.errors import InputError
 from zegclip.segmentors import ZeroShotSegmentor
@@ -21,10 +21,12 @@ from zegclip.visualization.overlay import colour_labels
 consensus = FIGURES.get("consensus")
 
 
-def ldvc_model(clip: Path, lcsa: bool = True, **test_cfg: Any) -> ZeroShotSegmentor:
+def ldvc_model(clip: Path, lcsa: bool = True, **changes: Any) -> ZeroShotSegmentor:
     decoder = {"regions_per_side": 2, "topk": 1, "num_heads": 4, "feedforward_channels": 16}
     decoder["local_consensus"] = lcsa
-    return build(clip, {"type": "ConsensusHead", "decoder": decoder}, **test_cfg)
+    head = {"type": "ConsensusHead", "decoder": decoder}
+    preprocessor = {"type": "mmseg.SegDataPreProcessor"}
+    return build(clip, decode_head=head, data_preprocessor=preprocessor, **changes)
 
 
 class FixedRoutes:
@@ -40,41 +42,41 @@ class FixedRoutes:
 class TestRegions:
     @pytest.fixture
     def fixed(self, tiny_clip_config: Path) -> Any:
-        def make(**test_cfg: Any) -> ZeroShotSegmentor:
-            model = ldvc_model(tiny_clip_config, **test_cfg)
+        def make(**changes: Any) -> ZeroShotSegmentor:
+            model = ldvc_model(tiny_clip_config, **changes)
             model.decode_head.region_routes = FixedRoutes()
             return model
 
         return make
 
     def test_they_are_in_the_pixels_of_the_image_on_disk(self, fixed: Any) -> None:
-        shown = attended_regions(fixed(), data((32, 32), original=(64, 96)), (10.0, 50.0))
+        shown = attended_regions(fixed(), batch((32, 32), (64, 96)), (10.0, 50.0))
         assert shown.query == 2 and shown.routes == [3, 0]
         quarters = np.kron([[0, 1], [2, 3]], np.ones((32, 48), int))
         np.testing.assert_array_equal(shown.regions, quarters)
 
     def test_what_is_padded_to_whole_patches_is_cut_off(self, fixed: Any) -> None:
-        shown = attended_regions(fixed(), data((13, 13)), (12.0, 12.0))  # patches of 8
+        shown = attended_regions(fixed(), batch((13, 13)), (12.0, 12.0))  # patches of 8
         assert shown.query == 3 and shown.routes == [0]
         assert (shown.regions == 3).sum() == 5 * 5 and (shown.regions == 0).sum() == 8 * 8
 
     def test_what_the_preprocessor_padded_is_cut_off(self, fixed: Any) -> None:
-        batch = data((32, 32), original=(16, 16))
-        batch["data_samples"][0].set_metainfo({"img_padding_size": (16, 0, 0, 16)})  # l, r, t, b
-        shown = attended_regions(fixed(), batch, (3.0, 3.0))
+        data = batch((32, 32), (16, 16))
+        data["data_samples"][0].set_metainfo({"img_padding_size": (16, 0, 0, 16)})  # l, r, t, b
+        shown = attended_regions(fixed(), data, (3.0, 3.0))
         assert shown.query == 1 and (shown.regions == 1).all() and shown.routes == []
 
     def test_of_several_windows_the_one_around_the_point(self, fixed: Any) -> None:
-        model = fixed(mode="slide", crop_size=(32, 32), stride=(32, 32))
-        shown = attended_regions(model, data((32, 96)), (90.0, 5.0))
+        model = fixed(test_cfg={"mode": "slide", "crop_size": (32, 32), "stride": (32, 32)})
+        shown = attended_regions(model, batch((32, 96)), (90.0, 5.0))
         assert shown.query == 1
         assert (shown.regions[:, :64] == -1).all() and (shown.regions[:16, 64:80] == 0).all()
 
     def test_routes_of_a_model(self, tiny_clip_config: Path) -> None:
-        shown = attended_regions(ldvc_model(tiny_clip_config), data((32, 32)), (1.0, 1.0))
+        shown = attended_regions(ldvc_model(tiny_clip_config), batch((32, 32)), (1.0, 1.0))
         assert shown.query == 0 and len(shown.routes) == 1 and 0 <= shown.routes[0] < 4
         with pytest.raises(InputError, match=r"\(40.0, 1.0\) is outside the image of 32 x 32"):
-            attended_regions(ldvc_model(tiny_clip_config), data((32, 32)), (40.0, 1.0))
+            attended_regions(ldvc_model(tiny_clip_config), batch((32, 32)), (40.0, 1.0))
 
 
 class TestFigure:
@@ -105,9 +107,9 @@ class TestFigure:
 
     def test_query_can_be_chosen(self, tiny_clip_config: Path, tmp_path: Path) -> None:
         ours = self.method(ldvc_model(tiny_clip_config), tmp_path, [[2, 2, 2, 1]])
-        (by_class,) = rows_of(consensus([ours], classes=["dog"]))
+        (by_class,) = rows_of(consensus([ours], classes=["bus"]))
         (by_point,) = rows_of(consensus([ours], point=(1.0, 1.0)))
-        assert by_class[0].get_xlabel() == "region of dog"
+        assert by_class[0].get_xlabel() == "region of bus"
         assert by_class[0].patches[-1].get_x() > 7 and by_point[0].patches[-1].get_x() == 0
 
     def test_a_second_model_was_trained_without(

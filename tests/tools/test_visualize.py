@@ -14,19 +14,12 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from PIL import Image
 
-from zegclip.datasets.mini.scenes import make_scenes
 from zegclip.errors import InputError
-from zegclip.visualization import register_figure
 
 ROOT = Path(__file__).parents[2]
 CONFIG = "configs/{}_mini_inductive.py"
 TAGCLIP = (CONFIG.format("tagclip"), "data/mini/mini_model.pth")
 Draw = Callable[..., Path]
-
-
-@pytest.fixture(scope="module")
-def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_scenes(tmp_path_factory.mktemp("scenes"), num_train=2, num_val=5, seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -44,14 +37,18 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, st
 
 
 @pytest.fixture
-def draw(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, scenes: Path) -> Draw:
+def draw(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Draw:
     """Run the tool in this process; the path of what it is to write."""
+
+    scenes = tmp_path_factory.getbasetemp() / "scenes"  # drawn once
 
     def run(*args: object, out: str = "figure.png") -> Path:
         command = [*map(str, args), "--out", str(tmp_path / out), "--device", "cpu"]
-        options = [f"test_dataloader.dataset.{o}" for o in ("num_train=2", "num_val=5")]
-        options += [f"test_dataloader.dataset.data_root={scenes}"]
-        monkeypatch.setattr(sys, "argv", ["visualize.py", *command, "--cfg-options", *options])
+        few = "test_dataloader.dataset.{}"
+        options = ["--cfg-options", few.format("number=5"), few.format(f"data_root={scenes}")]
+        monkeypatch.setattr(sys, "argv", ["visualize.py", *command, *options])
         visualize.main()
         return tmp_path / out
 
@@ -97,19 +94,13 @@ def test_the_ending_says_the_format_and_nothing_is_overwritten(draw: Draw, tmp_p
     assert 3 * 96 < width < 4.2 * 96
 
 
-def test_a_figure_of_a_method_that_the_tool_does_not_know(draw: Draw) -> None:
-    shown: list[str] = []
-
-    @register_figure("titles")
-    def titles(methods):  # type: ignore[no-untyped-def]
-        """No other options."""
-        shown.extend(method.title for method in methods)
-        return visualize.Figure()
-
-    draw("titles", *TAGCLIP, *TAGCLIP)
-    draw("titles", *TAGCLIP, "--titles", "ours", "--force")
-    assert shown == ["tagclip_mini_inductive, mini_model"] * 2 + ["ours"]
-    visualize.FIGURES.module_dict.pop("titles")
+def test_titles_tell_the_methods_apart() -> None:
+    assert visualize.titles(["a/ldvc_voc.py", "mine_voc.py"], ["1.pth", "1.pth"]) == [
+        "LDVC",
+        "mine",
+    ]
+    titles = visualize.titles(["a/ldvc_voc.py", "ldvc_voc.py"], ["x/1.pth", "x/2.pth"])
+    assert titles == ["ldvc_voc, 1", "ldvc_voc, 2"]
 
 
 @pytest.mark.parametrize(
@@ -131,22 +122,13 @@ def test_pairs_that_do_not_fit(
         draw("trust", *started["zegclip"])
     with pytest.raises(InputError, match=r"started\.pth: "):
         draw("trust", TAGCLIP[0], started["zegclip"][1])
-    assert not (tmp_path / "figure.png").exists()
-
-
-@pytest.mark.parametrize(
-    ("dataset", "message"),
-    [
-        ("metainfo=dict(classes=['cat', 'sofa'])", "have other classes"),
-        ("data_prefix=dict(_delete_=True, img_path='JPEGImages')", "and its labels"),
-    ],
-)
-def test_data_that_cannot_be_drawn(dataset: str, message: str, draw: Draw, tmp_path: Path) -> None:
-    config = tmp_path / "other.py"
+    other = tmp_path / "other.py"
+    dataset = "dict(metainfo=dict(classes=['cat', 'sofa']))"
     base = f"_base_ = {str(ROOT / TAGCLIP[0])!r}"
-    config.write_text(f"{base}\ntest_dataloader = dict(dataset=dict({dataset}))\n")
-    with pytest.raises(InputError, match=message):
-        draw("predictions", *TAGCLIP, config, TAGCLIP[1])
+    other.write_text(f"{base}\ntest_dataloader = dict(dataset={dataset})\n")
+    with pytest.raises(InputError, match="have other classes"):
+        draw("predictions", *TAGCLIP, other, TAGCLIP[1])
+    assert not (tmp_path / "figure.png").exists()
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ are in that method's package.
 
 from .attention_maps import attention_maps
 from .choice import image_names, images_named, images_with
+from .dataset_sheet import dataset_row, dataset_sheet
 from .figures import BARE_NOTE, FIGURES, register_figure
 from .method import Method, Scene, extra_maps, predicted_labels
 from .overlay import draw_heat_map, draw_labels
@@ -20,6 +21,8 @@ __all__ = [
     "PredictionSheetHook",
     "Scene",
     "attention_maps",
+    "dataset_row",
+    "dataset_sheet",
     "draw_heat_map",
     "draw_labels",
     "extra_maps",

@@ -16,8 +16,8 @@ from mmseg.registry import MODELS
 from PIL import Image
 
 from zegclip.apis import ZeroShotSegmenter
+from zegclip.datasets import VOC20Dataset
 from zegclip.datasets.mini.scenes import make_scene
-from zegclip.datasets.voc import VOC20Dataset
 
 ROOT = Path(__file__).parents[3]
 METHODS = ("zegclip", "tagclip", "ldvc")

@@ -103,7 +103,7 @@ def test_saved_words_need_no_text_encoder(
     shutil.copy(exported.path, tmp_path / "model.onnx")
     words_of(exported.model, make_vocabulary(WORDS)).save(tmp_path / "words.npz")
     expected = ZeroShotSegmenter(device="cpu")
-    monkeypatch.setattr("zegclip.clip.towers.load_clip", None)
+    monkeypatch.setattr("zegclip.clip.loading.load_clip", None)
     monkeypatch.setattr("zegclip.apis.onnx_segmenter.load_model", None)
     found = OnnxSegmenter(tmp_path / "model.onnx")  # words.npz lies beside it
     assert found.classes == ("cat", "a red bus", "bottle", "aeroplane")

@@ -13,7 +13,7 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from PIL import Image
 
-CLASSES = ("cat", "dog", "sofa")
+CLASSES = ("cat", "bus", "sofa")
 PALETTE = [(200, 0, 0), (0, 200, 0), (0, 0, 200)]
 GREY = (90, 90, 90)
 HEIGHT, WIDTH = 10, 20
@@ -48,6 +48,13 @@ class FakeDataset:
         sample.set_metainfo({"img_path": str(self.files[index]), "ori_shape": (HEIGHT, WIDTH)})
         image = torch.full((3, HEIGHT, WIDTH), GREY[0], dtype=torch.uint8)
         return {"inputs": image, "data_samples": sample}
+
+
+def batch(size: tuple[int, int], original: tuple[int, int] | None = None) -> dict[str, Any]:
+    """One random image as a batch, which is of another size on disk."""
+    sample = SegDataSample(metainfo={"ori_shape": original or size, "img_shape": size})
+    image = torch.rand(3, *size, generator=torch.Generator().manual_seed(1)) * 255
+    return {"inputs": [image], "data_samples": [sample]}
 
 
 class FakeModel:
