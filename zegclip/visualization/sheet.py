@@ -123,7 +123,7 @@ def _draw(axes: Axes, panel: Panel, points: float) -> None:
     """The picture and its caption."""
     height, width = panel.image.shape[:2]
     place: dict[str, Any] = {"extent": (0, width, height, 0), "aspect": "auto"}
-    axes.imshow(panel.image, interpolation="bicubic", **place)
+    axes.imshow(panel.image, interpolation="lanczos", **place)
     if panel.overlay is not None:
         axes.imshow(panel.overlay, interpolation="nearest", **place)
     if panel.heat is not None:
