@@ -1,4 +1,4 @@
-"""Packaging: ``python -m pip install -e .`` (or ``-e /path/to/the/checkout``) from any folder.
+"""Packaging: ``pip install .``, ``pip install -e .``, or from git.
 
 Ranges are given here, for whoever has a torch already; requirements.txt has the exact releases
 that were tested together, and ``make setup`` installs those.
@@ -6,22 +6,49 @@ that were tested together, and ``make setup`` installs those.
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).resolve().parent
-README = HERE / "README.md"
 PACKAGES = ("zegclip", "tagclip", "ldvc")
+# What a wheel brings along in zegclip/.mim, as OpenMMLab's packages do: configs, programs and the
+# mini benchmark are then found from any folder (zegclip.files.find_path).
+MIM = ("configs", "tools", "data/mini", "model-index.yml", "requirements.txt")
+
+
+class BuildWithMim(build_py):
+    """Also copies what is in ``MIM``; in an editable install it is in the checkout."""
+
+    def run(self) -> None:
+        super().run()
+        if self.editable_mode:
+            return
+        target = Path(self.build_lib) / "zegclip" / ".mim"
+        shutil.rmtree(target, ignore_errors=True)
+        for name in MIM:
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            if (HERE / name).is_dir():
+                ignored = shutil.ignore_patterns("__pycache__", "scenes*")
+                shutil.copytree(HERE / name, target / name, ignore=ignored)
+            else:
+                shutil.copy(HERE / name, target / name)
+
 
 setup(
     name="zegclip",
-    version="0.1.0",
+    version=re.search(r'__version__ = "(.*)"', (HERE / "zegclip/__init__.py").read_text())[1],
     description="Zero-shot semantic segmentation with CLIP: ZegCLIP, TagCLIP and LDVC on mmseg",
-    long_description=README.read_text(encoding="utf-8") if README.is_file() else "",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE", "THIRD_PARTY_NOTICES.md"],
     python_requires=">=3.10",
     packages=find_packages(include=[f"{name}{sub}" for name in PACKAGES for sub in ("", ".*")]),
+    cmdclass={"build_py": BuildWithMim},
     install_requires=[
         # weights_only loading as the default, which checkpoints here are made for, came with 2.6.
         "torch>=2.6",
@@ -30,16 +57,20 @@ setup(
         "onedl-mmcv>=2.3.6",
         "onedl-mmsegmentation>=1.4.2",
         "open_clip_torch>=3.3",
+        "ftfy",  # mmseg imports it, and does not say so
+        "regex",
+        "matplotlib",
         "numpy>=2.1",
         "pillow",
         "rich",
         "safetensors",
-        "scipy",
     ],
     extras_require={
         "demo": ["gradio"],
         "export": ["onnx>=1.18", "onnxruntime>=1.22", "onnxscript>=0.5"],
-        "test": ["mypy", "pytest", "ruff"],
+        "tables": ["pandas"],  # tools/compare.py, tools/summarize.py
+        "data": ["scipy"],  # tools/prepare_dataset.py context, from MATLAB's files
+        "test": ["mypy", "pandas", "pytest", "ruff", "scipy", "selenium"],
         "visualization": ["tensorboard"],
     },
 )

@@ -49,8 +49,6 @@ class ConsensusLayer(nn.Module):
         steps: Sequence[str] = ORDER,
     ) -> None:
         super().__init__()
-        if unknown := set(steps) - set(ORDER):
-            raise ValueError(f"steps: unknown {sorted(unknown)}; known are {', '.join(ORDER)}")
         self.steps = tuple(steps)
         if "local_consensus" in steps:
             self.local_consensus = RouteAttention(embed_dims, num_heads, **route)

@@ -12,31 +12,29 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from zegclip.clip import LoadedClip, TextEncoder
+from zegclip.errors import InputError
 from zegclip.vocabulary import Vocabulary
-
-PROMPT_INITS = ("template", "random")
 
 
 @MODELS.register_module()
 class PromptedTextEncoder(TextEncoder):
     """CLIP's text tower, frozen, with language prompts in the place of the template's words.
 
-    At every prompted layer the m tokens behind the start token are replaced by learnable ones.
-    They are started from the tower's own hidden states of the template there: text attention is
+    In every prompted layer the m tokens after the start token are replaced by learnable ones. Their
+    initial values are the tower's own hidden states of the template there: text attention is
     causal, so the words before the class name are the same in every text, and at step 0 the class
     embeddings are plain CLIP's.
 
     The tower runs in every training step, once for the whole batch. With ``num_prompts=0`` nothing
-    is learned, and the class embeddings are computed once and cached, as :class:`TextEncoder` does.
+    is learned, and the class embeddings are computed once and cached, as in :class:`TextEncoder`.
 
-    Source: LDVC (deep learnable prompts in the text encoder); that they start from the template's
-    per-layer embeddings: a secondary source; that they take the place of the template's words, so
-    m = 4 for "a photo of a": inferred.
+    Source: LDVC (deep learnable prompts in the text encoder); their initial values: a secondary
+    source; that they take the place of the template's words, so m = 4 for "a photo of a": inferred.
 
     Args:
         clip: a loaded CLIP, or the arguments of :func:`~zegclip.clip.load_clip`.
         templates: with prompts, one template, with its words before the ``{}``.
-        num_prompts: m, prompts a layer.
+        num_prompts: m, prompts per layer.
         prompt_depth: how many layers get prompts of their own; ``None``: all.
         prompt_init: ``"template"``, or ``"random"`` (normal, standard deviation 0.02: inferred).
             Random prompts may be more than the template has words.
@@ -49,8 +47,10 @@ class PromptedTextEncoder(TextEncoder):
     Attributes:
         language_prompts: ``(prompt_depth, m, width)``.
 
-    Raises:
-        ValueError: the settings do not fit the template or the tower.
+    Example:
+        >>> encoder = PromptedTextEncoder(clip)
+        >>> encoder(Vocabulary(classes=("cat", "grass"))).requires_grad
+        True
     """
 
     def __init__(
@@ -70,14 +70,15 @@ class PromptedTextEncoder(TextEncoder):
         self.num_prompts = num_prompts
         self.prompt_depth = depth if prompt_depth is None else prompt_depth
         self.checkpoint_activations = checkpoint_activations
-        if not isinstance(num_prompts, int) or num_prompts < 0:
-            raise ValueError(f"num_prompts={num_prompts!r} must be a whole number from 0")
+        self._num_words = self._num_extra = 0  # words before the name, and prompts beyond these
+        if num_prompts < 0:
+            raise InputError(f"num_prompts={num_prompts} must not be negative")
         if not 1 <= self.prompt_depth <= depth:
-            raise ValueError(
+            raise InputError(
                 f"prompt_depth={prompt_depth} must be between 1 and the text tower's {depth} blocks"
             )
-        if prompt_init not in PROMPT_INITS:
-            raise ValueError(f"prompt_init={prompt_init!r} is not one of {', '.join(PROMPT_INITS)}")
+        if prompt_init not in ("template", "random"):
+            raise InputError(f"prompt_init={prompt_init!r} is not one of template, random")
         if num_prompts:
             self._add_prompts(prompt_init)
 
@@ -88,42 +89,44 @@ class PromptedTextEncoder(TextEncoder):
 
     def _add_prompts(self, prompt_init: str) -> None:
         if len(self.templates) > 1:
-            raise ValueError(
+            raise InputError(
                 f"language prompts take the place of one template's words, but templates has "
                 f"{len(self.templates)}: set templates='single' or a list of one, or num_prompts=0"
             )
         before_name = self.templates[0].partition("{}")[0]
-        alone, in_text = self._tokenizer([before_name, self.templates[0].format("cat")])
-        # Without the start and the end token.
-        self._template_words = int((alone != 0).sum()) - 2
-        same = slice(0, 1 + self._template_words)
-        if not alone[same].equal(in_text[same]):
-            raise ValueError(
+        tokens = self.tokenizer([before_name, self.templates[0].format("cat")])
+        self._num_words = int((tokens[0] != 0).sum()) - 2  # without the start and end token
+        if not tokens[0, : 1 + self._num_words].equal(tokens[1, : 1 + self._num_words]):
+            raise InputError(
                 f"template {self.templates[0]!r}: its words before the name become other tokens "
                 "when the name follows; put a space before '{}'"
             )
-        self._extra = max(0, self.num_prompts - self._template_words)
-        if prompt_init == "template":
-            if self._extra:
-                raise ValueError(
-                    f"num_prompts={self.num_prompts}, but {before_name!r} has only "
-                    f"{self._template_words} tokens to start them from: use fewer, a longer "
-                    "template, or prompt_init='random'"
-                )
-            if self.tower.attn_mask is None:
-                raise ValueError(
-                    "this text tower's attention is not causal, so the template's hidden states "
-                    "differ from class to class: set prompt_init='random'"
-                )
-            start = self._template_states(before_name)
-        else:
-            positions = self.tower.positional_embedding
+        self._num_extra = max(0, self.num_prompts - self._num_words)
+        if self.max_tokens < self._num_words + 3:  # start, one of the name, end
+            raise InputError(
+                f"num_prompts={self.num_prompts} leaves no room for a name in the text tower's "
+                f"context of {super().max_tokens} tokens: use fewer prompts"
+            )
+        positions = self.tower.positional_embedding
+        if prompt_init == "random":
             shape = (self.prompt_depth, self.num_prompts, positions.shape[1])
             start = 0.02 * torch.randn(shape, device=positions.device)
+        elif self._num_extra:
+            raise InputError(
+                f"num_prompts={self.num_prompts}, but {before_name!r} has only {self._num_words} "
+                "tokens to start them from: use fewer, a longer template, or prompt_init='random'"
+            )
+        elif self.tower.attn_mask is None:
+            raise InputError(
+                "this text tower's attention is not causal, so the template's hidden states differ "
+                "from class to class: set prompt_init='random'"
+            )
+        else:
+            start = self._template_states(tokens[:1].to(positions.device))
         self.language_prompts = nn.Parameter(start)
 
     @torch.no_grad()
-    def _template_states(self, before_name: str) -> Tensor:
+    def _template_states(self, tokens: Tensor) -> Tensor:
         """Inputs of the prompted blocks at the m positions, ``(prompt_depth, m, width)``."""
         states: list[Tensor] = []
 
@@ -131,7 +134,6 @@ class PromptedTextEncoder(TextEncoder):
             states.append(hidden[0, 1 : 1 + self.num_prompts].clone())
             return hidden
 
-        tokens = self._tokenizer([before_name]).to(self.tower.positional_embedding.device)
         self.tower.run_blocks(tokens, record)
         return torch.stack(states[: self.prompt_depth])
 
@@ -144,39 +146,30 @@ class PromptedTextEncoder(TextEncoder):
         Returns:
             ``(C, D)`` float32, unit rows, as :meth:`TextEncoder.forward`.
         """
-        if not self.learns:
-            return super().forward(vocabulary)
-        return self.embed(vocabulary.words)
+        return self.embed(vocabulary.words) if self.learns else super().forward(vocabulary)
 
     def protocol(self) -> dict[str, Any]:
         return {**super().protocol(), "language_prompts": self.num_prompts}
 
-    def _context_length(self) -> int:
-        return super()._context_length() - (self._extra if self.learns else 0)
+    @property
+    def max_tokens(self) -> int:
+        return super().max_tokens - self._num_extra
 
-    def _tokenize(self, words: Sequence[str]) -> Tensor:
-        tokens = super()._tokenize(words)
-        if not self.learns or not self._extra:
-            return tokens
-        # More prompts than words: their places are held by repeating the last word's id.
-        if tokens[:, -self._extra :].any():
-            raise ValueError(
-                f"a name or the template leaves no room for {self.num_prompts} prompts in the "
-                f"text tower's context of {tokens.shape[1]} tokens: use fewer prompts"
-            )
-        behind = 1 + self._template_words
-        places = tokens[:, behind - 1 : behind].expand(-1, self._extra)
-        return torch.cat([tokens[:, :behind], places, tokens[:, behind : -self._extra]], dim=1)
+    def tokenize(self, words: Sequence[str]) -> Tensor:
+        tokens = super().tokenize(words)
+        # More prompts than words: the last word's id is repeated to hold their places.
+        words_end = 1 + self._num_words
+        places = tokens[:, words_end - 1 : words_end].expand(-1, self._num_extra)
+        return torch.cat([tokens[:, :words_end], places, tokens[:, words_end:]], dim=1)
 
-    def _encode_part(self, tokens: Tensor) -> Tensor:
+    def encode(self, tokens: Tensor) -> Tensor:
         if not self.learns:
-            return super()._encode_part(tokens)
+            return super().encode(tokens)
         if self.checkpoint_activations and torch.is_grad_enabled():
             return checkpoint(self._encode_prompted, tokens, use_reentrant=False)
         return self._encode_prompted(tokens)
 
     def _encode_prompted(self, tokens: Tensor) -> Tensor:
-        """Token ids ``(N, L)`` -> unit rows ``(N, D)``, the prompts in their places."""
         return self.tower.project(self.tower.run_blocks(tokens, self._with_prompts), tokens)
 
     def _with_prompts(self, index: int, hidden: Tensor) -> Tensor:

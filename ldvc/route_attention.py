@@ -138,8 +138,8 @@ class RouteAttention(CrossAttention):
         # Descriptors: means over the tokens of each region, as a product with their weights.
         regions = torch.arange(self.regions_per_side**2, device=region.device)
         member = region == regions[:, None]  # (R, N)
-        weights = member / member.sum(dim=1, keepdim=True).clamp(min=1)
-        means = weights.to(tokens.dtype) @ tokens
+        weights = member.to(tokens.dtype) / member.sum(dim=1, keepdim=True).clamp(min=1)
+        means = weights @ tokens
         # (A linear of the mean is the mean of the linear.)
         query, key = self.query(means), self.key(means)
         affinity = query @ key.transpose(1, 2) / math.sqrt(query.shape[-1])

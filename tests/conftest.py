@@ -1,23 +1,28 @@
-"""Settings of all tests: offline, one thread, and the path of the tiny CLIP they build."""
+"""What all tests share: offline, one thread, the tiny CLIP they build, generated data sets."""
 
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 # Before torch and huggingface_hub are imported: both read these once.
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["ZEGCLIP_CACHE"] = tempfile.mkdtemp(prefix="zegclip_cache_")
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"
 
+import numpy as np
 import pytest
 import torch
 from mmengine.registry import DefaultScope
+from PIL import Image
 
 import zegclip  # noqa: F401  (prepares the stack before a test imports mmseg or torchvision)
 
 torch.set_num_threads(1)
+SIZE = (80, 112)  # height, width
 
 
 @pytest.fixture(autouse=True)
@@ -31,3 +36,73 @@ def no_default_scope() -> Iterator[None]:
 def tiny_clip_config() -> Path:
     """The path of a small open_clip configuration: see tests/data/tiny_vit.json."""
     return Path(__file__).parent / "data" / "tiny_vit.json"
+
+
+def write_pair(root: Path, image: str, mask: str, labels: list[int], void: int = 255) -> None:
+    """A picture and a mask of stripes, narrow enough for all labels in a crop, with void above."""
+    generator = np.random.default_rng(len(image) + sum(labels))
+    picture = generator.integers(0, 255, (*SIZE, 3), dtype=np.uint8)
+    stripes = np.repeat(labels * 3, -(-SIZE[1] // (3 * len(labels))))[: SIZE[1]]
+    label_map = np.tile(stripes.astype(np.uint8), (SIZE[0], 1))
+    label_map[:2] = void
+    for path, array in ((root / image, picture), (root / mask, label_map)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(array).save(path)
+
+
+def write_list(path: Path, names: list[str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{name}\n" for name in names))
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What ``data/`` holds once everything is prepared: the folder is the working directory's."""
+    root = tmp_path_factory.mktemp("generated") / "data"
+    voc = root / "VOCdevkit" / "VOC2012"
+    for name, folder in (
+        ("2007_000032", "SegmentationClass"),
+        ("2008_000002", "SegmentationClassAug"),
+        ("2007_000033", "SegmentationClass"),
+    ):
+        # background, aeroplane and person (seen); sheep and train (unseen)
+        write_pair(voc, f"JPEGImages/{name}.jpg", f"{folder}/{name}.png", [0, 1, 15, 17, 19])
+    (voc / "SegmentationClassAug").mkdir(exist_ok=True)
+    lists = voc / "ImageSets" / "Segmentation"
+    for split, name in (("train", "2007_000032"), ("aug", "2008_000002"), ("val", "2007_000033")):
+        write_list(lists / f"{split}.txt", [name])
+
+    context = root / "VOCdevkit" / "VOC2010"
+    for split, name in (("train", "2008_000003"), ("val", "2008_000015")):
+        mask = f"SegmentationClassContext/{name}.png"
+        # background, bag and bed (seen); aeroplane and cat (unseen)
+        write_pair(context, f"JPEGImages/{name}.jpg", mask, [0, 2, 3, 1, 15])
+        write_list(context / "ImageSets" / "SegmentationContext" / f"{split}.txt", [name])
+
+    coco = root / "coco_stuff164k"
+    for split in ("train2017", "val2017"):
+        mask = f"annotations/{split}/000000000009_labelTrainIds.png"
+        # person, bicycle, banner (seen); cow and cardboard (unseen)
+        labels = [0, 1, 80, 19, 88]
+        write_pair(coco, f"images/{split}/000000000009.jpg", mask, labels)
+
+    ade = root / "ade" / "ADEChallengeData2016"
+    for split, name in (("training", "ADE_train_00000001"), ("validation", "ADE_val_00000001")):
+        mask = f"annotations/{split}/{name}.png"
+        write_pair(ade, f"images/{split}/{name}.jpg", mask, [0, 1, 2, 150], void=0)
+    return root
+
+
+@pytest.fixture(scope="session")
+def voc(data: Path) -> Path:
+    """VOC 2012's devkit with three generated images."""
+    return data / "VOCdevkit" / "VOC2012"
+
+
+@pytest.fixture(scope="session")
+def voc_photos() -> Path:
+    """VOC 2012's devkit with six real photographs, which are not part of the repository."""
+    path = Path(__file__).parents[2] / "shared" / "voc_sample" / "VOCdevkit" / "VOC2012"
+    if not path.is_dir():
+        pytest.skip(f"needs real photographs in VOC's layout at {path}")
+    return path

@@ -14,8 +14,7 @@ from mmengine.runner import Runner
 
 from zegclip.engine import start_up
 from zegclip.engine.launch import find_checkpoint, load_config, make_parser, run
-
-# from zegclip.evaluation.from_predictions import score_folder
+from zegclip.evaluation.from_predictions import score_folder
 
 
 def parse_args() -> tuple[argparse.Namespace, Config]:
@@ -63,9 +62,6 @@ def parse_args() -> tuple[argparse.Namespace, Config]:
     if args.show_dir:
         cfg.default_hooks.visualization = dict(type="SegVisualizationHook", draw=True)
         cfg.visualizer.save_dir = args.show_dir
-    if args.tta:
-        cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
-        cfg.model = dict(**cfg.tta_model, module=cfg.model)
     return args, cfg
 
 
@@ -76,6 +72,10 @@ def main() -> None:
     if args.from_predictions is not None:
         score_folder(cfg, args.from_predictions)
     else:
+        if args.tta:
+            cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+            inner = dict(module=cfg.model, data_preprocessor=cfg.model.get("data_preprocessor"))
+            cfg.model = dict(cfg.tta_model, **inner)
         Runner.from_cfg(cfg).test()
 
 

@@ -13,10 +13,9 @@ from collections.abc import Sequence
 from PIL import Image
 
 from zegclip.apis import ZeroShotInferencer
-from zegclip.datasets.mini.scenes import SCENES, make_scenes
+from zegclip.datasets.mini.scenes import make_scenes
 from zegclip.engine.launch import run
 from zegclip.errors import InputError
-from zegclip.files import find_path
 
 EXAMPLE_WORDS = "person, cat, dog, horse, sheep, bird, car, bus, train, sofa, chair, bottle"
 # Pillow refuses files of more than twice as many pixels: a small file may hold a huge picture.
@@ -53,8 +52,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     inferencer = ZeroShotInferencer(args.config, args.checkpoint, args.device)
     examples = []
     if args.config is None and args.checkpoint is None:  # the mini model's own kind of picture
-        pictures = make_scenes(find_path(SCENES)) / "JPEGImages"
-        examples = [(str(pictures / f"val_0000{index}.jpg"), EXAMPLE_WORDS) for index in range(4)]
+        pictures = make_scenes("val", 4) / "JPEGImages"
+        examples = [(str(picture), EXAMPLE_WORDS) for picture in sorted(pictures.iterdir())]
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS
     page = build_page(inferencer, examples, args.max_classes)
     if args.host not in ("127.0.0.1", "localhost", "::1"):

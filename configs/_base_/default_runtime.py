@@ -13,3 +13,4 @@ vis_backends = [dict(type="LocalVisBackend")]
 visualizer = dict(type="SegLocalVisualizer", vis_backends=vis_backends, name="visualizer")
 load_from = None
 resume = False
+tta_model = dict(type="ZeroShotTTAModel")  # tools/test.py --tta

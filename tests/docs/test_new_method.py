@@ -72,8 +72,7 @@ def test_the_head_passes_the_tests_of_every_head(folder: Path) -> None:
 def test_it_trains(folder: Path) -> None:
     options = ["train_cfg.max_iters=2", "train_dataloader.num_workers=0"]
     options += ["train_dataloader.persistent_workers=False"]
-    options += [f"{mode}_dataloader.dataset.num_train=20" for mode in ("train", "val")]
-    options += [f"{mode}_dataloader.dataset.num_val=2" for mode in ("train", "val")]
+    options += ["train_dataloader.dataset.number=20", "val_dataloader.dataset.number=2"]
     scenes = folder / "scenes"
     options += [f"{mode}_dataloader.dataset.data_root={scenes}" for mode in ("train", "val")]
     config = folder / "configs" / "mymethod_mini_inductive.py"

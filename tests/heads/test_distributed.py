@@ -18,17 +18,21 @@ from torch import Tensor
 
 import ldvc  # noqa: F401  (registers its modules)
 import tagclip  # noqa: F401
+from zegclip.compat import set_up
 from zegclip.segmentors import ZeroShotSegmentor
 from zegclip.vocabulary import Vocabulary
 
 ROOT = Path(__file__).parents[2]
 SMALL = {"num_heads": 2, "feedforward_channels": 16, "dropout": 0.0}
 METHODS: dict[str, dict[str, Any]] = {
-    "zegclip": {"decode_head": {"type": "ATMHead", **SMALL}},
-    "tagclip": {"decode_head": {"type": "TrustyHead", **SMALL}},
+    "zegclip": {"decode_head": {"type": "ATMHead", "decoder": SMALL}},
+    "tagclip": {"decode_head": {"type": "TrustyHead", "decoder": SMALL}},
     "ldvc": {
         "text_encoder": {"type": "PromptedTextEncoder"},
-        "decode_head": {"type": "ConsensusHead", "num_regions": 2, "topk": 2, **SMALL},
+        "decode_head": {
+            "type": "ConsensusHead",
+            "decoder": {**SMALL, "regions_per_side": 2, "topk": 2},
+        },
     },
 }
 
@@ -107,15 +111,12 @@ def _process(folder: Path) -> None:
     from mmengine.dist import get_rank, init_dist
     from torch.nn.parallel import DistributedDataParallel
 
+    set_up()
     init_dist("pytorch", backend="gloo")
     images, samples = batch()
     mine = slice(2 * get_rank(), 2 * get_rank() + 2)
     results = {
-        method: learned(
-            DistributedDataParallel(build(method), find_unused_parameters=True),
-            images[mine],
-            samples[mine],
-        )
+        method: learned(DistributedDataParallel(build(method)), images[mine], samples[mine])
         for method in METHODS
     }
     torch.save(results, folder / f"{get_rank()}.pt")

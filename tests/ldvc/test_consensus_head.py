@@ -11,17 +11,16 @@ from tests.heads.base import HeadTester, unit
 from zegclip.heads import RelationshipDescriptor
 
 SMALL: dict[str, Any] = {
-    "type": "ConsensusHead",
     "num_heads": 2,
     "feedforward_channels": 16,
     "dropout": 0.0,
-    "num_regions": 2,
+    "regions_per_side": 2,
     "topk": 2,
 }
 
 
 class TestConsensusHead(HeadTester):
-    head: ClassVar[dict[str, Any]] = SMALL
+    head: ClassVar[dict[str, Any]] = {"type": "ConsensusHead", "decoder": SMALL}
     text_encoder: ClassVar[dict[str, Any]] = {"type": "PromptedTextEncoder"}
 
     def test_text_adapter_is_the_cores(self) -> None:
@@ -35,19 +34,25 @@ class TestConsensusHead(HeadTester):
 
 
 class TestWithoutLocalConsensus(HeadTester):
-    head: ClassVar[dict[str, Any]] = {**SMALL, "local_consensus": False}
+    head: ClassVar[dict[str, Any]] = {
+        "type": "ConsensusHead",
+        "decoder": {**SMALL, "local_consensus": False},
+    }
 
 
 class TestEverythingElse(HeadTester):
     """Cosine masks, another order, differentiable routes, local enhancement, two layers."""
 
     head: ClassVar[dict[str, Any]] = {
-        **SMALL,
-        "masks": "cosine",
-        "order": ("cross_attention", "local_consensus", "feed_forward"),
-        "routing": "differentiable",
-        "local_kernel": 3,
-        "num_layers": 2,
+        "type": "ConsensusHead",
+        "decoder": {
+            **SMALL,
+            "masks": "cosine",
+            "order": ("cross_attention", "local_consensus", "feed_forward"),
+            "routing": "differentiable",
+            "local_kernel": 3,
+            "num_layers": 2,
+        },
     }
     text_encoder: ClassVar[dict[str, Any]] = {
         "type": "PromptedTextEncoder",
@@ -58,8 +63,8 @@ class TestEverythingElse(HeadTester):
 def test_attention_is_shared_among_the_classes() -> None:
     head = TestConsensusHead().build_head()
     output = head(unit(1, 32, 4, 4, dim=1), unit(1, 32), unit(3, 32, seed=1))
-    maps = head.attention_maps(output)
+    maps = head.attention(output)
     torch.testing.assert_close(maps.sum(dim=1), torch.ones(1, 4, 4))
     assert "softmax over classes" in head.attention_meaning
-    cosine = TestConsensusHead().build_head(masks="cosine")
+    cosine = TestConsensusHead().build_head(decoder={**SMALL, "masks": "cosine"})
     assert "cosine" in cosine.attention_meaning

@@ -11,27 +11,27 @@ import torch
 import tagclip  # noqa: F401  (registers the head)
 from tagclip import weight_by_trust
 from tests.heads.base import HeadTester, unit
-from tests.zegclip.heads.test_atm_head import DEAD
 from zegclip.heads import HeadOutput
+
+
+def trusty(logits: torch.Tensor) -> dict[str, torch.Tensor]:
+    return {"trusty_map": logits}
 
 
 class TestTrustyHead(HeadTester):
     head: ClassVar[dict[str, Any]] = {
         "type": "TrustyHead",
-        "num_layers": 2,
-        "num_heads": 4,
-        "feedforward_channels": 32,
+        "decoder": {"num_layers": 2, "num_heads": 4, "feedforward_channels": 32},
         "trusty_weighting": "both",
     }
-    without_gradient = DEAD
 
     def test_trusty_target_is_one_on_seen_pixels(self) -> None:
         head = self.build_head()
         labels = torch.tensor([[[0, 255], [1, 255]]])
         good = torch.tensor([[[[9.0, -9.0], [9.0, -9.0]]]])
         masks = torch.zeros(1, 3, 2, 2)
-        right = head.losses(HeadOutput(masks, good), labels)["loss_trusty"]
-        wrong = head.losses(HeadOutput(masks, -good), labels)["loss_trusty"]
+        right = head.losses(HeadOutput(masks, trusty(good)), labels)["loss_trusty"]
+        wrong = head.losses(HeadOutput(masks, trusty(-good)), labels)["loss_trusty"]
         assert right < 1e-3 < wrong
 
     def test_pseudo_labelled_pixels_are_not_seen(self) -> None:
@@ -39,14 +39,14 @@ class TestTrustyHead(HeadTester):
         labels = torch.tensor([[[0, 2], [1, 2]]])  # 2: a pseudo-label of an unseen class
         unseen = torch.tensor([[[False, True], [False, True]]])
         good = torch.tensor([[[[9.0, -9.0], [9.0, -9.0]]]])
-        output = HeadOutput(torch.zeros(1, 3, 2, 2), good)
+        output = HeadOutput(torch.zeros(1, 3, 2, 2), trusty(good))
         assert head.losses(output, labels, unseen)["loss_trusty"] < 1e-3
         assert head.losses(output, labels)["loss_trusty"] > 0.1
 
     def test_unseen_gt_target_warns_and_needs_the_unseen_map(self) -> None:
         with pytest.warns(UserWarning, match="shows the masks of unseen objects to training"):
             head = self.build_head(trusty_target="unseen_gt")
-        output = HeadOutput(torch.zeros(1, 3, 2, 2), torch.zeros(1, 1, 2, 2))
+        output = HeadOutput(torch.zeros(1, 3, 2, 2), trusty(torch.zeros(1, 1, 2, 2)))
         labels = torch.full((1, 2, 2), 255)
         with pytest.raises(ValueError, match="keep_unseen_map=True"):
             head.losses(output, labels)
@@ -56,17 +56,17 @@ class TestTrustyHead(HeadTester):
         assert none != some
 
     def test_unseen_gt_map_is_turned_into_p_seen(self) -> None:
-        logits = HeadOutput(torch.zeros(1, 3, 2, 2), torch.full((1, 1, 2, 2), 2.0))
-        seen_map = self.build_head().trusty_map(logits, (2, 2))
+        logits = HeadOutput(torch.zeros(1, 3, 2, 2), trusty(torch.full((1, 1, 2, 2), 2.0)))
+        seen_map = self.build_head().predict(logits, (2, 2)).extra_maps["trusty_map"]
         with pytest.warns(UserWarning):
-            published = self.build_head(trusty_target="unseen_gt").trusty_map(logits, (2, 2))
-        torch.testing.assert_close(seen_map, 1 - published)
+            published = self.build_head(trusty_target="unseen_gt").predict(logits, (2, 2))
+        torch.testing.assert_close(seen_map, 1 - published.extra_maps["trusty_map"])
 
     @pytest.mark.parametrize("structure", ["project_first", "attend_first"])
     def test_both_structures_decode_and_differ(self, structure: str) -> None:
         inputs = unit(2, 32, 4, 4, dim=1), unit(2, 32), unit(5, 32)
         output = self.build_head(structure=structure)(*inputs)
-        assert output.trusty_logits is not None and output.trusty_logits.shape == (2, 1, 4, 4)
+        assert output.extra_maps["trusty_map"].shape == (2, 1, 4, 4)
         other = {"project_first": "attend_first", "attend_first": "project_first"}[structure]
         assert not torch.allclose(
             output.mask_logits, self.build_head(structure=other)(*inputs).mask_logits
@@ -82,8 +82,8 @@ class TestTrustyHead(HeadTester):
         labels = torch.tensor([[[0, 255], [1, 255]]])
         good = torch.tensor([[[[9.0, -9.0], [9.0, -9.0]]]])
         masks = torch.zeros(1, 3, 2, 2)
-        right = head.losses(HeadOutput(masks, good), labels)["loss_trusty"]
-        wrong = head.losses(HeadOutput(masks, -good), labels)["loss_trusty"]
+        right = head.losses(HeadOutput(masks, trusty(good)), labels)["loss_trusty"]
+        wrong = head.losses(HeadOutput(masks, trusty(-good)), labels)["loss_trusty"]
         assert right < 0.1 < wrong
 
 

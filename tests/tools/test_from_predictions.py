@@ -88,44 +88,6 @@ def test_round_trip(
     assert report("work_dirs/toy_zero_shot")["protocol"] == own  # the model's report stays
 
 
-def test_predictions_of_images_of_one_name_would_replace_each_other(
-    config: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for kind in ("images", "masks"):
-        for folder in ("x", "y"):
-            (Path("data") / kind / folder).mkdir()
-            for file in list((Path("data") / kind).glob("a.*")):
-                (file.parent / folder / file.name).write_bytes(file.read_bytes())
-    weights = {"classify.weight": torch.zeros(3, 3, 1, 1), "classify.bias": torch.zeros(3)}
-    torch.save({"state_dict": weights}, "toy.pth")
-    with pytest.raises(SystemExit, match=r"error: --out: \S*a\.jpg and \S*a\.jpg would both be a"):
-        run(monkeypatch, config, "toy.pth", "--out", "pngs")
-    assert not Path("pngs").exists()
-
-
-def test_all_that_is_wrong_at_once_and_no_report(
-    config: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    Path("pngs").mkdir()
-    Image.new("RGB", (8, 8)).save("pngs/a.png")
-    Image.new("L", (8, 8), 3).save("pngs/b.png")
-    with pytest.raises(SystemExit) as stop:
-        run(monkeypatch, config, "--from-predictions", "pngs")
-    message = str(stop.value)  # a text: exit status 1
-    assert message.startswith("error: pngs: the 3 predictions cannot be scored")
-    for part in ("1 x missing: c.png", "a.png (RGB)", "b.png (3)", "run 1..3: shifted by one?"):
-        assert part in message
-    assert not Path("work_dirs").exists()
-
-
-def test_a_trained_models_report_is_kept(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    Path("w").mkdir()
-    Path("w/report.json").write_text('{"protocol": {"config": "x"}}')
-    Path("pngs").mkdir()
-    with pytest.raises(SystemExit, match=r"w/report\.json is the report of something else"):
-        run(monkeypatch, config, "--from-predictions", "pngs", "--work-dir", "w")
-
-
 @pytest.mark.parametrize(
     "options",
     [
@@ -141,10 +103,3 @@ def test_options_that_do_not_go_together(
     with pytest.raises(SystemExit) as stop:
         run(monkeypatch, config, *options)
     assert stop.value.code == 2
-
-
-def test_another_metric_is_refused(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    Path("pngs").mkdir()
-    with pytest.raises(SystemExit, match="no ZeroShotIoUMetric"):
-        options = ["test_evaluator.type=IoUMetric"]
-        run(monkeypatch, config, "--from-predictions", "pngs", "--cfg-options", *options)

@@ -17,8 +17,7 @@ ROOT = Path(__file__).parents[2]
 def train(folder: Path, method: str, seed: int) -> tuple[dict[str, torch.Tensor], dict]:
     """A few iterations on the mini benchmark: what was learned, and the report."""
     options = ["train_cfg.max_iters=3", "train_dataloader.num_workers=2"]
-    options += ["val_dataloader.dataset.num_val=2", "train_dataloader.dataset.num_train=40"]
-    options += ["val_dataloader.dataset.num_train=40", "train_dataloader.dataset.num_val=2"]
+    options += ["val_dataloader.dataset.number=2", "train_dataloader.dataset.number=40"]
     scenes = folder.parent / "scenes"
     options += [f"{mode}_dataloader.dataset.data_root={scenes}" for mode in ("train", "val")]
     done = subprocess.run(

@@ -203,26 +203,9 @@ class TestMessages:
         with pytest.raises(SystemExit, match=r"no checkpoint 'iter_9\.pth'.*iter_7\.pth"):
             run(monkeypatch, "test.py", CONFIG, "iter_9.pth")
 
-    def test_missing_data_stops_before_work(
-        self, folder: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        (folder / "toy_data" / "all.txt").unlink()
-        with pytest.raises(SystemExit, match=r"(?s)1 thing is missing.*toy_data lacks all\.txt"):
-            run(monkeypatch, "train.py", CONFIG)
-        assert not (folder / "work_dirs").exists()
-
     def test_a_refused_checkpoint_is_one_message(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         torch.save({"state_dict": {}, "x": os.getcwd}, folder / "evil.pth")
         with pytest.raises(SystemExit, match=r"error: .*evil\.pth is refused"):
             run(monkeypatch, "test.py", CONFIG, "evil.pth")
-
-    @pytest.mark.parametrize("script", ["train.py", "test.py", "check_env.py", "browse_dataset.py"])
-    def test_help_has_an_example(
-        self, script: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        with pytest.raises(SystemExit) as stop:
-            run(monkeypatch, script, "--help")
-        assert stop.value.code == 0
-        assert f"example:\n  python tools/{script}" in capsys.readouterr().out

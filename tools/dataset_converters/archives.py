@@ -1,192 +1,159 @@
-"""Reading zip and tar files of strangers safely."""
+"""Find archives, and read zip and tar files without trusting them."""
 
 from __future__ import annotations
 
-import gzip
+import hashlib
 import lzma
 import re
-import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO, TypeAlias
+from typing import TypeVar
+
+import rich.progress
 
 from zegclip.errors import InputError
 
-# What names a member to its reader.
-Info: TypeAlias = zipfile.ZipInfo | tarfile.TarInfo
-# What the readers of the standard library raise for files that are cut short or corrupt.
-BROKEN = (
-    zipfile.BadZipFile,
-    tarfile.TarError,
-    gzip.BadGzipFile,
-    lzma.LZMAError,
-    zlib.error,
-    EOFError,
-    NotImplementedError,  # a zip member with a method of compression that there is not
-)
+from .data_set import Archive, DataSet
+
+T = TypeVar("T")
+# What the standard library raises for files that are cut short or corrupt.
+_BROKEN = (
+    zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, zlib.error, EOFError,
+    NotImplementedError,  # a method of compression that there is not
+    OSError,  # gzip.BadGzipFile, and a disk that cannot be read
+)  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Member:
-    """A regular file in an archive.
+def find_archives(data_set: DataSet, folder: Path, checksums: bool = False) -> dict[str, Path]:
+    """The archives of a data set by name, in a folder or below it.
 
-    Attributes:
-        name: its path, with slashes, without a leading ``./``.
-        size: bytes, unpacked.
-        plain: whether it is a regular file; links and devices are not.
+    Args:
+        data_set: what is looked for.
+        folder: where; of several files with one name the least deep is taken.
+        checksums: compare the md5 sums that are published.
+
+    Raises:
+        InputError: some are missing (names all of them and how to get each), or a file is not
+            what its name says.
     """
+    found: dict[str, Path] = {}
+    missing = []
+    for archive in data_set.archives:
+        for choice in filter(None, (archive, archive.instead)):
+            paths = sorted(folder.rglob(choice.name), key=lambda path: len(path.parts))
+            if paths:
+                _check(choice, paths[0], checksums)
+                found[choice.name] = paths[0]
+                break
+        else:
+            missing.append(archive.download(folder))
+    if missing:
+        raise InputError(
+            f"{data_set.title}: {len(missing)} of {len(data_set.archives)} archives are not in "
+            f"{folder} or below it. Download what is missing, then repeat this command:\n"
+            + "\n".join(missing)
+        )
+    return found
 
-    name: str
-    size: int
-    plain: bool = True
+
+def _check(archive: Archive, path: Path, checksums: bool) -> None:
+    opens = {".zip": zipfile.is_zipfile, ".json": _is_json}.get(path.suffix, tarfile.is_tarfile)
+    if not opens(path):
+        raise InputError(
+            f"{path} is not a {path.suffix[1:]} file: the download was cut short or gave an error "
+            "page. Delete it and download it again."
+        )
+    if not checksums or not archive.md5:
+        return
+    digest = hashlib.md5(usedforsecurity=False)
+    with rich.progress.open(path, "rb", description=f"md5 of {path.name}") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    if digest.hexdigest() != archive.md5:
+        raise InputError(
+            f"{path} has the md5 sum {digest.hexdigest()}, the official one {archive.md5}. Delete "
+            "it and download it again."
+        )
 
 
-class ArchiveReader:
-    """A zip or tar file: its members, and each member's content.
+def _is_json(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(1) == b"{"
+
+
+def members(path: Path, choose: Callable[[str, int], T | None]) -> Iterator[tuple[str, T, bytes]]:
+    """Read files in an archive, in its order, with a progress bar.
+
+    Nothing is written here; links and devices are passed over.
+
+    Args:
+        path: a zip file, or a tar file of any compression.
+        choose: what a member of this name and size in bytes is for; ``None``: it is not read.
+
+    Yields:
+        Name, what was chosen and content.
+
+    Raises:
+        InputError: the archive is cut short or corrupt, or a member's name leads outside.
+    """
+    last = "its beginning"
+    try:
+        with rich.progress.open(path, "rb", description=path.name) as file:
+            if path.suffix == ".zip":
+                with zipfile.ZipFile(file) as archive:
+                    for entry in archive.infolist():
+                        last = _safe(entry.filename, path)
+                        if chosen := choose(last, entry.file_size):
+                            yield last, chosen, archive.read(entry)
+            else:
+                with tarfile.open(fileobj=file) as tar:
+                    for member in tar:
+                        last = _safe(member.name, path)
+                        if member.isreg() and (chosen := choose(last, member.size)):
+                            stream = tar.extractfile(member)
+                            assert stream is not None
+                            yield last, chosen, stream.read()
+    except _BROKEN as error:
+        raise InputError(
+            f"{path} is cut short or corrupt at {last} ({error}). Delete it, download it again and "
+            "repeat the command: what is prepared already is kept."
+        ) from error
+
+
+def _safe(name: str, archive: Path) -> str:
+    if name.startswith("/") or ".." in PurePosixPath(name).parts:
+        raise InputError(
+            f"{archive}: the member {name!r} leads outside the archive, as none of the official "
+            "archive does. Delete this file and download it again."
+        )
+    return name
+
+
+def read_lists(path: Path, pattern: str) -> dict[str, list[str]]:
+    """The words of an archive's text files, by file name without suffix.
 
     Args:
         path: the archive.
+        pattern: regular expression of the whole member names.
 
     Raises:
-        InputError: it is neither, is cut short, or a member's name leads outside.
+        InputError: there is no such member: it is another archive.
     """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._zip: zipfile.ZipFile | None = None
-        self._tar: tarfile.TarFile | None = None
-        with explained(path):
-            if path.suffix == ".zip":
-                self._zip = zipfile.ZipFile(path)
-            else:
-                self._tar = tarfile.open(path)
-
-    def __enter__(self) -> ArchiveReader:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for opened in (self._zip, self._tar):
-            if opened is not None:
-                opened.close()
-
-    def members(self) -> Iterator[tuple[Member, Info]]:
-        """Every member but folders, in the file's order, and what :meth:`open` takes."""
-        last = ""
-        try:
-            for info in self._infos():
-                last = info.filename if isinstance(info, zipfile.ZipInfo) else info.name
-                name = safe_name(last, self.path)
-                if isinstance(info, zipfile.ZipInfo):
-                    kind = stat.S_IFMT(info.external_attr >> 16)
-                    if not info.is_dir():
-                        yield Member(name, info.file_size, kind in (0, stat.S_IFREG)), info
-                elif not info.isdir():
-                    yield Member(name, info.size, info.isreg()), info
-        except BROKEN as error:
-            raise broken(self.path, error, f"after {last}" if last else "") from error
-
-    def _infos(self) -> Iterator[Info]:
-        if self._zip is not None:
-            yield from self._zip.infolist()
-        elif self._tar is not None:
-            yield from self._tar
-            self._check_end()
-
-    def _check_end(self) -> None:
-        """tarfile takes a header that is corrupt or cut short for the end of the archive."""
-        assert self._tar is not None
-        if self.path.suffix != ".tar":  # compressed ones have checksums of their own
-            return
-        with self.path.open("rb") as file:
-            file.seek(self._tar.offset)
-            block = file.read(tarfile.BLOCKSIZE)
-        if block.strip(b"\0") or 0 < len(block) < tarfile.BLOCKSIZE:
-            raise tarfile.ReadError("the next header cannot be read")
-
-    @contextmanager
-    def open(self, info: Info) -> Iterator[IO[bytes]]:
-        """A member's content; what is wrong with it is said with the member's name."""
-        name = info.filename if isinstance(info, zipfile.ZipInfo) else info.name
-        with explained(self.path, name):
-            if isinstance(info, zipfile.ZipInfo):
-                assert self._zip is not None
-                with self._zip.open(info) as file:
-                    yield file
-            else:
-                assert self._tar is not None
-                extracted = self._tar.extractfile(info)
-                if extracted is None:
-                    raise InputError(f"{self.path}: {name} is not a regular file")
-                with extracted as file:
-                    yield file
-
-    def read(self, info: Info) -> bytes:
-        """All of a member's content."""
-        with self.open(info) as file:
-            content = file.read()
-        size = info.file_size if isinstance(info, zipfile.ZipInfo) else info.size
-        if len(content) != size:
-            name = info.filename if isinstance(info, zipfile.ZipInfo) else info.name
-            raise broken(self.path, EOFError("unexpected end of data"), f"in {name}")
-        return content
-
-    def read_named(self, pattern: str) -> bytes | None:
-        """The content of the first member whose whole name fits a regular expression."""
-        for member, info in self.members():
-            if member.plain and re.fullmatch(pattern, member.name):
-                return self.read(info)
-        return None
+    found = {
+        PurePosixPath(name).stem: content.decode("utf-8", "replace").split()
+        for name, _, content in members(path, lambda name, _: re.fullmatch(pattern, name))
+    }
+    if not found:
+        raise another_archive(path)
+    return found
 
 
-def safe_name(name: str, archive: Path) -> str:
-    """A member's name without ``./``.
-
-    Raises:
-        InputError: it is absolute, climbs with ``..`` or holds what some system takes for a
-            path: nothing of such an archive is trusted.
-    """
-    path = PurePosixPath(name)
-    unsafe = path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name
-    if unsafe or re.match(r"[A-Za-z]:", name):
-        raise InputError(
-            f"{archive}: the member {name!r} would be written outside the target folder. The "
-            "official archive has no such member; delete this file and download it again."
-        )
-    return str(path)
-
-
-def broken(path: Path, error: BaseException, where: str = "") -> InputError:
-    """The message for an archive that cannot be read to its end."""
-    reason = str(error) or type(error).__name__
-    size = path.stat().st_size / 1e9 if path.is_file() else 0.0
+def another_archive(path: Path) -> InputError:
+    """The error for an archive that can be read but holds nothing of the data set."""
     return InputError(
-        f"{path} is cut short or corrupt{f' {where}' if where else ''} ({reason}). It has "
-        f"{size:.3f} GB{_expected(path.name)}. Download it again (`curl -C -` goes on where a "
-        "download ended; if the size is right already, delete the file first), then repeat the "
-        "command: what is prepared already is kept."
+        f"{path} is another archive under this name: nothing of the data set is in it. Delete it "
+        "and download it again."
     )
-
-
-@contextmanager
-def explained(path: Path, member: str = "") -> Iterator[None]:
-    """Turn the readers' exceptions into one message that names archive and member."""
-    try:
-        yield
-    except BROKEN as error:
-        raise broken(path, error, f"in {member}" if member else "") from error
-
-
-def _expected(name: str) -> str:
-    from . import DATA_SETS  # the registry imports the data sets, which import this module
-
-    for description in DATA_SETS.values():
-        for archive in (archive for choice in description.archives for archive in choice):
-            if archive.name == name:
-                md5 = f", md5 {archive.md5}" if archive.md5 else ""
-                return f"; the official one has about {archive.gigabytes:g} GB{md5}"
-    return ""

@@ -1,226 +1,126 @@
-"""The work of preparing: steps that can be repeated, and what they share."""
+"""Writing a data set: every file is whole or absent, and what is finished is kept."""
 
 from __future__ import annotations
 
-import shutil
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from rich.console import Console
+import numpy as np
+from PIL import Image
 
-from zegclip.errors import InputError
+from zegclip.files import replacing
 
-from .archives import ArchiveReader, Member
-from .description import Archive, DataDescription
-from .files import is_whole_png, sizes_in, write_bytes, write_names
-from .parallel import parallel, progress
+from .archives import another_archive, members
 
 T = TypeVar("T")
-R = TypeVar("R")
-_WRITTEN, _REPLACED, _THERE, _KEPT = "written", "replaced", "there", "kept"
+# The grey ramp: whoever reads the palette's colours instead of the indices gets the same numbers.
+_GREY_PALETTE = bytes(value for value in range(256) for _ in range(3))
 
 
-@dataclass
-class Step:
-    """One part of preparing a data set.
-
-    Attributes:
-        title: for people.
-        needed: bytes that it will write, at most.
-        run: does it; what is done already is left alone.
-    """
-
-    title: str
-    needed: int
-    run: Callable[[], None]
+def save_mask(mask: np.ndarray, target: Path) -> None:
+    """Write ``(H, W)`` uint8 labels as an 8-bit palette PNG, smaller and faster than a grey one."""
+    image = Image.fromarray(mask)
+    image.putpalette(_GREY_PALETTE)
+    with replacing(target) as part:
+        image.save(part, compress_level=3)
 
 
 @dataclass
 class Work:
-    """What all steps share.
+    """What the preparation of one data set reads and writes."""
 
-    Attributes:
-        description: of the data set.
-        archives: what was found, by the name of the first of each choice.
-        out: the folder of all data sets.
-        jobs: processes that convert.
-        force: replace masks and lists that are there.
-        console: where progress is shown.
-        tally: number of files written, replaced, already there, and kept though they differ.
-        failures: files that could not be read, and why.
-        notes: what the user should know at the end.
-    """
-
-    description: DataDescription
-    archives: dict[str, tuple[Archive, Path]]
-    out: Path
-    jobs: int = 1
-    force: bool = False
-    console: Console = field(default_factory=lambda: Console(soft_wrap=True))
+    archives: dict[str, Path]  # by name
+    root: Path  # the data set's folder
+    force: bool = False  # replace masks and lists that differ
+    # Number of files that were written, there already, and kept though they differ.
     tally: Counter[str] = field(default_factory=Counter)
-    failures: list[tuple[str, str]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    failures: list[tuple[str, str]] = field(default_factory=list)  # masks, and why
 
-    @property
-    def root(self) -> Path:
-        """The data set's folder."""
-        return self.out / self.description.root
-
-    def archive(self, name: str) -> Path:
-        """Where the archive (or another of its choice) is."""
-        return self.archives[name][1]
-
-    # --- extraction --------------------------------------------------------------------------
-
-    def extraction(self, archive: Path, select: Callable[[str], str | None], title: str) -> Step:
-        """The step that unpacks members of an archive.
+    def is_due(self, target: Path, size: int | None = None) -> bool:
+        """Whether a file must still be written; counts those that need not.
 
         Args:
-            archive: the file.
-            select: the path in :attr:`root` that a member's name belongs at, ``None``: nowhere.
-            title: of the step.
-
-        Raises:
-            InputError: the archive cannot be read, or a selected member is a link or a
-                device.
+            target: the file.
+            size: bytes of the archive's copy; ``None``: a mask that is converted.
         """
-        pending, needed, listings = [], 0, {}
-        selected = 0
-        with ArchiveReader(archive) as reader:
-            for member, info in reader.members():
-                relative = select(member.name)
-                if relative is None:
-                    continue
-                selected += 1
-                target = self.root / relative
-                _refuse_special(member, archive)
-                if target.parent not in listings:
-                    listings[target.parent] = sizes_in(target.parent)
-                there = listings[target.parent].get(target.name)
-                if self._must_write(target, there, member.size):
-                    # (A TarInfo refers to its archive: only what finds it again is kept.)
-                    pending.append((info, target))
-                    needed += member.size
-
-        if not selected:
-            raise InputError(
-                f"{archive} holds nothing of {self.description.title} ({title}): it is another "
-                "archive under this name. Delete it and download it again."
-            )
-
-        def run() -> None:
-            with ArchiveReader(archive) as reader:
-                for info, target in progress(title, pending, len(pending), self.console):
-                    write_bytes(target, reader.read(info))
-
-        return Step(title, needed, run)
-
-    def _must_write(self, target: Path, there: int | None, size: int) -> bool:
-        """Whether an extracted file is not there, or not as it should be; counts it."""
-        if there is None:
-            self.tally[_WRITTEN] += 1
+        if not target.exists():
             return True
-        if there == size:
-            self.tally[_THERE] += 1
+        if target.stat().st_size == size:
+            self.tally["there"] += 1
             return False
-        own = target.suffix == ".txt" or is_whole_png(target)
-        if own and not self.force:
-            self.tally[_KEPT] += 1
-            self.notes.append(f"{target} is not the archive's: kept (--force replaces it)")
-            return False
-        self.tally[_REPLACED] += 1
-        return True
-
-    def must_convert(self, target: Path, there: dict[str, int]) -> bool:
-        """Whether a mask that we make is not there or was half-written; counts it.
-
-        Args:
-            target: the mask.
-            there: the files of its folder (:func:`~dataset_converters.files.sizes_in`).
-        """
-        if target.name not in there:
-            self.tally[_WRITTEN] += 1
+        if self.force or not _is_whole(target):
             return True
-        if self.force or not is_whole_png(target):
-            self.tally[_REPLACED] += 1
-            return True
-        self.tally[_THERE] += 1
+        self.tally["there" if size is None else "kept"] += 1
         return False
 
-    def write_list(self, target: Path, names: Sequence[str]) -> None:
-        """Write a list of names unless one with the same names is there.
+    def write(self, target: Path, content: bytes) -> None:
+        """Write a file and count it."""
+        with replacing(target) as part:
+            part.write_bytes(content)
+        self.tally["written"] += 1
 
-        A list with other names is the user's and stays, with a note, unless :attr:`force`.
-        """
-        if target.is_file():
-            found = target.read_text(encoding="utf-8", errors="replace").split()
-            if set(found) == set(names):
-                self.tally[_THERE] += 1
-                return
-            if not self.force:
-                self.tally[_KEPT] += 1
-                self.notes.append(
-                    f"{target} has {len(set(found))} names, ours would have {len(names)}: kept "
-                    "(--force replaces it)"
-                )
-                return
-            self.tally[_REPLACED] += 1
-        else:
-            self.tally[_WRITTEN] += 1
-        write_names(target, names)
+    def write_list(self, target: Path, names: Iterable[str]) -> None:
+        """Write sorted names, one a line, unless a list of the user's is there."""
+        content = "".join(f"{name}\n" for name in sorted(names)).encode()
+        if target.exists() and target.read_text().split() == content.decode().split():
+            self.tally["there"] += 1
+        elif self.is_due(target, len(content)):
+            self.write(target, content)
 
-    # --- many files --------------------------------------------------------------------------
-
-    def convert(
+    def unpack(
         self,
-        title: str,
-        function: Callable[[T], tuple[str, str] | None],
-        items: Iterable[T],
-        total: int | None,
+        archive: Path,
+        pattern: str,
+        target: str = r"\1",
+        to_mask: Callable[[bytes], np.ndarray] | None = None,
+        skip: Collection[str] = (),
     ) -> None:
-        """Call ``function`` for every item and keep the failures that it returns (file, why)."""
-        for failure in self.parallel(title, function, items, total):
-            if failure is not None:
-                # Counted before it was tried.
-                self.tally[_WRITTEN if self.tally[_WRITTEN] else _REPLACED] -= 1
-                self.failures.append(failure)
+        """Copy or convert members of an archive.
 
-    def parallel(
-        self, title: str, function: Callable[[T], R], items: Iterable[T], total: int | None
-    ) -> Iterator[R]:
-        """``function`` of every item: :func:`~dataset_converters.parallel.parallel`."""
-        return parallel(title, function, items, total, self.jobs, self.console)
+        Args:
+            archive: where they are.
+            pattern: regular expression of the whole member names.
+            target: their place in :attr:`root`, a template of the pattern's groups.
+            to_mask: from a member's content to ``(H, W)`` uint8 labels; ``None``: copy it.
+            skip: file names without suffix that are left out.
+
+        Raises:
+            InputError: the archive is corrupt, or holds no such member.
+        """
+        found = 0
+
+        def place(name: str, size: int) -> Path | None:
+            nonlocal found
+            match = re.fullmatch(pattern, name)
+            path = self.root / match.expand(target) if match else None
+            if path is None or path.stem in skip:
+                return None
+            found += 1
+            return path if self.is_due(path, None if to_mask else size) else None
+
+        for name, path, content in members(archive, place):
+            if to_mask is None:
+                self.write(path, content)
+            else:
+                self.convert(name, to_mask, content, path)
+        if not found:
+            raise another_archive(archive)
+
+    def convert(self, name: str, to_mask: Callable[[T], np.ndarray], item: T, target: Path) -> None:
+        """Write ``to_mask(item)``, ``(H, W)`` uint8 labels; one that cannot be read is noted."""
+        try:
+            mask = to_mask(item)
+        except Exception as error:  # an untrusted file: its reader may raise anything
+            self.failures.append((name, f"{type(error).__name__}: {error}"))
+            return
+        save_mask(mask, target)
+        self.tally["written"] += 1
 
 
-def _refuse_special(member: Member, archive: Path) -> None:
-    if not member.plain:
-        raise InputError(
-            f"{archive}: the member {member.name} is a link or a device, where the official "
-            "archive has a file. Delete this archive and download it again."
-        )
-
-
-def check_space(steps: Sequence[Step], out: Path, free: int | None = None) -> None:
-    """Refuse to begin what would fill the disk.
-
-    Args:
-        steps: what will be done.
-        out: where it is written.
-        free: bytes; default: what the disk has.
-
-    Raises:
-        InputError: says how much is needed and how much is free.
-    """
-    existing = out.resolve()
-    while not existing.exists():
-        existing = existing.parent
-    free = shutil.disk_usage(existing).free if free is None else free
-    needed = sum(step.needed for step in steps)
-    if needed > free:
-        raise InputError(
-            f"{out} needs {needed / 1e9:.1f} GB more, but its disk has {free / 1e9:.1f} GB free. "
-            "Free some, or give a folder on another disk as --out (and set data_root in configs)."
-        )
+def _is_whole(path: Path) -> bool:
+    """Whether a file that is not the archive's copy may be the user's own, not half of one."""
+    return path.suffix == ".txt" or path.read_bytes().endswith(b"IEND\xaeB`\x82")

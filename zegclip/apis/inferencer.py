@@ -15,8 +15,8 @@ from torch import Tensor
 
 from zegclip.engine.load_model import choose_device, choose_files, load_model
 from zegclip.errors import InputError
-from zegclip.heads import Prediction, upsample
-from zegclip.segmentors.sliding_window import merge_windows
+from zegclip.heads import upsample
+from zegclip.visualization.attention_maps import attention_of_windows
 from zegclip.vocabulary import Vocabulary
 
 from .images import ImageLike, is_image, read_image
@@ -206,17 +206,11 @@ class ZeroShotInferencer:
         """
         encoded, vocabulary = self.encode(image), self.vocabulary(text)
         label = vocabulary.classes.index(name)
-        patch_size, head = self.model.image_encoder.patch_size, self.model.decode_head
         with self._lock, torch.no_grad():
             self.model.set_vocabulary(vocabulary)
-            maps = []
-            for boxes, patches, cls in encoded.windows:
-                output = head(patches, cls, self.model.class_embeddings())
-                attention = head.attention(output)[:, label : label + 1]
-                size = [side * patch_size for side in patches.shape[-2:]]
-                maps.append((boxes, Prediction(upsample(attention, size))))
-            merged = merge_windows(maps, encoded.input_size).probabilities
-            return upsample(merged, encoded.image.shape[:2])[0, 0].cpu().numpy()
+            maps = attention_of_windows(self.model, encoded.windows, encoded.input_size)
+            attention = upsample(maps[:, label : label + 1], encoded.image.shape[:2])
+        return attention[0, 0].cpu().numpy()
 
     def _check_words(self, vocabulary: Vocabulary) -> None:
         words = [word for synonyms in vocabulary.words for word in synonyms]

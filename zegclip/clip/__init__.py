@@ -1,10 +1,10 @@
-"""CLIP: towers and weights, the image encoder with prompts, class embeddings."""
+"""CLIP: loading, the image encoder with prompts, class embeddings."""
 
 from .image_encoder import PromptedImageEncoder
+from .loading import LoadedClip, check_clip, load_clip
 from .templates import TEMPLATES, find_templates
-from .text_embeddings import TextEncoder
+from .text_encoder import TextEncoder
 from .text_tower import TextTower
-from .towers import LoadedClip, check_clip, load_clip
 
 __all__ = [
     "TEMPLATES",

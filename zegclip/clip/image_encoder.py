@@ -11,31 +11,40 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from .towers import LoadedClip, load_clip
+from zegclip.errors import InputError
+
+from .loading import LoadedClip, load_clip
 
 
 @MODELS.register_module()
 class PromptedImageEncoder(BaseModule):
-    """CLIP's vision tower, frozen, with fresh learnable prompts before every block (VPT-deep).
+    """CLIP's vision tower, frozen, with new learnable prompts before every block (VPT-deep).
 
-    Source: VPT, Sec. 3.2 (deep prompts); ZegCLIP, Sec. 3.2; their projection, dropout, start and
-    the norm after the last block: published code.
+    Source: VPT, Sec. 3.2 (deep prompts); ZegCLIP, Sec. 3.2; the prompts' projection, dropout and
+    initial values, and the norm after the last block: published code.
 
     Args:
         clip: a loaded CLIP, or the arguments of :func:`~zegclip.clip.load_clip`.
-        num_prompts: n, prompts a block; 0 gives CLIP's own dense features.
+        num_prompts: n, prompts per block; 0 gives CLIP's own dense features.
         prompt_depth: how many blocks get prompts of their own; ``None``: all.
         prompt_dropout: rate after the prompts' projection.
         class_embedding_twice: add the class embedding to the CLS token twice, as the published
             code does. Its checkpoints need it; CLIP itself adds it once.
-        patch_level: after how many blocks the patch embeddings are taken; ``None``: all. They then
-            go through CLIP's last norm and projection alone, without the prompts' norm, which is
-            learned on the last block's output. The CLS embedding is always the last block's.
+        patch_level: after how many blocks the patch embeddings are taken; ``None``: all. Those of
+            an earlier block go through CLIP's last norm and projection alone, without the prompts'
+            norm, which is learned on the last block's output. The CLS embedding is always the last
+            block's.
         init_cfg: mmengine's.
 
     Attributes:
         embed_dims: D, the joint dimension.
         patch_size: pixels.
+
+    Example:
+        >>> clip = load_clip("ViT-B-16-quickgelu", "data/clip/ViT-B-16.pt")
+        >>> patches, cls = PromptedImageEncoder(clip)(torch.rand(1, 3, 512, 512))
+        >>> patches.shape, cls.shape
+        (torch.Size([1, 512, 32, 32]), torch.Size([1, 512]))
     """
 
     def __init__(
@@ -55,18 +64,18 @@ class PromptedImageEncoder(BaseModule):
         depth = len(self.visual.transformer.resblocks)
         self.num_prompts = num_prompts
         self.prompt_depth = depth if prompt_depth is None else prompt_depth
-        if num_prompts < 0 or not 1 <= self.prompt_depth <= depth:
-            raise ValueError(
-                f"num_prompts={num_prompts} must not be negative, and prompt_depth={prompt_depth} "
-                f"must be between 1 and the tower's {depth} blocks"
-            )
         self.patch_level = depth if patch_level is None else patch_level
-        if not 1 <= self.patch_level <= depth:
-            raise ValueError(f"patch_level={patch_level} must be between 1 and {depth} blocks")
+        if num_prompts < 0:
+            raise InputError(f"num_prompts={num_prompts} must not be negative")
+        for name in ("prompt_depth", "patch_level"):
+            if not 1 <= getattr(self, name) <= depth:
+                raise InputError(
+                    f"{name}={getattr(self, name)} must be between 1 and the image tower's "
+                    f"{depth} blocks"
+                )
         self.class_embedding_twice = class_embedding_twice
         width, self.embed_dims = self.visual.proj.shape
         self.patch_size = self.visual.patch_size[0]
-        self._positions: dict[tuple[int, int], Tensor] = {}
         if num_prompts:
             self._add_prompts(width, prompt_dropout)
 
@@ -85,7 +94,7 @@ class PromptedImageEncoder(BaseModule):
         self.prompt_norm = nn.LayerNorm(width, eps=1e-6)
 
     def fixed_settings(self) -> dict[str, bool]:
-        """Settings that no shape shows and that make another function of the same weights."""
+        """Settings that change the function of the same weights, and that no shape shows."""
         return {"image_encoder.class_embedding_twice=True": self.class_embedding_twice}
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
@@ -104,26 +113,30 @@ class PromptedImageEncoder(BaseModule):
         """
         tokens, grid = self._embed(image)
         num_patches = grid[0] * grid[1]
+
+        # All blocks, with new prompts before each: [CLS, prompts, patches].
         at_level, last = self._run_blocks(tokens)
+
+        # The prompts' outputs are dropped; CLS and patches go into the joint space.
         last = torch.cat([last[:, :1], last[:, -num_patches:]], dim=1)
         if self.num_prompts:
             last = self.prompt_norm(last)
         embeddings = self._project(last)
+        patches = embeddings[:, 1:]
+
+        # g, as the tower pools.
         if self.visual.pool_type == "tok":
             pooled = embeddings[:, 0]
         elif self.visual.final_ln_after_pool:
             pooled = self._project(last[:, 1:].mean(dim=1))
         else:
-            pooled = embeddings[:, 1:].mean(dim=1)
-        patches = embeddings[:, 1:]
+            pooled = patches.mean(dim=1)
+
+        # V, from an earlier block if the config says so.
         if self.patch_level < len(self.visual.transformer.resblocks):
             patches = self._project(at_level[:, -num_patches:])
         patches = F.normalize(patches, dim=-1).transpose(1, 2).unflatten(2, grid)
         return patches, F.normalize(pooled, dim=-1)
-
-    def _project(self, tokens: Tensor) -> Tensor:
-        """CLIP's last norm and projection: ``(..., width)`` -> ``(..., D)``."""
-        return self.visual.ln_post(tokens) @ self.visual.proj
 
     def _embed(self, image: Tensor) -> tuple[Tensor, tuple[int, int]]:
         """CLS and patch tokens ``(B, 1 + N, width)`` before the first block, and their grid."""
@@ -142,43 +155,28 @@ class PromptedImageEncoder(BaseModule):
         return self.visual.ln_pre(tokens + self.position_embedding(grid).to(tokens.dtype)), grid
 
     def position_embedding(self, grid: tuple[int, int]) -> Tensor:
-        """``(1 + N, width)``, bilinear to the grid; kept for the grids that were used."""
-        own = self.visual.positional_embedding
-        if torch.compiler.is_compiling():  # an exported graph makes it for every grid
-            return self._interpolated_positions(grid)
-        if grid == tuple(self.visual.grid_size):
-            return own
-        cached = self._positions.get(grid)
-        if cached is None or cached.device != own.device:
-            cached = self._interpolated_positions(grid)
-            if len(self._positions) >= 16:  # photos of all sizes: keep a few
-                self._positions.pop(next(iter(self._positions)))
-            self._positions[grid] = cached
-        return cached
-
-    def _interpolated_positions(self, grid: tuple[int, int]) -> Tensor:
-        """``(1 + N, width)``, bilinear to the grid."""
+        """``(1 + N, width)``: CLIP's own for CLS, and its table resized (bilinear) to the grid."""
         own = self.visual.positional_embedding
         table = own[1:].T.unflatten(1, self.visual.grid_size)[None].float()
         table = F.interpolate(table, size=grid, mode="bilinear", align_corners=False)
         return torch.cat([own[:1].float(), table[0].flatten(1).T])
 
     def _run_blocks(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Tokens after ``patch_level`` blocks and after all.
-
-        Fresh prompts stand between CLS and patches: ``[CLS, prompts, patches]``.
-        """
+        """Tokens after ``patch_level`` blocks, and after all of them."""
         at_level = tokens
-        prompts = None
         if self.num_prompts:  # one projection for the prompts of all blocks
             prompts = self.prompt_projection(torch.cat([self.prompts, self.deep_prompts]))
         for index, block in enumerate(self.visual.transformer.resblocks):
-            if prompts is not None and index < self.prompt_depth:
+            if self.num_prompts and index < self.prompt_depth:
+                # This block's prompts take the place of what the last block made of its own.
                 fresh = self.prompt_dropout(prompts[index].expand(tokens.shape[0], -1, -1))
                 old = 1 + (self.num_prompts if index else 0)
-                fresh = fresh.to(tokens.dtype)
-                tokens = torch.cat([tokens[:, :1], fresh, tokens[:, old:]], dim=1)
+                tokens = torch.cat([tokens[:, :1], fresh.to(tokens.dtype), tokens[:, old:]], dim=1)
             tokens = block(tokens)
             if index + 1 == self.patch_level:
                 at_level = tokens
         return at_level, tokens
+
+    def _project(self, tokens: Tensor) -> Tensor:
+        """CLIP's last norm and projection: ``(..., width)`` -> ``(..., D)``."""
+        return self.visual.ln_post(tokens) @ self.visual.proj

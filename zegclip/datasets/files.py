@@ -1,48 +1,56 @@
-"""Finding the files that lists name, in few system calls, and saying which are not there."""
+"""Finding the files that lists name, in few system calls."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
+
+from mmengine.fileio import list_dir_or_file
 
 from zegclip.errors import InputError
 
 
-class FolderListing:
-    """Whether files exist, by listing each folder once: ten thousand files cost milliseconds."""
-
-    def __init__(self) -> None:
-        self._present: dict[str, set[str]] = {}
-
-    def find(self, folders: Iterable[str], name: str) -> str | None:
-        """The first of ``folder/name`` that exists; ``name`` may hold folders itself."""
-        for root in folders:
-            path = os.path.join(root, name)
-            folder, file = os.path.split(path)
-            if folder not in self._present:
-                is_there = os.path.isdir(folder)
-                self._present[folder] = set(os.listdir(folder)) if is_there else set()
-            if file in self._present[folder]:
-                return path
-        return None
-
-
-def read_names(path: str | Path, what: str) -> list[str]:
+def read_names(path: str | Path) -> list[str]:
     """The lines of a text file, stripped, without blank ones.
-
-    Args:
-        path: the file.
-        what: what it is for, for the message.
 
     Raises:
         InputError: there is no such file.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{what}: there is no file {path}")
-    lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+    if not Path(path).is_file():
+        raise InputError(f"there is no list of names {path}")
+    lines = (line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines())
     return [line for line in lines if line]
+
+
+def names_in(folder: str, suffixes: Sequence[str]) -> list[str]:
+    """Files of a folder and below, sorted, without their suffixes."""
+    longest = sorted(suffixes, key=len, reverse=True)
+    files = list_dir_or_file(folder, list_dir=False, suffix=tuple(suffixes), recursive=True)
+    return sorted({f.removesuffix(next(s for s in longest if f.endswith(s))) for f in files})
+
+
+def find_files(
+    names: Iterable[str], folders: Sequence[str], suffixes: Sequence[str]
+) -> list[str | None]:
+    """Of each name the first ``folder/name + suffix`` that exists, or ``None``.
+
+    Each folder is listed once: ten thousand files cost milliseconds. Names may hold folders.
+    """
+
+    @cache
+    def listed(folder: str) -> set[str]:
+        return set(os.listdir(folder)) if os.path.isdir(folder) else set()
+
+    def exists(path: str) -> bool:
+        folder, file = os.path.split(path)
+        return file in listed(folder)
+
+    return [
+        next(filter(exists, (os.path.join(f, name + s) for f in folders for s in suffixes)), None)
+        for name in names
+    ]
 
 
 def first_few(names: Sequence[str], count: int = 5) -> str:

@@ -2,128 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from zegclip.errors import InputError
-from zegclip.vocabulary import Vocabulary
+from zegclip.vocabulary import IGNORE_INDEX, Vocabulary
 
-from .file_labels import read_file_labels
-from .label_checks import IGNORE_INDEX
-
-
-@dataclass(frozen=True)
-class MaskCount:
-    """One mask.
-
-    Attributes:
-        counts: (256,) pixels of each label id; the last are ignored.
-        problem: why it cannot be counted, naming the file; then ``counts`` are 0.
-    """
-
-    counts: np.ndarray
-    problem: str = ""
+from .masks import image_size, read_labels
 
 
-def count_mask(info: Mapping[str, Any]) -> MaskCount:
-    """Count a sample's labels as its file has them; a broken mask is a result, no error.
+def count_mask(sample: Mapping[str, Any]) -> np.ndarray | str:
+    """Pixels of each label of a sample's mask file, before a pipeline hides anything.
 
     Args:
-        info: what :meth:`~zegclip.datasets.base.ZeroShotDataset.get_data_info` returns.
+        sample: what :meth:`~zegclip.datasets.base.ZeroShotDataset.get_data_info` returns.
+
+    Returns:
+        (256,) counts, of which the last are ignored; of a mask that cannot be used, the message.
     """
     try:
-        labels = read_file_labels(info)
+        labels = read_labels(sample, image_size(sample["img_path"]))
     except InputError as error:
-        return MaskCount(np.zeros(256, np.int64), str(error))
-    return MaskCount(np.bincount(labels.reshape(-1), minlength=256))
+        return str(error)
+    return np.bincount(labels.reshape(-1), minlength=256).astype(np.int32)
 
 
-@dataclass
-class LabelStatistics:
-    """Sums over masks, before a pipeline hides anything.
+def label_statistics(counts: Sequence[np.ndarray | str], vocabulary: Vocabulary) -> dict[str, Any]:
+    """Sums over masks.
 
     Args:
+        counts: of each mask, see :func:`count_mask`.
         vocabulary: the data set's classes and split.
 
-    Attributes:
-        masks: how many were counted.
-        pixels: (C,) pixels of each class.
-        images: (C,) images that hold each class.
-        ignored: pixels that are ignored.
-        images_with_unseen: that hold a pixel of an unseen class.
-        images_without_seen: that hold no pixel of a seen class.
-        problems: messages of masks that could not be counted.
+    Returns:
+        Plain data: ``masks`` (how many were counted), ``shares`` of all pixels that are ``seen``,
+        ``unseen`` and ``ignored`` (0..1), ``images_with_unseen`` (that hold a pixel of an unseen
+        class), ``images_without_seen`` (that hold none of a seen class), ``never`` (classes
+        without a pixel), ``classes`` (each ``split``, ``pixels``, ``images``), ``problems``.
     """
-
-    vocabulary: Vocabulary
-    masks: int = 0
-    pixels: np.ndarray = field(init=False)
-    images: np.ndarray = field(init=False)
-    ignored: int = 0
-    images_with_unseen: int = 0
-    images_without_seen: int = 0
-    problems: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.pixels = np.zeros(len(self.vocabulary.classes), np.int64)
-        self.images = np.zeros(len(self.vocabulary.classes), np.int64)
-
-    @classmethod
-    def of(cls, counts: Iterable[MaskCount], vocabulary: Vocabulary) -> LabelStatistics:
-        """The sums of many masks' counts, in any order."""
-        total = cls(vocabulary)
-        for count in counts:
-            total.add(count)
-        total.problems.sort()
-        return total
-
-    def add(self, count: MaskCount) -> None:
-        """Take in one mask."""
-        if count.problem:
-            self.problems.append(count.problem)
-            return
-        pixels = count.counts[: len(self.vocabulary.classes)]
-        self.masks += 1
-        self.pixels += pixels
-        self.images += pixels > 0
-        self.ignored += int(count.counts[IGNORE_INDEX])
-        self.images_with_unseen += bool(pixels[list(self.vocabulary.unseen_ids)].any())
-        self.images_without_seen += not pixels[list(self.vocabulary.seen_ids)].any()
-
-    @property
-    def shares(self) -> dict[str, float]:
-        """Share of all pixels that is ``seen``, ``unseen``, ``ignored``, 0..1; of nothing, 0."""
-        parts = {
-            "seen": int(self.pixels[list(self.vocabulary.seen_ids)].sum()),
-            "unseen": int(self.pixels[list(self.vocabulary.unseen_ids)].sum()),
-            "ignored": self.ignored,
-        }
-        return {name: count / max(sum(parts.values()), 1) for name, count in parts.items()}
-
-    @property
-    def never(self) -> list[str]:
-        """Classes without a pixel, in label order."""
-        return [name for name, n in zip(self.vocabulary.classes, self.pixels, strict=True) if not n]
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain data."""
-        unseen = set(self.vocabulary.unseen)
-        return {
-            "masks": self.masks,
-            "shares": self.shares,
-            "images_with_unseen": self.images_with_unseen,
-            "images_without_seen": self.images_without_seen,
-            "never": self.never,
-            "classes": {
-                name: {
-                    "split": "unseen" if name in unseen else "seen",
-                    "pixels": int(self.pixels[index]),
-                    "images": int(self.images[index]),
-                }
-                for index, name in enumerate(self.vocabulary.classes)
-            },
-            "problems": self.problems,
-        }
+    counted = [count for count in counts if not isinstance(count, str)]
+    table = np.stack([*counted, np.zeros(256, np.int32)])[:-1]  # (masks, 256), maybe no masks
+    seen, unseen = list(vocabulary.seen_ids), list(vocabulary.unseen_ids)
+    pixels, images = table.sum(0, dtype=np.int64), (table > 0).sum(0)
+    total = max(int(pixels.sum()), 1)
+    parts = {"seen": seen, "unseen": unseen, "ignored": [IGNORE_INDEX]}
+    return {
+        "masks": len(counted),
+        "shares": {name: int(pixels[ids].sum()) / total for name, ids in parts.items()},
+        "images_with_unseen": int((table[:, unseen] > 0).any(1).sum()),
+        "images_without_seen": int((table[:, seen] == 0).all(1).sum()),
+        "never": [name for i, name in enumerate(vocabulary.classes) if not pixels[i]],
+        "classes": {
+            name: {
+                "split": "unseen" if i in unseen else "seen",
+                "pixels": int(pixels[i]),
+                "images": int(images[i]),
+            }
+            for i, name in enumerate(vocabulary.classes)
+        },
+        "problems": sorted(count for count in counts if isinstance(count, str)),
+    }

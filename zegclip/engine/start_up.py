@@ -58,12 +58,9 @@ def missing(
             kind = dataset_class(dataset)
             if kind is None or not issubclass(kind, ZeroShotDataset):
                 continue
-            if lacking := [str(path) for path in kind.missing(dataset)]:
-                problem = f"{kind.__name__}: there is no {', no '.join(lacking)}."
-                problem += f" `{kind.PREPARE}` makes it from the official archives." * bool(
-                    kind.PREPARE
-                )
-                problem += " Or point the config's data_root to where it is."
+            if lacking := kind.missing(dataset):
+                problem = f"{kind.__name__}: there is no {', no '.join(map(str, lacking))}. "
+                problem += kind.how_to_get()
                 if problem not in said:
                     yield problem
                 said.add(problem)

@@ -1,5 +1,6 @@
 """Metric and report."""
 
+from .from_predictions import score_folder
 from .protocol import data_protocol, protocol_fingerprint, protocol_line, training_fingerprint
 from .report import ReportHook, code_version, write_report
 from .save_predictions_hook import SavePredictionsHook
@@ -18,6 +19,7 @@ __all__ = [
     "protocol_fingerprint",
     "protocol_line",
     "render_scores",
+    "score_folder",
     "scores",
     "training_fingerprint",
     "write_report",

@@ -1,145 +1,162 @@
-"""Scores of label maps that any other system wrote, by the protocol of our own tests."""
+"""Scores of label maps that any other system wrote, by the protocol of our own tests.
+
+What the files must be is said in docs/other_systems.md.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from pathlib import Path, PurePath
 from typing import Any
 
+import numpy as np
 import torch
+from mmengine.config import Config
+from mmengine.logging import print_log
+from mmengine.registry import init_default_scope
+from mmseg.registry import DATASETS, METRICS
+from tqdm import tqdm
 
 from zegclip.datasets.base import ZeroShotDataset
-from zegclip.datasets.file_labels import read_file_labels
 from zegclip.datasets.files import first_few
+from zegclip.datasets.masks import check_mask, image_size, read_labels, read_mask
 from zegclip.errors import InputError
 
-from .prediction_files import PredictionProblems, find_predictions
-from .protocol import data_protocol, protocol_fingerprint
-from .report import code_version
+from .protocol import data_protocol, protocol_fingerprint, protocol_line
+from .report import code_version, write_report
 from .zero_shot_metric import ZeroShotIoUMetric
 
-Progress = Callable[[Sequence[int]], Iterable[int]]
 
+def score_folder(cfg: Config, folder: str | Path) -> dict[str, Any]:
+    """Score a folder of predictions against a config's test data, and write ``report.json``.
 
-def score_predictions(
-    dataset: Any, folder: Path, metric: ZeroShotIoUMetric, progress: Progress = iter
-) -> list[str]:
-    """Check every prediction of a data set, then evaluate the metric.
-
-    All files are looked at before anything is said, so that one message lists everything.
+    No model is made. Everything is checked before anything is scored, and one message lists all
+    that is wrong. The fingerprint is of the data's part of the protocol: equal for all systems
+    that were judged alike.
 
     Args:
-        dataset: a :class:`~zegclip.datasets.base.ZeroShotDataset` with masks; its pipeline is not
-            used.
-        folder: PNGs named after the images, see
-            :func:`~zegclip.evaluation.prediction_files.find_predictions`. Values are label ids in
-            the data set's class order. 255 is "no class": wrong where the ground truth has a
-            class, and no class's false positive.
-        metric: gets the counts; its ``summary`` has the numbers afterwards.
-        progress: goes over the images' indices, and may show it.
+        cfg: of which ``test_dataloader.dataset`` (a :class:`ZeroShotDataset` with masks) and
+            ``test_evaluator`` count; the report goes into ``cfg.work_dir``.
+        folder: PNGs named after the images; label ids in the data set's class order. 255 is "no
+            class": wrong where the ground truth has a class, and no class's false positive.
 
     Returns:
-        Names of PNGs in the folder that belong to no image of the data set.
+        The report: numbers, ``protocol``, and ``extra_files`` that belong to no image.
 
     Raises:
-        InputError: predictions are missing or cannot be scored, or the data set's own masks
-            cannot be read.
+        InputError: a prediction is missing or cannot be scored, the work dir holds the report of
+            something else, or the config has no such data set or metric.
+
+    Example:
+        >>> score_folder(load_config("zegclip_voc_inductive"), "pngs")["hIoU"]  # doctest: +SKIP
     """
+    folder, path = Path(folder), Path(cfg.work_dir) / "report.json"
+    if path.exists():
+        known = json.loads(path.read_text(encoding="utf-8")).get("protocol", {})
+        if known.get("predictions_folder") != str(folder.resolve()):
+            raise InputError(f"{path} is the report of something else: give another --work-dir")
+    init_default_scope(cfg.get("default_scope", "mmseg"))
+    evaluators = cfg.test_evaluator
+    built = map(METRICS.build, evaluators if isinstance(evaluators, list) else [evaluators])
+    metric = next((m for m in built if isinstance(m, ZeroShotIoUMetric)), None)
+    if metric is None:
+        raise InputError("the config's test_evaluator is no ZeroShotIoUMetric")
+    dataset = DATASETS.build(cfg.test_dataloader.dataset)
     if not isinstance(dataset, ZeroShotDataset) or not dataset.mask_folders():
         raise InputError(
             f"{type(dataset).__name__}: predictions are scored against a ZeroShotDataset (or a "
             "class derived from it) that has masks"
         )
-    indices = range(len(dataset))
-    images = [str(dataset.get_data_info(index)["img_path"]) for index in indices]
-    image_root = dataset.data_prefix.get("img_path") or dataset.data_root or "."
-    files = find_predictions(folder, images, image_root)
-    problems = PredictionProblems(folder, len(dataset.metainfo["classes"]))
-    for name in files.missing:
-        problems.add("missing", name)
-    metric.dataset_meta = dataset.metainfo
-    metric.allow_no_class = True
-    metric.results.clear()
-    for index in progress(indices):
-        image = images[index]
-        if image not in files.found:
-            continue
-        try:
-            labels = read_file_labels(dataset.get_data_info(index))
-        except InputError as error:
-            problems.add("mask of the data set itself that cannot be used", str(error))
-            continue
-        prediction = problems.read(files.found[image], (labels.shape[0], labels.shape[1]))
-        if prediction is not None and not problems.by_kind:  # else nothing will be scored
-            metric.process(None, [_sample(image, prediction, labels)])
-    if problems.by_kind:
-        metric.results.clear()
-        extra = f"\n(note: {extra_note(files.extra)})" if files.extra else ""
-        raise InputError(
-            f"{folder}: the {len(images)} predictions cannot be scored\n{problems.message()}{extra}"
-        )
-    metric.evaluate(len(images))
-    return list(files.extra)
-
-
-def extra_note(extra: Sequence[str]) -> str:
-    """Files that belong to no image, in words."""
-    return f"{len(extra)} PNGs belong to no image of this data set: {first_few(extra)}"
-
-
-def _sample(image: str, prediction: Any, labels: Any) -> dict[str, Any]:
-    return {
-        "img_path": image,
-        "pred_sem_seg": {"data": torch.from_numpy(prediction)[None]},
-        "gt_sem_seg": {"data": torch.from_numpy(labels)[None]},
-    }
-
-
-def prediction_protocol(
-    metainfo: Mapping[str, Any], num_images: int, folder: Path, config: str
-) -> dict[str, Any]:
-    """What scores of a folder depend on: the data part alone, of which the fingerprint is.
-
-    So two systems' numbers on the same data, split and ignore rule have the same fingerprint.
-
-    Args:
-        metainfo: the data set's.
-        num_images: how many images were evaluated.
-        folder: of the predictions; its name is written down.
-        config: name of the config that described the data.
-    """
-    protocol = data_protocol(metainfo, num_images)
-    return {
-        **protocol,
+    extra = _score(dataset, folder, metric)
+    protocol = data_protocol(dataset.metainfo, len(dataset))
+    protocol |= {
         "predictions": folder.resolve().name,
         "predictions_folder": str(folder.resolve()),
         "stage": "test",
-        "config": config,
+        "config": Path(cfg.filename or "unknown").stem,
         "code": code_version(),
         "fingerprint": protocol_fingerprint(protocol),
     }
+    write_report(path, metric.summary or {}, protocol)
+    if extra:
+        print_log(f"{len(extra)} PNGs belong to no image: {first_few(extra)}", "current")
+    print_log(f"{protocol_line(protocol)}\nnumbers and protocol: {path}", "current")
+    return {**(metric.summary or {}), "protocol": protocol, "extra_files": extra}
 
 
-def refuse_other_report(path: str | os.PathLike[str], folder: Path) -> None:
-    """Keep a report of something else from being replaced.
+def _score(dataset: ZeroShotDataset, folder: Path, metric: ZeroShotIoUMetric) -> list[str]:
+    """Check and count every prediction, then evaluate; returns files that belong to no image."""
+    metric.dataset_meta = dataset.metainfo
+    metric.allow_no_class = True
+    num_classes = len(dataset.metainfo["classes"])
+    samples = [dataset.get_data_info(index) for index in range(len(dataset))]
+    image_root = dataset.data_prefix.get("img_path") or dataset.data_root or "."
+    files, extra = find_predictions(folder, [s["img_path"] for s in samples], image_root)
+    problems = []
+    if missing := [name for name, file in files if file is None]:
+        problems.append(
+            f"missing: {first_few(missing)} (each image of the test split needs its PNG; to judge "
+            "a part of them, give the config's test data set a shorter ann_file)"
+        )
+    for sample, (_, file) in zip(tqdm(samples, desc="predictions"), files, strict=True):
+        if file is None:
+            continue
+        try:
+            size = image_size(sample["img_path"])
+            prediction = read_mask(file)
+            check_mask(prediction, str(file), num_classes, image_size=size)
+            labels = read_labels(sample, size)
+        except InputError as error:
+            problems.append(str(error))
+            continue
+        maps = (torch.from_numpy(array.astype(np.int64))[None] for array in (prediction, labels))
+        pair = {k: {"data": v} for k, v in zip(("pred_sem_seg", "gt_sem_seg"), maps, strict=True)}
+        metric.process(None, [{"img_path": sample["img_path"], **pair}])
+    if problems:
+        lines = [f"{folder}: the {len(samples)} predictions cannot be scored", *problems[:10]]
+        lines += [f"and {len(problems) - 10} more"] if len(problems) > 10 else []
+        lines += [f"note: {len(extra)} PNGs belong to no image: {first_few(extra)}"] * bool(extra)
+        raise InputError("\n  ".join(lines))
+    metric.evaluate(len(samples))
+    return extra
+
+
+def find_predictions(
+    folder: Path, images: Sequence[str], image_root: str
+) -> tuple[list[tuple[str, Path | None]], list[str]]:
+    """Find each image's prediction.
+
+    An image ``ROOT/city/a.jpg`` has ``city/a.png`` (the images' folders, mirrored) or ``a.png``
+    (flat, as ``tools/test.py --out`` writes).
 
     Args:
-        path: where the report will be written.
         folder: of the predictions.
+        images: paths of the images.
+        image_root: the folder that their mirrored names start from.
+
+    Returns:
+        For each image the PNG's name and path (``None``: it is not there); names of PNGs that
+        belong to no image.
 
     Raises:
-        InputError: a report is there, and it is not of these predictions.
+        InputError: there is no such folder or no PNG in it; or a PNG would belong to two images.
     """
-    path = Path(path)
-    if not path.exists():
-        return
-    try:
-        known = json.loads(path.read_text(encoding="utf-8"))["protocol"].get("predictions_folder")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        known = None
-    if known != str(folder.resolve()):
-        raise InputError(
-            f"{path} is the report of {known or 'something else'}: give another --work-dir"
-        )
+    paths = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() == ".png"]
+    present = {path.relative_to(folder).with_suffix(".png").as_posix(): path for path in paths}
+    if not present:
+        raise InputError(f"{folder} is no folder with PNGs, which are named after their image")
+    files: list[tuple[str, Path | None]] = []
+    owners: dict[str, str] = {}
+    for image in images:
+        mirrored = PurePath(os.path.relpath(image, image_root)).with_suffix(".png").as_posix()
+        flat = PurePath(image).stem + ".png"
+        name = next((name for name in (mirrored, flat) if name in present), mirrored)
+        if name in present and owners.setdefault(name, image) != image:
+            raise InputError(
+                f"{folder / name} would belong to {owners[name]} and to {image}: images of the "
+                "same name need their folders mirrored below the predictions' folder"
+            )
+        files.append((name, present.get(name)))
+    return files, [name for name in present if name not in owners]

@@ -13,7 +13,7 @@ from mmseg.registry import METRICS
 from torch import Tensor
 
 from zegclip.errors import InputError
-from zegclip.vocabulary import Vocabulary
+from zegclip.vocabulary import IGNORE_INDEX, Vocabulary
 
 from .scores import COLUMNS, CROSS_DATASET_COLUMNS, render_scores, scores
 
@@ -22,16 +22,15 @@ from .scores import COLUMNS, CROSS_DATASET_COLUMNS, render_scores, scores
 class ZeroShotIoUMetric(BaseMetric):
     """pAcc, mIoU(S), mIoU(U) and hIoU from one confusion matrix over all classes.
 
-    Class names and split come from the data set's metainfo. One result an image is kept, the
+    Class names and split come from the data set's metainfo. One result per image is kept, the
     entries of its confusion matrix that are not zero: mmengine drops the images that a sampler
     repeats to give all processes equally many, so none is counted twice, and memory stays small.
 
     Args:
-        ignore_index: label of pixels that do not count.
         collect_device: ``"gpu"`` collects through the process group (which works without a GPU as
             well); ``"cpu"``, mmengine's default, through files, which needs a file system that all
             machines share and leaves a folder ``.dist_test`` behind.
-        allow_no_class: whether a prediction of ``ignore_index`` is "no class" instead of an error:
+        allow_no_class: whether a prediction of 255 is "no class" instead of an error:
             a wrong pixel of its label's class, and no other class's false positive.
         **kwargs: mmengine's.
 
@@ -44,13 +43,11 @@ class ZeroShotIoUMetric(BaseMetric):
 
     def __init__(
         self,
-        ignore_index: int = 255,
         collect_device: str = "gpu",
         allow_no_class: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(collect_device=collect_device, **kwargs)
-        self.ignore_index = ignore_index
         self.allow_no_class = allow_no_class
         self.summary: dict[str, Any] | None = None
 
@@ -82,9 +79,9 @@ class ZeroShotIoUMetric(BaseMetric):
                 f"{tuple(label.shape)}: predictions must come in the original size (ori_shape), "
                 "and labels must be loaded after any resizing of the test pipeline"
             )
-        valid = label != self.ignore_index
+        valid = label != IGNORE_INDEX
         label, prediction = label[valid].long(), prediction.long()
-        no_class = (prediction == self.ignore_index) & self.allow_no_class
+        no_class = (prediction == IGNORE_INDEX) & self.allow_no_class
         for ids, what in ((prediction[~no_class], "the prediction"), (label, "the label")):
             outside = ids[(ids < 0) | (ids >= num_classes)]
             if outside.numel():

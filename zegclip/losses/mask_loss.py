@@ -39,7 +39,7 @@ class MaskLoss(nn.Module):
     at least 1. Source: ZegCLIP, Sec. 3.4; S and the sums: published code.
 
     Args:
-        focal_weight: weight of the focal term (ZegCLIP 100, TagCLIP 20).
+        focal_weight: weight of the focal term (ZegCLIP: 100).
         dice_weight: weight of the dice term (1).
         ignored_as_negative: ignored pixels (background, void, and unseen ones in the inductive
             setting) are all-zero targets, as in the published code. ``False`` leaves them out of

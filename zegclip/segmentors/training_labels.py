@@ -33,7 +33,8 @@ class QueryLabels:
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
         num_classes = len(vocabulary.classes)
-        self.table = torch.full((max(num_classes, IGNORE_INDEX) + 1,), _UNKNOWN)
+        # (Any number of words may be asked for; those of a label map leave 255 free.)
+        self.table = torch.full((max(num_classes, IGNORE_INDEX + 1),), _UNKNOWN)
         self.table[:num_classes] = _UNSEEN
         self.table[list(vocabulary.train_ids)] = torch.arange(len(vocabulary.train_ids))
         self.table[IGNORE_INDEX] = IGNORE_INDEX
@@ -44,6 +45,11 @@ class QueryLabels:
         Raises:
             InputError: an unseen class in the inductive setting, or an id outside the vocabulary.
         """
+        if len(self.vocabulary.classes) > IGNORE_INDEX:
+            raise InputError(
+                f"{len(self.vocabulary.classes)} classes cannot be trained: label {IGNORE_INDEX} "
+                f"means ignored, so a label map has at most {IGNORE_INDEX} classes"
+            )
         self.table = self.table.to(labels.device)
         labels = labels.long()
         index = labels.clamp(0, len(self.table) - 1)

@@ -62,7 +62,7 @@ class ZeroShotSegmentor(BaseSegmentor):
         init_cfg: mmengine's.
 
     Example:
-        >>> model = MODELS.build(Config.fromfile("configs/tagclip_mini_inductive.py").model)
+        >>> model = MODELS.build(Config.fromfile("configs/zegclip_mini_inductive.py").model)
         >>> model.set_vocabulary(Vocabulary(["cat", "dog"], unseen=["dog"]))
         >>> model.eval().predict(torch.randn(1, 3, 96, 96))[0].pred_sem_seg.data.shape
         torch.Size([1, 96, 96])

@@ -3,113 +3,112 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
-import torch
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from PIL import Image, ImageOps
 
-from zegclip.datasets.file_labels import read_file_labels
-from zegclip.datasets.label_checks import IGNORE_INDEX
+from zegclip.datasets.masks import image_size, read_labels
+from zegclip.errors import InputError
 
-from .overlay import SEEN_COLOUR, UNSEEN_COLOUR, draw_labels, hatch
-
-TITLES = ("classes in the file", "labels in the file", "after the pipeline", "its labels")
-_IGNORED_COLOUR = (120, 120, 120)
-_WIDEST = 3  # panels are at most so many times as wide as high
+_HEIGHT = 240  # pixels of a picture in the sheet
 
 
-def dataset_row(dataset: Any, index: int, panel_height: int = 224) -> list[Image.Image]:
-    """One sample as pictures, a row of :func:`~zegclip.visualization.sheet.make_sheet`.
+class DatasetRow(NamedTuple):
+    """One sample, as its files have it and as the pipeline packs it.
 
-    The classes' names and shares, unseen ones in red; the image with the labels of its file; the
-    image as the pipeline made it, augmentation included; that with its labels, so in training what
-    the loss sees. Ignored pixels are hatched.
+    (A test pipeline scales the image and not its labels.)
+    """
 
-    Args:
-        dataset: a :class:`~zegclip.datasets.base.ZeroShotDataset` whose pipeline packs its
-            samples.
-        index: which sample.
-        panel_height: pixels; every picture is brought to it.
+    name: str
+    file_image: np.ndarray  # (H, W, 3) uint8 RGB
+    file_labels: np.ndarray  # (H, W) uint8 ids, 255 = ignored
+    image: np.ndarray
+    labels: np.ndarray
+
+
+def dataset_row(dataset: Any, index: int) -> DatasetRow:
+    """Read one sample of a :class:`~zegclip.datasets.base.ZeroShotDataset`.
 
     Raises:
-        InputError: the mask is broken.
+        InputError: its mask or image cannot be used.
     """
-    meta = dataset.metainfo
     info = dataset.get_data_info(index)
-    file_labels = read_file_labels(info)
+    file_labels = read_labels(info, image_size(info["img_path"]))
+    try:
+        with Image.open(info["img_path"]) as file:
+            file_image = np.asarray(ImageOps.exif_transpose(file).convert("RGB"))
+    except OSError as error:
+        raise InputError(f"{info['img_path']}: not a readable image: {error}") from None
     packed = dataset[index]
-    with Image.open(info["img_path"]) as file:
-        original = np.asarray(_upright(file))
-    image = _shown(packed["inputs"])
+    image = packed["inputs"].numpy().clip(0, 255).astype(np.uint8)  # (3, H, W), BGR
     labels = packed["data_samples"].gt_sem_seg.data[0].numpy().astype(np.uint8)
-    bare = np.zeros(image.shape[:2], np.uint8)
-    return [
-        legend(info["img_path"], file_labels, meta, panel_height),
-        _panel(original, file_labels, meta, panel_height),
-        draw_labels(*_fitted(image, bare + IGNORE_INDEX, panel_height), (), ()),
-        _panel(image, labels, meta, panel_height),
-    ]
+    image = image[::-1].transpose(1, 2, 0)
+    return DatasetRow(Path(info["img_path"]).name, file_image, file_labels, image, labels)
 
 
-def legend(
-    file: str, labels: np.ndarray, meta: Mapping[str, Any], height: int, width: int = 210
-) -> Image.Image:
-    """The classes of a label map with their shares of its pixels, largest first.
+def dataset_sheet(rows: Sequence[DatasetRow], metainfo: Mapping[str, Any]) -> Figure:
+    """Draw samples, one a row: classes in the file, its labels, the pipeline's image and labels.
+
+    Names of unseen classes are red, ignored pixels are hatched.
 
     Args:
-        file: the image's, of which the name is shown.
-        labels: ``(H, W)`` ids; 255 is "ignored".
-        meta: the data set's metainfo: ``classes``, ``palette`` and ``unseen``.
-        height: pixels, at least.
-        width: pixels.
+        rows: of :func:`dataset_row`.
+        metainfo: the data set's: ``classes``, ``palette`` and ``unseen``.
     """
-    classes, unseen = meta["classes"], meta["unseen"]
-    ids, counts = np.unique(labels, return_counts=True)
-    entries: list[tuple[str, tuple[int, int, int], Sequence[int] | None]] = []
-    for label, count in sorted(zip(ids, counts, strict=True), key=lambda pair: -pair[1]):
-        share = f"{100 * count / labels.size:.1f} %"
-        if label >= len(classes):
-            entries.append((f"{share} ignored", _IGNORED_COLOUR, None))
-            continue
-        colour = UNSEEN_COLOUR if classes[label] in unseen else SEEN_COLOUR
-        entries.append((f"{share} {classes[label]}", colour, meta["palette"][label]))
-    font, line = ImageFont.load_default(size=13), 18
-    picture = Image.new("RGB", (width, max(height, line * (len(entries) + 1) + 6)), "white")
-    pen = ImageDraw.Draw(picture)
-    name = file.replace("\\", "/").rpartition("/")[2]
-    pen.text((2, 2), name, fill=SEEN_COLOUR, font=font)
-    for row, (text, colour, swatch) in enumerate(entries, start=1):
-        y = 2 + row * line
-        if swatch is not None:
-            pen.rectangle((2, y + 2, 14, y + 14), fill=tuple(swatch))
-        pen.text((20, y), text, fill=colour, font=font)
-    return picture
+    figure = Figure(figsize=(14, 2.8 * len(rows)), layout="constrained")
+    axes = figure.subplots(len(rows), 4, squeeze=False)
+    titles = ("classes in the file", "labels in the file", "after the pipeline", "its labels")
+    for column, title in enumerate(titles):
+        axes[0, column].set_title(title)
+    for ax in axes.flat:
+        ax.axis("off")
+    for (legend, in_file, piped, labels), row in zip(axes, rows, strict=True):
+        _draw_legend(legend, row, metainfo)
+        _draw_labels(in_file, row.file_image, row.file_labels, metainfo)
+        piped.imshow(_scaled(row.image))
+        _draw_labels(labels, row.image, row.labels, metainfo)
+    return figure
 
 
-def _panel(
-    image: np.ndarray, labels: np.ndarray, meta: Mapping[str, Any], height: int
-) -> Image.Image:
-    image, labels = _fitted(image, labels, height)
-    image = hatch(image, labels >= len(meta["classes"]))
-    return draw_labels(image, labels, meta["classes"], meta["palette"], meta["unseen"])
+def _scaled(pixels: np.ndarray, how: Image.Resampling = Image.Resampling.BILINEAR) -> np.ndarray:
+    height, width = pixels.shape[:2]
+    size = (max(round(_HEIGHT * width / height), 1), _HEIGHT)
+    return np.asarray(Image.fromarray(np.ascontiguousarray(pixels)).resize(size, how))
 
 
-def _fitted(image: np.ndarray, labels: np.ndarray, height: int) -> tuple[np.ndarray, np.ndarray]:
-    """Both in one size: a test pipeline scales the image, not its labels."""
-    size = (min(round(height * image.shape[1] / image.shape[0]), _WIDEST * height) or 1, height)
-    scaled = Image.fromarray(image).resize(size, Image.Resampling.BILINEAR)
-    nearest = Image.fromarray(labels).resize(size, Image.Resampling.NEAREST)
-    return np.asarray(scaled), np.asarray(nearest)
+def _draw_labels(
+    ax: Axes, image: np.ndarray, labels: np.ndarray, metainfo: Mapping[str, Any]
+) -> None:
+    image = _scaled(image).copy()
+    size = (image.shape[1], image.shape[0])
+    labels = np.asarray(Image.fromarray(labels).resize(size, Image.Resampling.NEAREST))
+    ignored = labels >= len(metainfo["classes"])
+    colours = np.asarray(metainfo["palette"])[labels[~ignored]]
+    image[~ignored] = (0.4 * image[~ignored] + 0.6 * colours).astype(np.uint8)
+    ax.imshow(image)
+    if ignored.any():
+        ax.contourf(ignored, levels=[0.5, 1.5], colors="none", hatches=["////"])
 
 
-def _shown(inputs: torch.Tensor) -> np.ndarray:
-    """(H, W, 3) uint8, RGB, of a packed image: (3, H, W), BGR as mmcv reads it."""
-    return np.ascontiguousarray(
-        inputs.clamp(0, 255).to(torch.uint8).numpy()[::-1].transpose(1, 2, 0)
-    )
-
-
-def _upright(file: Image.Image) -> Image.Image:
-    """RGB, with the EXIF orientation applied, as mmcv loads it."""
-    return ImageOps.exif_transpose(file).convert("RGB")
+def _draw_legend(ax: Axes, row: DatasetRow, metainfo: Mapping[str, Any]) -> None:
+    """The classes in a file with their shares of its pixels, largest first."""
+    classes = metainfo["classes"]
+    ids, counts = np.unique(row.file_labels, return_counts=True)
+    handles, unseen = [], []
+    for count, label in sorted(zip(counts, ids, strict=True), reverse=True):
+        name = "ignored"
+        look: dict[str, Any] = dict(facecolor="white", hatch="////")
+        if label < len(classes):
+            name, look = classes[label], dict(color=np.divide(metainfo["palette"][label], 255))
+        handles.append(Patch(label=f"{name} {100 * count / row.file_labels.size:.1f} %", **look))
+        unseen.append(name in metainfo["unseen"])
+    columns = 1 + len(handles) // 12
+    legend = ax.legend(handles=handles, loc="upper left", title=row.name, ncols=columns)
+    legend.set_in_layout(False)
+    for text_artist, is_unseen in zip(legend.get_texts(), unseen, strict=True):
+        text_artist.set_color("red" if is_unseen else "black")

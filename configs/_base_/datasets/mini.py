@@ -1,5 +1,5 @@
-# The mini benchmark: scenes of emoji with VOC's class names, split and folder layout, drawn on
-# first use (data/mini/README.md).
+# The mini benchmark: scenes of emoji with VOC's class names and split, drawn on first use
+# (data/mini/README.md).
 _base_ = "./photos.py"
 
 crop_size = (96, 96)
@@ -18,23 +18,20 @@ test_pipeline = [
     dict(type="LoadCheckedAnnotations"),
     dict(type="PackZeroShotInputs"),
 ]
-train_dataloader = dict(
-    num_workers=2,
-    dataset=dict(
-        type="MiniSceneDataset",
-        data_root="data/mini/scenes",
-        data_prefix=dict(img_path="JPEGImages", seg_map_path="SegmentationClass"),
-        ann_file="ImageSets/Segmentation/train.txt",
-        pipeline=train_pipeline,
+tta_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(
+        type="TestTimeAug",
+        transforms=[
+            [dict(type="RandomFlip", prob=0.0), dict(type="RandomFlip", prob=1.0)],
+            [dict(type="LoadCheckedAnnotations")],
+            [dict(type="PackZeroShotInputs")],
+        ],
     ),
+]
+train_dataloader = dict(
+    num_workers=2, dataset=dict(type="MiniSceneDataset", split="train", pipeline=train_pipeline)
 )
 val_dataloader = test_dataloader = dict(
-    num_workers=2,
-    dataset=dict(
-        type="MiniSceneDataset",
-        data_root="data/mini/scenes",
-        data_prefix=dict(img_path="JPEGImages", seg_map_path="SegmentationClass"),
-        ann_file="ImageSets/Segmentation/val.txt",
-        pipeline=test_pipeline,
-    ),
+    num_workers=2, dataset=dict(type="MiniSceneDataset", split="val", pipeline=test_pipeline)
 )

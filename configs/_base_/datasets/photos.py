@@ -21,6 +21,22 @@ test_pipeline = [
     dict(type="LoadCheckedAnnotations"),
     dict(type="PackZeroShotInputs"),
 ]
+# tools/test.py --tta: each size, as it is and mirrored.
+tta_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(
+        type="TestTimeAug",
+        transforms=[
+            [
+                dict(type="ResizeShortestEdge", scale=side, max_size=65536)
+                for side in (448, 512, 640)
+            ],
+            [dict(type="RandomFlip", prob=0.0), dict(type="RandomFlip", prob=1.0)],
+            [dict(type="LoadCheckedAnnotations")],
+            [dict(type="PackZeroShotInputs")],
+        ],
+    ),
+]
 train_dataloader = dict(
     batch_size=16,
     num_workers=4,

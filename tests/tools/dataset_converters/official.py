@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import itertools
 import json
 import tarfile
 import zipfile
@@ -12,8 +11,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
-from dataset_converters import DATA_SETS, STEPS, DataDescription
-from dataset_converters.finding_archives import find_archives
+from dataset_converters import DATA_SETS
+from dataset_converters.archives import find_archives
+from dataset_converters.data_set import DataSet
 from dataset_converters.work import Work
 from PIL import Image
 from scipy.io import savemat
@@ -51,11 +51,15 @@ def sbd_mat(mask: np.ndarray) -> bytes:
     return mat(GTcls={"Segmentation": mask, "CategoriesPresent": np.unique(mask[mask > 0])})
 
 
-def write_tar(path: Path, members: Mapping[str, bytes | tarfile.TarInfo]) -> Path:
-    """A tar file, compressed if its name says so; a TarInfo is a member without content."""
+def write_archive(path: Path, members: Mapping[str, bytes | tarfile.TarInfo]) -> Path:
+    """A zip, tar or tgz file; a TarInfo is a member without content."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    mode = "w" if path.suffix == ".tar" else "w:gz"
-    with tarfile.open(path, mode) as tar:  # type: ignore[call-overload]
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, content in members.items():
+                archive.writestr(name, content)  # type: ignore[arg-type]
+        return path
+    with tarfile.open(path, "w" if path.suffix == ".tar" else "w:gz") as tar:  # type: ignore[call-overload]
         for name, content in members.items():
             if isinstance(content, tarfile.TarInfo):
                 tar.addfile(content)
@@ -66,35 +70,8 @@ def write_tar(path: Path, members: Mapping[str, bytes | tarfile.TarInfo]) -> Pat
     return path
 
 
-def write_zip(path: Path, members: Mapping[str, bytes]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    return path
-
-
 def lines(names: Iterable[str]) -> bytes:
     return "".join(f"{name}\n" for name in names).encode()
-
-
-def run_lengths(mask: np.ndarray) -> dict[str, object]:
-    """COCO's compressed RLE of a binary mask, by the format's description."""
-    flat = mask.astype(bool).T.reshape(-1)
-    changes = np.flatnonzero(np.diff(flat)) + 1
-    bounds = [0, *changes.tolist(), flat.size]
-    runs = [b - a for a, b in itertools.pairwise(bounds)]
-    runs = [0, *runs] if flat[0] else runs
-    text = ""
-    for i, run in enumerate(runs):
-        value = run - runs[i - 2] if i > 2 else run
-        while True:
-            group, value = value & 31, value >> 5
-            more = value != -1 if group & 16 else value != 0
-            text += chr(48 + (group | (32 if more else 0)))
-            if not more:
-                break
-    return {"size": list(mask.shape), "counts": text}
 
 
 # --- the four data sets ------------------------------------------------------------------------
@@ -103,18 +80,18 @@ VOC_TRAIN, VOC_VAL = ["2007_000001", "2007_000002"], ["2007_000003"]
 SBD_ONLY = ["2008_000004", "2008_000005", "2008_000006"]
 
 
-def voc_members() -> dict[str, bytes]:
+def make_voc(folder: Path) -> None:
     members = {f"{VOC}/Annotations/2007_000001.xml": b"<annotation/>"}
     for name in [*VOC_TRAIN, *VOC_VAL, *SBD_ONLY]:
         members[f"{VOC}/JPEGImages/{name}.jpg"] = jpg()
     for name in [*VOC_TRAIN, *VOC_VAL]:
         members[f"{VOC}/SegmentationClass/{name}.png"] = png(labels(0, 255, 15, 255, 20))
         members[f"{VOC}/SegmentationObject/{name}.png"] = png(labels(0, 1))
-    lists = {"train": VOC_TRAIN, "val": VOC_VAL, "trainval": [*VOC_TRAIN, *VOC_VAL]}
-    for part, names in lists.items():
+    for part, names in (("train", VOC_TRAIN), ("val", VOC_VAL), ("trainval", VOC_TRAIN + VOC_VAL)):
         members[f"{VOC}/ImageSets/Segmentation/{part}.txt"] = lines(names)
         members[f"{VOC}/ImageSets/Main/{part}.txt"] = lines(names)
-    return members
+    write_archive(folder / "VOCtrainval_11-May-2012.tar", members)
+    write_archive(folder / "benchmark.tgz", sbd_members())
 
 
 def sbd_members() -> dict[str, bytes]:
@@ -126,11 +103,6 @@ def sbd_members() -> dict[str, bytes]:
     members[f"{root}/train.txt"] = lines([*SBD_ONLY[:2], VOC_VAL[0]])
     members[f"{root}/val.txt"] = lines([SBD_ONLY[2], VOC_TRAIN[0]])
     return members
-
-
-def make_voc(folder: Path) -> None:
-    write_tar(folder / "VOCtrainval_11-May-2012.tar", voc_members())
-    write_tar(folder / "benchmark.tgz", sbd_members())
 
 
 COCO = {"train2017": ["000000000009", "000000000025", "000000000030"], "val2017": ["000000000139"]}
@@ -149,23 +121,12 @@ def coco_masks() -> dict[str, np.ndarray]:
 def make_coco(folder: Path) -> None:
     for part, names in COCO.items():
         images = {f"{part}/{name}.jpg": jpg() for name in names}
-        write_zip(folder / f"{part}.zip", images)
+        write_archive(folder / f"{part}.zip", images)
     masks = {name: png(mask) for name, mask in coco_masks().items()}
-    write_zip(folder / "stuffthingmaps_trainval2017.zip", masks)
+    write_archive(folder / "stuffthingmaps_trainval2017.zip", masks)
 
 
 CONTEXT = {"train": ["2008_000002", "2008_000003"], "val": ["2008_000007"]}
-
-
-def make_voc2010(folder: Path) -> None:
-    root = "VOCdevkit/VOC2010"
-    members = {
-        f"{root}/JPEGImages/{name}.jpg": jpg() for names in CONTEXT.values() for name in names
-    }
-    for part, names in CONTEXT.items():
-        # One image of VOC's own lists has no mask.
-        members[f"{root}/ImageSets/Main/{part}.txt"] = lines([*names, f"2009_00000{len(part)}"])
-    write_tar(folder / "VOCtrainval_03-May-2010.tar", members)
 
 
 def detail_json() -> dict[str, object]:
@@ -173,40 +134,32 @@ def detail_json() -> dict[str, object]:
     images = [
         {
             "image_id": int(name.replace("_", "")), "file_name": f"{name}.jpg", "phase": part,
-            "height": HEIGHT, "width": WIDTH, "date_captured": "31-Jan-2008",
+            "height": HEIGHT, "width": WIDTH,
         }
         for part, names in (CONTEXT | {"test": ["2010_000009"]}).items()
         for name in names
     ]  # fmt: skip
-    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
-    painted = [(360, rows < 8), (284, (rows > 2) & (rows < 10) & (columns < 5)), (10, columns > 13)]
+    painted = [  # by pycocotools 2.0.11
+        (2008000002, 360, "084000000000000000000000000000000"),  # rows below 8
+        (2008000002, 284, "3750000000Q4"),  # rows 3..9, columns 0..4
+        (2008000002, 10, "X5h0"),  # columns 14 and 15
+        (2008000003, 458, "0P6"),  # all
+        (2008000007, 458, "0P6"),
+    ]
     annotations = [
         {
-            "id": number, "image_id": 2008000002, "category_id": category, "iscrowd": 0,
-            "segmentation": run_lengths(mask), "area": int(mask.sum()),
-            "parts": [{"part_id": 3, "segmentation": run_lengths(mask)}],
+            "image_id": image_id, "category_id": category, "iscrowd": 0,
+            "segmentation": {"size": [HEIGHT, WIDTH], "counts": code},
+            "parts": [{"part_id": 3, "segmentation": {"size": [HEIGHT, WIDTH], "counts": code}}],
         }
-        for number, (category, mask) in enumerate(painted)
+        for image_id, category, code in painted
     ]  # fmt: skip
-    for image_id in (2008000003, 2008000007):
-        annotations.append(
-            {
-                "image_id": image_id,
-                "category_id": 458,
-                "segmentation": run_lengths(rows >= 0),
-            }
-        )
     return {
         "info": {"name": "PASCAL in Detail"},
         "images": images,
         "annos_segmentation": annotations,
-        "annos_boundary": [{"image_id": 2008000002, "boundary_mask": run_lengths(rows > 3)}],
         "annos_joints": [{"image_id": 2008000002, "joints": [[1, 2, 1]], "person_id": 1}],
-        "categories": [
-            {"category_id": 284, "name": "person", "onlysemantic": 0, "parts": [3]},
-            {"category_id": 360, "name": "sky", "onlysemantic": 1},
-        ],
-        "parts": [{"part_id": 3, "name": "head", "superpart": "none"}],
+        "categories": [{"category_id": 284, "name": "person", "parts": [3]}],
     }
 
 
@@ -221,70 +174,57 @@ def detail_masks() -> dict[str, np.ndarray]:
 
 
 def make_context(folder: Path, matlab: bool = False) -> None:
-    make_voc2010(folder)
+    root, names = "VOCdevkit/VOC2010", [*CONTEXT["train"], *CONTEXT["val"]]
+    members = {f"{root}/JPEGImages/{name}.jpg": jpg() for name in names}
+    for part in CONTEXT:  # one image of VOC's own lists has no mask
+        members[f"{root}/ImageSets/Main/{part}.txt"] = lines([*CONTEXT[part], "2009_000001"])
+    write_archive(folder / "VOCtrainval_03-May-2010.tar", members)
     if not matlab:
         (folder / "trainval_merged.json").write_text(json.dumps(detail_json()))
         return
     masks = np.full((HEIGHT, WIDTH), 458, np.uint16)
     masks[0], masks[1] = 2, 459  # aeroplane, and wool, which is none of the 59
-    members = {
-        f"trainval/{name}.mat": mat(LabelMap=masks)
-        for name in [*CONTEXT["train"], *CONTEXT["val"], "2011_000009"]
-    }
-    members["trainval/labels.txt"] = b"2: aeroplane\n458: wood\n459: wool\n"
-    write_tar(folder / "trainval.tar.gz", members)
+    members = {f"trainval/{name}.mat": mat(LabelMap=masks) for name in names}
+    write_archive(folder / "trainval.tar.gz", members | {"trainval/labels.txt": b"2: aeroplane\n"})
 
 
 ADE = {"training": ["ADE_train_00000001", "ADE_train_00000002"], "validation": ["ADE_val_00000001"]}
 
 
-def ade_members() -> dict[str, bytes]:
+def make_ade(folder: Path) -> None:
     root = "ADEChallengeData2016"
     members = {f"{root}/objectInfo150.txt": b"Idx\tRatio\n", f"{root}/": b""}
     for part, names in ADE.items():
         for name in names:
             members[f"{root}/images/{part}/{name}.jpg"] = jpg()
             members[f"{root}/annotations/{part}/{name}.png"] = png(labels(0, 1, 150))
-    return members
-
-
-def make_ade(folder: Path) -> None:
-    write_zip(folder / "ADEChallengeData2016.zip", ade_members())
+    write_archive(folder / f"{root}.zip", members)
 
 
 MAKE = {"voc": make_voc, "coco_stuff": make_coco, "context": make_context, "ade": make_ade}
 
 
-def small(key: str, **changes: object) -> DataDescription:
-    """A description whose published numbers are those of the small archives."""
-    counts = {
-        "voc": {"train": (5, [2, 3]), "val": (1, [1])},
-        "coco_stuff": {"train": (3, []), "val": (1, [])},
-        "context": {"train": (2, [2]), "val": (1, [1])},
-        "ade": {"train": (2, []), "val": (1, [])},
-    }[key]
+def small(key: str) -> DataSet:
+    """A data set whose published numbers are those of the small archives."""
+    counts = {"voc": (5, 1), "coco_stuff": (3, 1), "context": (2, 1), "ade": (2, 1)}[key]
+    names = {"train.txt": 2, "aug.txt": 3, "val.txt": 1}
+    data_set = DATA_SETS[key]
     splits = tuple(
         dataclasses.replace(
-            split,
-            count=counts[split.name][0],
-            lists=dict(zip(split.lists, counts[split.name][1])),
+            split, count=count, lists={file: names[Path(file).name] for file in split.lists}
         )
-        for split in DATA_SETS[key].splits
+        for split, count in zip(data_set.splits, counts)
     )
-    folders = {"JPEGImages": 6, "SegmentationClass": 3, "SegmentationClassAug": 6}
-    return dataclasses.replace(
-        DATA_SETS[key],
-        **{"splits": splits, "folders": folders if key == "voc" else {}} | changes,  # type: ignore[arg-type]
-    )
+    folders = dict(zip(data_set.folders, (6, 3, 6)))
+    return dataclasses.replace(data_set, splits=splits, folders=folders)
 
 
-def prepared(key: str, folder: Path, jobs: int = 1, force: bool = False) -> Work:
-    """Run the steps on the archives in ``folder/archives``, into ``folder/data``."""
-    description = small(key)
-    archives = find_archives(description, folder / "archives", "the command")
-    work = Work(description, archives, folder / "data", jobs, force)
-    for step in STEPS[key](work):
-        step.run()
+def prepared(key: str, folder: Path, force: bool = False) -> Work:
+    """Prepare from the archives in ``folder/archives``, into ``folder/data``."""
+    data_set = DATA_SETS[key]
+    archives = find_archives(data_set, folder / "archives")
+    work = Work(archives, folder / "data" / data_set.root, force)
+    data_set.prepare(work)
     return work
 
 

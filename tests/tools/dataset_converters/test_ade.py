@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
-from tests.dataset_converters import official
-from tests.dataset_converters.official import prepared
-
-from zegclip.datasets import ADE150Dataset
+from tests.tools.dataset_converters import official
 
 
-def test_layout(tmp_path: Path) -> None:
+def test_files_are_the_archives(tmp_path: Path) -> None:
     official.make_ade(tmp_path / "archives")
-    prepared("ade", tmp_path)
-    root = tmp_path / "data" / "ade" / "ADEChallengeData2016"
-    made = {
-        str(path.relative_to(root.parent)): path.read_bytes()
-        for path in root.rglob("*")
-        if path.is_file()
-    }
-    expected = {name: c for name, c in official.ade_members().items() if not name.endswith("/")}
-    assert made == expected
-    data = ADE150Dataset(
-        data_root=str(root),
-        data_prefix=dict(img_path="images/training", seg_map_path="annotations/training"),
-        setting="supervised",
-        pipeline=[],
-    )
-    assert len(data) == 2
-    assert set(prepared("ade", tmp_path).tally) == {"there"}
+    root = official.prepared("ade", tmp_path).root
+    with zipfile.ZipFile(tmp_path / "archives" / "ADEChallengeData2016.zip") as archive:
+        names = [name for name in archive.namelist() if not name.endswith("/")]
+        for name in names:
+            assert (root.parent / name).read_bytes() == archive.read(name)
+    assert len(names) == sum(path.is_file() for path in root.rglob("*"))

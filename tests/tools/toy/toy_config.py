@@ -2,7 +2,6 @@ _base_ = "../../../configs/_base_/schedules/schedule_mini.py"
 
 default_scope = "mmseg"
 custom_imports = dict(imports=["zegclip", "toy_segmentor"], allow_failed_imports=False)
-custom_hooks = [dict(type="BatchSizeHook"), dict(type="PlainCheckpointHook")]
 env_cfg = dict(dist_cfg=dict(backend="nccl"))
 vis_backends = [dict(type="LocalVisBackend")]
 visualizer = dict(type="SegLocalVisualizer", vis_backends=vis_backends, name="visualizer")

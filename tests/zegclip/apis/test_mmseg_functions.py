@@ -12,7 +12,7 @@ from mmseg.apis import MMSegInferencer, inference_model, init_model, show_result
 from PIL import Image
 
 from zegclip.apis import ZeroShotInferencer
-from zegclip.datasets.voc import VOC20Dataset
+from zegclip.datasets import VOC20Dataset
 
 ROOT = Path(__file__).parents[3]
 Files = Callable[[str], tuple[str, str]]

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from zegclip.datasets.statistics import LabelStatistics, MaskCount, count_mask
+from zegclip.datasets.statistics import count_mask, label_statistics
 from zegclip.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(("cat", "dog", "sofa", "tree"), unseen=("sofa", "tree"))
 
 
-def mask(**pixels: int) -> MaskCount:
-    counts = np.zeros(256, np.int64)
+def mask(**pixels: int) -> np.ndarray:
+    counts = np.zeros(256, np.int32)
     for name, count in pixels.items():
         counts[255 if name == "ignored" else VOCABULARY.classes.index(name)] = count
-    return MaskCount(counts)
+    return counts
 
 
 def test_sums_by_hand() -> None:
@@ -25,35 +27,37 @@ def test_sums_by_hand() -> None:
         mask(cat=10, ignored=10),
         mask(cat=5, sofa=15),
         mask(sofa=20),
-        MaskCount(np.zeros(256, np.int64), "z.png: broken"),
-        MaskCount(np.zeros(256, np.int64), "a.png: broken"),
+        "z.png: broken",
+        "a.png: broken",
         mask(ignored=20),
     ]
-    found = LabelStatistics.of(masks, VOCABULARY)
-    assert found.masks == 4
-    assert found.pixels.tolist() == [15, 0, 35, 0]
-    assert found.images.tolist() == [2, 0, 2, 0]
-    assert found.shares == {"seen": 15 / 80, "unseen": 35 / 80, "ignored": 30 / 80}
-    assert found.images_with_unseen == 2
-    assert found.images_without_seen == 2  # the sofa alone, and the one that is all ignored
-    assert found.never == ["dog", "tree"]
-    assert found.problems == ["a.png: broken", "z.png: broken"]
-    plain = json.loads(json.dumps(found.as_json()))
-    assert plain["classes"]["sofa"] == {"split": "unseen", "pixels": 35, "images": 2}
-    assert plain["never"] == ["dog", "tree"] and plain["images_with_unseen"] == 2
+    found = json.loads(json.dumps(label_statistics(masks, VOCABULARY)))
+    assert found["masks"] == 4 and found["problems"] == ["a.png: broken", "z.png: broken"]
+    assert [entry["pixels"] for entry in found["classes"].values()] == [15, 0, 35, 0]
+    assert found["classes"]["sofa"] == {"split": "unseen", "pixels": 35, "images": 2}
+    assert found["shares"] == {"seen": 15 / 80, "unseen": 35 / 80, "ignored": 30 / 80}
+    assert found["images_with_unseen"] == 2
+    assert found["images_without_seen"] == 2  # the sofa alone, and the one that is all ignored
+    assert found["never"] == ["dog", "tree"]
 
 
 def test_nothing_counted_has_shares_of_zero() -> None:
-    assert set(LabelStatistics.of([], VOCABULARY).shares.values()) == {0.0}
+    assert set(label_statistics([], VOCABULARY)["shares"].values()) == {0.0}
 
 
 @pytest.mark.parametrize("unseen", [(), ("sofa",)])
 def test_without_unseen_classes_no_image_has_any(unseen: tuple[str, ...]) -> None:
     vocabulary = Vocabulary(VOCABULARY.classes, unseen=unseen, setting="supervised")
-    found = LabelStatistics.of([mask(sofa=3)], vocabulary)
-    assert found.images_with_unseen == len(unseen) == found.images_without_seen
+    found = label_statistics([mask(sofa=3)], vocabulary)
+    assert found["images_with_unseen"] == len(unseen) == found["images_without_seen"]
 
 
-def test_a_broken_mask_is_a_result() -> None:
-    count = count_mask({"img_path": "nowhere.jpg", "seg_map_path": "x.png", "num_classes": 4})
-    assert "nowhere.jpg" in count.problem and not count.counts.any()
+def test_a_mask_is_counted_as_its_file_has_it_and_a_broken_one_is_a_result(tmp_path: Path) -> None:
+    for name, size in (("a", (4, 1)), ("b", (3, 1))):
+        Image.new("RGB", size).save(tmp_path / f"{name}.jpg")
+    Image.fromarray(np.array([[0, 3, 3, 255]], np.uint8)).save(tmp_path / "m.png")
+    sample = {"seg_map_path": str(tmp_path / "m.png"), "num_classes": 3, "reduce_zero_label": True}
+    counts = count_mask({**sample, "img_path": str(tmp_path / "a.jpg")})
+    assert not isinstance(counts, str) and (counts[2], counts[255], counts.sum()) == (2, 2, 4)
+    assert "the mask is 4x1" in count_mask({**sample, "img_path": str(tmp_path / "b.jpg")})
+    assert "nowhere.jpg" in count_mask({**sample, "img_path": "nowhere.jpg"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from mmengine.config import ConfigDict
 
-from zegclip.engine.batch_size import batch_size_message
+from zegclip.engine.batch_size_hook import batch_size_message
 
 
 def config(batch: int, accumulation: int = 1, enable: bool = False) -> ConfigDict:
@@ -31,7 +31,7 @@ def test_silent(cfg: ConfigDict, processes: int) -> None:
     assert batch_size_message(cfg, processes) is None
 
 
-def test_names_batch_and_mend() -> None:
+def test_names_batch_and_fix() -> None:
     message = batch_size_message(config(4), 2)
     assert message is not None
     assert "effective batch is 8 (4 x 2 process(es) x 1 accumulated)" in message

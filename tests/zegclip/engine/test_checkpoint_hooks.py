@@ -15,7 +15,7 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
-from zegclip.engine.plain_checkpoint_hook import restore_buffers, to_plain
+from zegclip.engine.checkpoint_hooks import restore_buffers, to_plain
 
 
 class Points(Dataset):

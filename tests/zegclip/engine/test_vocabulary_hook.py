@@ -85,18 +85,6 @@ def test_a_checkpoint_is_not_tested_on_what_it_has_seen_as_unseen(
         assert run.model.dataset_meta is tested
 
 
-def test_a_checkpoint_of_another_model_is_not_tested() -> None:
-    run, hook = runner(meta(), meta(), meta()), VocabularyHook()
-    run.model, run._train_loop = nn.Linear(2, 2), {"type": "IterBasedTrainLoop"}
-    state = nn.Linear(2, 2).state_dict()
-    hook.after_load_checkpoint(run, {"state_dict": state})
-    state["other.weight"] = state.pop("bias")
-    with pytest.raises(InputError, match=r"lacks bias, it holds other\.weight"):
-        hook.after_load_checkpoint(run, {"state_dict": state})
-    run._train_loop = Loop.__new__(Loop)  # a training run may start from parts
-    hook.after_load_checkpoint(run, {"state_dict": state})
-
-
 def test_training_does_not_start_from_what_has_seen_the_unseen() -> None:
     run, hook = runner(meta(), meta(), meta()), VocabularyHook()
     supervised = meta(setting="supervised")

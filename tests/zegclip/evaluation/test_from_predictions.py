@@ -3,42 +3,52 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
-from mmseg.datasets import BaseSegDataset
+import torch
+from mmengine.config import Config
 from PIL import Image
 
-from zegclip.datasets import ZeroShotDataset
+from zegclip.datasets import read_mask
 from zegclip.errors import InputError
 from zegclip.evaluation import (
-    ZeroShotIoUMetric,
-    prediction_protocol,
+    SavePredictionsHook,
+    data_protocol,
     protocol_fingerprint,
-    score_predictions,
+    score_folder,
 )
-from zegclip.evaluation.from_predictions import refuse_other_report
-from zegclip.evaluation.summary import read_reports, summarise
+from zegclip.evaluation.from_predictions import find_predictions
 
 LABELS = {"a": [[0, 0, 1, 255]], "b": [[2, 2, 2, 1]]}
 
 
-def dataset(folder: Path, labels: Mapping[str, object] = LABELS) -> ZeroShotDataset:
-    for name in ("images", "masks"):
-        (folder / name).mkdir(parents=True)
-    for name, label in labels.items():
+def config(tmp_path: Path, name: str = "sam", **labels: Any) -> Config:
+    """A test data set of three classes, and a work dir."""
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir(exist_ok=True)
+    for stem, label in (LABELS | labels).items():
         mask = np.asarray(label, np.uint8)
-        Image.new("RGB", mask.shape[::-1]).save(folder / "images" / f"{name}.jpg")
-        Image.fromarray(mask).save(folder / "masks" / f"{name}.png")
-    return ZeroShotDataset(
-        data_root=str(folder),
-        data_prefix={"img_path": "images", "seg_map_path": "masks"},
-        metainfo={"classes": ["cat", "dog", "sofa"]},
+        Image.new("RGB", mask.shape[::-1]).save(tmp_path / "images" / f"{stem}.jpg")
+        Image.fromarray(mask).save(tmp_path / "masks" / f"{stem}.png")
+    dataset = dict(
+        type="ZeroShotDataset",
+        data_root=str(tmp_path),
+        data_prefix=dict(img_path="images", seg_map_path="masks"),
+        metainfo=dict(classes=["cat", "dog", "sofa"]),
         unseen=["sofa"],
-        pipeline=[],
         test_mode=True,
+    )
+    return Config(
+        dict(
+            test_dataloader=dict(dataset=dataset),
+            test_evaluator=dict(type="ZeroShotIoUMetric"),
+            work_dir=str(tmp_path / "work" / name),
+        )
     )
 
 
@@ -50,84 +60,142 @@ def predict(folder: Path, **labels: object) -> Path:
 
 
 def test_numbers_by_hand_and_no_class_is_wrong(tmp_path: Path) -> None:
-    data, metric = dataset(tmp_path / "data"), ZeroShotIoUMetric()
     # 255: one pixel of the cat and one of the sofa have no class; what is ignored may be anything.
     folder = predict(tmp_path / "sam", a=[[0, 255, 1, 255]], b=[[2, 255, 2, 0]], other=[[0]])
-    assert score_predictions(data, folder, metric) == ["other.png"]
-    summary = metric.summary
-    assert summary is not None
-    assert summary["pAcc"] == pytest.approx(100 * 4 / 7)
+    report = score_folder(config(tmp_path), folder)
+    assert report["extra_files"] == ["other.png"]
+    assert report["pAcc"] == pytest.approx(100 * 4 / 7)
     # cat: 1 right of 2 labelled and 2 predicted; dog: 1 of 2, 1; sofa: 2 of 3, 2.
-    ious = {name: entry["IoU"] for name, entry in summary["per_class"].items()}
+    ious = {name: entry["IoU"] for name, entry in report["per_class"].items()}
     assert ious == pytest.approx({"cat": 100 / 3, "dog": 50, "sofa": 200 / 3})
-    assert summary["per_class"]["cat"]["Acc"] == 50
-    assert summary["mIoU_S"] == pytest.approx((100 / 3 + 50) / 2)
-    assert summary["mIoU_U"] == pytest.approx(200 / 3)
+    assert report["per_class"]["cat"]["Acc"] == 50
+    assert report["mIoU_S"] == pytest.approx((100 / 3 + 50) / 2)
+    assert report["mIoU_U"] == pytest.approx(200 / 3)
+    written = json.loads((tmp_path / "work/sam/report.json").read_text())
+    assert written["pAcc"] == report["pAcc"] and written["protocol"] == report["protocol"]
 
 
 def test_nothing_is_scored_before_everything_is_right(tmp_path: Path) -> None:
-    labels = {**LABELS, "c": [[0]], "d": [[0]]}
-    data, metric = dataset(tmp_path / "data", labels), ZeroShotIoUMetric()
-    Image.fromarray(np.full((1, 1), 9, np.uint8)).save(tmp_path / "data" / "masks" / "d.png")
+    cfg = config(tmp_path, c=[[0]], d=[[0]], e=[[0]])
+    Image.fromarray(np.full((1, 1), 9, np.uint8)).save(tmp_path / "masks" / "d.png")
     folder = predict(tmp_path / "p", a=[[0, 0, 1, 3]], b=[[2, 2, 2]], d=[[0]], x=[[0]])
+    Image.new("RGB", (1, 1)).save(folder / "e.png")
     with pytest.raises(InputError) as error:
-        score_predictions(data, folder, metric)
+        score_folder(cfg, folder)
     for part in (
-        "1 x missing: c.png",
-        "1 x values outside the classes: a.png (3)",
-        "1 x another size than the image: b.png (3x1, not 4x1)",
-        "1 x mask of the data set itself that cannot be used",
+        "the 5 predictions cannot be scored",
+        "missing: c.png",
+        "a.png: 1 pixels have the label 3, but the 3 classes are 0..2",
+        "predictions are written as value - 1",
+        "b.png: the mask is 3x1 pixels",
         "d.png: 1 pixels have the label 9",
-        "1 PNGs belong to no image of this data set: x.png",
+        "e.png: several channels",
+        "1 PNGs belong to no image: x.png",
     ):
         assert part in str(error.value)
-    assert metric.summary is None and not metric.results
+    assert not (tmp_path / "work").exists()
 
 
-def test_it_needs_a_split_and_masks(tmp_path: Path) -> None:
-    data = dataset(tmp_path / "data")
-    other = BaseSegDataset(data_prefix=data.data_prefix, pipeline=[])
-    with pytest.raises(InputError, match="BaseSegDataset: .* against a ZeroShotDataset"):
-        score_predictions(other, tmp_path, ZeroShotIoUMetric())
+def test_many_problems_are_counted(tmp_path: Path) -> None:
+    more = {f"m{index}": [[0]] for index in range(14)}
+    folder = predict(tmp_path / "p", **{name: [[7]] for name in [*LABELS, *more]})
+    with pytest.raises(InputError, match=r"and 6 more$"):
+        score_folder(config(tmp_path, **more), folder)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("test_dataloader.dataset.data_prefix", dict(img_path="images"), "that has masks"),
+        ("test_evaluator.type", "IoUMetric", "no ZeroShotIoUMetric"),
+    ],
+)
+def test_it_needs_masks_and_our_metric(
+    tmp_path: Path, key: str, value: object, message: str
+) -> None:
+    cfg = config(tmp_path)
+    cfg.merge_from_dict({key: value})
+    cfg.test_dataloader.dataset.data_prefix.pop(
+        "seg_map_path" if key.endswith("prefix") else "nothing", None
+    )
+    with pytest.raises(InputError, match=message):
+        score_folder(cfg, predict(tmp_path / "p", **LABELS))
 
 
 def test_the_fingerprint_is_the_data_parts(tmp_path: Path) -> None:
-    data = dataset(tmp_path / "data")
     one, two = (
-        prediction_protocol(data.metainfo, 2, tmp_path / name, config)
-        for name, config in (("sam", "zegclip_x"), ("other", "tagclip_x"))
+        score_folder(config(tmp_path, name), predict(tmp_path / name, **LABELS))["protocol"]
+        for name in ("sam", "other")
     )
     assert one["predictions"] == "sam" and two["predictions"] == "other"
     assert one["fingerprint"] == two["fingerprint"] == protocol_fingerprint(one)
-    fewer = prediction_protocol(data.metainfo, 1, tmp_path / "sam", "zegclip_x")
-    assert fewer["fingerprint"] != one["fingerprint"]
+    metainfo = dict(classes=["cat", "dog", "sofa"], unseen=["sofa"], ignore_rule="x")
+    assert one["fingerprint"] != protocol_fingerprint(data_protocol(metainfo, 2))
 
 
-def test_another_report_is_not_replaced(tmp_path: Path) -> None:
-    report = tmp_path / "report.json"
-    refuse_other_report(report, tmp_path / "sam")
-    protocol = {"predictions": "sam", "predictions_folder": str((tmp_path / "sam").resolve())}
-    report.write_text(json.dumps({"protocol": protocol}))
-    refuse_other_report(report, tmp_path / "sam")
-    for other in ("other", "elsewhere/sam"):  # a folder of the same name is another system's
-        with pytest.raises(InputError, match="is the report of .*sam: give another --work-"):
-            refuse_other_report(report, tmp_path / other)
-    report.write_text(json.dumps({"protocol": {"config": "x"}}))
+def test_the_report_of_something_else_is_not_replaced(tmp_path: Path) -> None:
+    cfg = config(tmp_path)
+    for _ in range(2):
+        score_folder(cfg, predict(tmp_path / "sam", **LABELS))
+    with pytest.raises(InputError, match="report of something else: give another --work-"):
+        score_folder(cfg, predict(tmp_path / "elsewhere", **LABELS))
+    report = tmp_path / "work/sam/report.json"
+    report.write_text(json.dumps({"protocol": {"config": "a trained model"}}))
     with pytest.raises(InputError, match="report of something else"):
-        refuse_other_report(report, tmp_path / "sam")
+        score_folder(cfg, tmp_path / "sam")
 
 
-def test_two_systems_are_two_rows_of_a_summary(tmp_path: Path) -> None:
-    data = dataset(tmp_path / "data")
-    for name in ("sam", "other"):
-        (tmp_path / "w" / name).mkdir(parents=True)
-        protocol = prediction_protocol(data.metainfo, 2, tmp_path / name, "zegclip_x")
-        content = {"pAcc": 50.0, "protocol": protocol}
-        (tmp_path / "w" / name / "report.json").write_text(json.dumps(content))
-    reports, problems = read_reports([tmp_path / "w"])
-    rows = summarise(reports)
-    assert not problems
-    assert [(row.config, len(row.runs)) for row in rows] == [
-        ("other (predictions, zegclip_x)", 1),
-        ("sam (predictions, zegclip_x)", 1),
-    ]
+class TestNames:
+    def test_mirrored_flat_missing_and_extra(self, tmp_path: Path) -> None:
+        (tmp_path / "x").mkdir()
+        for name in ("x/a.png", "b.PNG", "train_0.png"):
+            (tmp_path / name).touch()
+        images = ["data/x/a.jpg", "data/x/b.jpg", "data/c.v2.jpg"]
+        files, extra = find_predictions(tmp_path, images, "data")
+        assert files == [
+            ("x/a.png", tmp_path / "x/a.png"),
+            ("b.png", tmp_path / "b.PNG"),
+            ("c.v2.png", None),
+        ]
+        assert extra == ["train_0.png"]
+
+    def test_images_of_one_name_need_their_folders(self, tmp_path: Path) -> None:
+        images = ["data/x/a.jpg", "data/y/a.jpg"]
+        (tmp_path / "a.png").touch()
+        with pytest.raises(InputError, match=r"a\.png would belong to data/x/a\.jpg and to "):
+            find_predictions(tmp_path, images, "data")
+        for folder in ("x", "y"):
+            (tmp_path / folder).mkdir()
+            (tmp_path / folder / "a.png").touch()
+        assert find_predictions(tmp_path, images, "data")[1] == ["a.png"]
+
+    def test_nothing_there(self, tmp_path: Path) -> None:
+        for folder in (tmp_path, tmp_path / "nowhere"):
+            with pytest.raises(InputError, match="is no folder with PNGs"):
+                find_predictions(folder, ["a.jpg"], ".")
+
+
+class TestSavePredictionsHook:
+    def runner(self, classes: int, *images: str) -> Any:
+        infos = [{"img_path": image} for image in images]
+        dataset = MagicMock(metainfo={"classes": range(classes)})
+        dataset.__len__.return_value = len(infos)
+        dataset.get_data_info.side_effect = infos.__getitem__
+        return SimpleNamespace(test_dataloader=SimpleNamespace(dataset=dataset))
+
+    @pytest.mark.parametrize(("classes", "dtype"), [(255, np.uint8), (256, np.uint16)])
+    def test_255_is_a_class_in_16_bits_alone(
+        self, tmp_path: Path, classes: int, dtype: type
+    ) -> None:
+        hook = SavePredictionsHook(str(tmp_path / "out"))
+        hook.before_test(self.runner(classes, "x/a.jpg"))
+        data = SimpleNamespace(data=torch.tensor([[[0, classes - 1]]]))
+        hook.after_test_iter(
+            None, 0, outputs=[SimpleNamespace(img_path="a.jpg", pred_sem_seg=data)]
+        )
+        written = read_mask(tmp_path / "out" / "a.png")
+        assert written.dtype == dtype and written.tolist() == [[0, classes - 1]]
+
+    def test_images_of_one_name_would_replace_each_other(self) -> None:
+        with pytest.raises(InputError, match=r"x/a\.jpg and y/a\.jpg would both be a\.png"):
+            SavePredictionsHook("out").before_test(self.runner(3, "x/a.jpg", "y/a.jpg"))

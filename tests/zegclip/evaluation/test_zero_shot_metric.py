@@ -158,6 +158,7 @@ from mmengine.dist import get_rank, init_dist
 spec = importlib.util.spec_from_file_location("made", {__file__!r})
 made = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(made)
+zegclip.compat.set_up()
 init_dist("pytorch", backend="gloo")
 samples = made.images(5)
 metric = made.metric()

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from mmengine.hooks import EMAHook
 from mmengine.runner.checkpoint import load_checkpoint, save_checkpoint, weights_to_cpu
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
+import ldvc  # noqa: F401  (a text encoder that learns)
 from zegclip.errors import InputError
+from zegclip.heads import ATMHead
 from zegclip.segmentors import ZeroShotSegmentor
 from zegclip.vocabulary import Vocabulary
 
@@ -28,7 +32,10 @@ def build(config: Path, seed: int = 0, **changes: Any) -> ZeroShotSegmentor:
             "clip": {"model_name": str(config), "weights": f"random:{seed}"},
             "image_encoder": {"type": "PromptedImageEncoder", "num_prompts": 2},
             "text_encoder": {"type": "TextEncoder"},
-            "decode_head": {"type": "ATMHead", "num_heads": 4, "feedforward_channels": 32},
+            "decode_head": {
+                "type": "ATMHead",
+                "decoder": {"num_heads": 4, "feedforward_channels": 32},
+            },
             **changes,
         }
     )
@@ -71,10 +78,50 @@ def test_other_clip_weights_are_refused(
     assert torch.equal(before, after)
 
 
+class WithBuffers(ATMHead):
+    """A head with a buffer that is saved, one that is not, and a frozen parameter."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.register_buffer("kept", torch.ones(2))
+        self.register_buffer("scratch", torch.zeros(3), persistent=False)
+        self.relationship_descriptor.requires_grad_(False)
+
+
+def test_everything_but_clip_is_saved(tiny_clip_config: Path) -> None:
+    head = {"type": WithBuffers, "decoder": {"num_heads": 4, "feedforward_channels": 32}}
+    model, other = (
+        build(tiny_clip_config, decode_head=head),
+        build(tiny_clip_config, decode_head=head),
+    )
+    model.decode_head.kept.fill_(7)
+    state = model.state_dict()
+    assert "decode_head.relationship_descriptor.projection.weight" in state
+    assert "decode_head.scratch" not in state
+    other.load_state_dict(state)
+    assert other.decode_head.kept.tolist() == [7, 7]
+
+
+def test_averaged_weights_survive(tiny_clip_config: Path, tmp_path: Path) -> None:
+    """mmengine's EMAHook saves a frozen copy of the model in the model's place."""
+    model = build(tiny_clip_config)
+    runner = SimpleNamespace(model=model, cfg={}, _resume=False, iter=0, epoch=0)
+    hook = EMAHook(momentum=0.5)
+    hook.before_run(runner)
+    averaged = hook.ema_model.module.decode_head.decoder.mask_attention.query.weight
+    averaged.add_(1)
+    checkpoint = {"state_dict": model.state_dict()}
+    hook.before_save_checkpoint(runner, checkpoint)
+    saved = checkpoint["state_dict"]
+    assert set(saved) == set(model.state_dict())
+    assert saved["decode_head.decoder.mask_attention.query.weight"].equal(averaged)
+    build(tiny_clip_config).load_state_dict(saved)
+
+
 def test_strict_loading_still_finds_a_missing_parameter(model: ZeroShotSegmentor) -> None:
     state = model.state_dict()
     del state["image_encoder.prompts"]
-    with pytest.raises(RuntimeError, match=r"image_encoder\.prompts is missing"):
+    with pytest.raises(InputError, match=r"another model.*lacks image_encoder\.prompts"):
         model.load_state_dict(state)
 
 
@@ -87,10 +134,42 @@ def test_vocabulary_comes_from_metainfo(model: ZeroShotSegmentor) -> None:
     assert sample.seg_logits.data.shape[0] == 2
 
 
+def test_learned_class_embeddings_are_computed_once_per_evaluation(
+    tiny_clip_config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text_encoder = {"type": "PromptedTextEncoder"}
+    model = build(tiny_clip_config, text_encoder=text_encoder)
+    calls: list[Vocabulary] = []
+    embed = model.text_encoder.embed
+    monkeypatch.setattr(model.text_encoder, "embed", lambda *a: calls.append(a) or embed(*a))
+    before = model.class_embeddings()
+    assert model.class_embeddings() is before and len(calls) == 1
+    with torch.no_grad():
+        model.text_encoder.language_prompts.add_(1)
+    for change in (model.eval, lambda: model.load_state_dict(model.state_dict())):
+        change()
+        assert not model.class_embeddings().equal(before)
+    assert len(calls) == 3
+    model.train()
+    model.class_embeddings(), model.class_embeddings()
+    assert len(calls) == 5  # in training nothing is kept
+
+
+def test_mmseg_inferencers_short_metainfo_is_completed(model: ZeroShotSegmentor) -> None:
+    dataset = {"type": "ZeroShotDataset", "unseen": ["bus"], "metainfo": {"classes": CLASSES}}
+    dataset["synonyms"] = {"cat": ["kitten"]}
+    model.cfg = {"test_dataloader": {"dataset": dataset}}
+    model.dataset_meta = {"classes": CLASSES, "palette": [[0, 0, 0]] * 3}
+    assert model.vocabulary.unseen == ("bus",)
+    assert model.vocabulary.words[0] == ("kitten",)
+    model.dataset_meta = {"classes": ("tree",), "palette": [[0, 0, 0]]}
+    assert model.vocabulary.unseen == ()
+
+
 def test_without_a_vocabulary_it_says_so(tiny_clip_config: Path) -> None:
     model = build(tiny_clip_config)
     model._vocabulary = None
-    with pytest.raises(RuntimeError, match="no vocabulary yet.*VocabularyHook"):
+    with pytest.raises(RuntimeError, match="no vocabulary yet.*default_hooks"):
         model.predict(torch.randn(1, 3, 32, 32))
 
 
@@ -129,21 +208,6 @@ def test_padding_of_the_data_preprocessor_is_removed(model: ZeroShotSegmentor) -
         (result,) = model.predict(padded, [sample])
         expected = model.encode_decode(padded).probabilities[0, :, :32, :32]
     torch.testing.assert_close(result.seg_logits.data, expected)
-
-
-@pytest.mark.parametrize(
-    ("test_cfg", "message"),
-    [
-        ({"mode": "window"}, "neither 'whole' nor 'slide'"),
-        ({"mode": "slide"}, "needs crop_size"),
-        ({"mode": "slide", "crop_size": (30, 32), "stride": (8, 8)}, "multiples of the patch"),
-        ({"mode": "slide", "crop_size": (32, 32), "stride": (40, 8)}, "pixels are left out"),
-        ({"modus": "whole"}, "unknown.*modus"),
-    ],
-)
-def test_bad_test_cfg(tiny_clip_config: Path, test_cfg: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        build(tiny_clip_config, test_cfg=test_cfg)
 
 
 def test_protocol_names_what_numbers_depend_on(model: ZeroShotSegmentor) -> None:

@@ -1,4 +1,4 @@
-"""The emoji drawings of the mini benchmark: three sheets and an index, cut by tools/mini."""
+"""The emoji drawings of the mini benchmark: three sheets and an index of their cells."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-PROJECT_ROOT = Path(__file__).resolve().parents[3]
+from zegclip.files import PROJECT_ROOT
+
 ARTWORK = PROJECT_ROOT / "data" / "mini" / "artwork"
 
 
@@ -46,16 +47,7 @@ def class_words(folder: Path = ARTWORK) -> dict[str, tuple[str, ...]]:
 
 @lru_cache(maxsize=2)
 def load_drawings(folder: Path = ARTWORK) -> tuple[Drawing, ...]:
-    """All drawings, in the order of the index.
-
-    Raises:
-        FileNotFoundError: the artwork is not there (it is part of the repository).
-    """
-    if not (folder / "index.json").exists():
-        raise FileNotFoundError(
-            f"No artwork in {folder}: it is part of the repository; "
-            "restore data/mini/artwork or run tools/mini_benchmark/fetch_artwork.py"
-        )
+    """All drawings, in the order of the index."""
     index = json.loads((folder / "index.json").read_text())
     cell = index["cell"]
     sheets: dict[str, np.ndarray] = {}
@@ -70,16 +62,9 @@ def load_drawings(folder: Path = ARTWORK) -> tuple[Drawing, ...]:
         rows, columns = (np.flatnonzero((pixels[..., 3] > 16).any(axis)) for axis in (1, 0))
         pixels = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].copy()
         words = (*index["class_words"].get(entry["name"], [entry["name"]]), *entry["words"])
+        held_out = entry["split"] == "val"
         drawings.append(
-            Drawing(
-                name=entry["name"],
-                words=words,
-                style=style,
-                code=entry["code"],
-                is_class=entry["is_class"],
-                held_out=entry["split"] == "val",
-                pixels=pixels,
-            )
+            Drawing(entry["name"], words, style, entry["code"], entry["is_class"], held_out, pixels)
         )
     return tuple(drawings)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from mmseg.registry import DATASETS
 
 from zegclip.files import find_path
 
-from ..voc import VOC20Dataset
+from ..benchmarks import VOC20Dataset
 from .scenes import SCENES, make_scenes
 
 
@@ -17,26 +18,40 @@ from .scenes import SCENES, make_scenes
 class MiniSceneDataset(VOC20Dataset):
     """VOC's classes and split on scenes of emoji, which are drawn on first use (seconds).
 
-    Everything else is :class:`VOC20Dataset`'s: the scenes lie in the devkit's layout, with
-    ``ImageSets/Segmentation/{train,val}.txt``.
-
     Args:
-        data_root: where the scenes are or will be; default ``data/mini/scenes``.
-        num_train: training scenes.
-        num_val: validation scenes; some of their drawings are in no training scene.
+        split: ``train``, ``val`` (some of its drawings are in no other split), or ``selection``
+            (to choose settings on, so that they are not chosen on the validation's scenes).
+        number: of scenes; default: 2000, 300 and 300.
         seed: of the scenes.
-        **kwargs: :class:`VOC20Dataset`'s.
+        data_root: the folder that the scenes' folders are made in; default ``data/mini/scenes``.
+        **kwargs: :class:`~zegclip.datasets.benchmarks.VOC20Dataset`'s, but for where files lie.
+
+    Raises:
+        InputError: there is no such split, or what :class:`VOC20Dataset` raises.
+
+    Example:
+        >>> len(MiniSceneDataset(split="selection", number=20))  # doctest: +SKIP
+        20
     """
 
     METAINFO = VOC20Dataset.METAINFO | {"dataset_name": "mini benchmark (VOC's 20 classes, drawn)"}
 
     def __init__(
         self,
-        data_root: str | Path | None = None,
-        num_train: int = 2000,
-        num_val: int = 300,
+        split: str = "train",
+        number: int | None = None,
         seed: int = 0,
+        data_root: str | Path | None = None,
         **kwargs: Any,
     ) -> None:
-        root = make_scenes(find_path(data_root or SCENES), num_train, num_val, seed)
-        super().__init__(data_root=str(root), **kwargs)
+        folder = make_scenes(split, number, seed, find_path(data_root or SCENES))
+        super().__init__(
+            data_root=str(folder),
+            data_prefix={"img_path": "JPEGImages", "seg_map_path": "SegmentationClass"},
+            **kwargs,
+        )
+
+    @classmethod
+    def missing(cls, config: Mapping[str, Any]) -> list[str]:
+        """Nothing: the scenes are drawn when they are needed."""
+        return []

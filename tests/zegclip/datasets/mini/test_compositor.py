@@ -1,21 +1,21 @@
-"""Scenes: exact masks, occlusion, determinism."""
+"""Scenes: exact masks and occlusion."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from zegclip.datasets.mini.artwork import Drawing, load_drawings
+from zegclip.datasets.mini.artwork import Drawing
 from zegclip.datasets.mini.compositor import compose_scene, overlap, paste, transformed
 
 
-def square(name: str, colour: tuple[int, int, int]) -> Drawing:
+def square(colour: tuple[int, int, int]) -> Drawing:
     pixels = np.empty((20, 20, 4), np.uint8)
     pixels[...] = (*colour, 255)
-    return Drawing(name, (name,), "noto", "0", True, False, pixels)
+    return Drawing("a", ("a",), "noto", "0", True, False, pixels)
 
 
-def test_mask_of_one_drawing_is_its_alpha():
+def test_mask_of_one_drawing_is_its_alpha() -> None:
     image = np.full((40, 40, 3), 100, np.float32)
     mask = np.zeros((40, 40), np.uint8)
     alpha = np.zeros((10, 10, 1), np.float32)
@@ -27,13 +27,11 @@ def test_mask_of_one_drawing_is_its_alpha():
     expected = np.zeros_like(mask)
     expected[23:28, 8:14] = 1
     assert np.array_equal(mask, expected)
-    assert np.allclose(image[24, 9], 200)
-    assert np.allclose(image[22, 9], 0.6 * 100 + 0.4 * 200)
-    assert np.allclose(image[0], 100)
+    assert np.allclose([image[24, 9], image[22, 9], image[0, 0]], [[200] * 3, [140] * 3, [100] * 3])
 
 
 @pytest.mark.parametrize("x, y", [(-4, -3), (35, 36), (-20, 5), (60, 60)])
-def test_paste_across_or_beyond_the_border(x, y):
+def test_paste_across_or_beyond_the_border(x: int, y: int) -> None:
     image, mask = np.zeros((40, 40, 3), np.float32), np.zeros((40, 40), np.uint8)
     paste(image, mask, np.ones((10, 10, 4), np.float32), x, y, 3)
     inside = max(0, min(x + 10, 40) - max(x, 0)) * max(0, min(y + 10, 40) - max(y, 0))
@@ -41,9 +39,15 @@ def test_paste_across_or_beyond_the_border(x, y):
     assert np.array_equal(image[..., 0] == 1, mask == 3)
 
 
-def test_mask_of_a_scene_is_where_the_drawing_is_seen():
-    red = square("red", (255, 0, 0))
-    scene = compose_scene([red], np.random.default_rng(0))
+def test_later_drawings_cover_earlier_ones() -> None:
+    image, mask = np.zeros((20, 20, 3), np.float32), np.zeros((20, 20), np.uint8)
+    for label, place in ((1, 0), (2, 5)):
+        paste(image, mask, np.ones((10, 10, 4), np.float32), place, place, label)
+    assert (mask == 1).sum() == 75 and (mask == 2).sum() == 100
+
+
+def test_mask_of_a_scene_is_where_the_drawing_is_seen() -> None:
+    scene = compose_scene([square((255, 0, 0))], np.random.default_rng(0))
     # Mild jitter keeps the square far redder than any of the muted backgrounds' pixels.
     excess = scene.image[..., 0].astype(int) - scene.image[..., 1:].max(-1)
     inside = scene.mask == 1
@@ -52,27 +56,8 @@ def test_mask_of_a_scene_is_where_the_drawing_is_seen():
     assert (excess[~inside] > 160).sum() < 0.05 * inside.sum()
 
 
-def test_later_drawings_cover_earlier_ones():
-    layers = [np.ones((10, 10, 4), np.float32)] * 2
-    image, mask = np.zeros((20, 20, 3), np.float32), np.zeros((20, 20), np.uint8)
-    paste(image, mask, layers[0], 0, 0, 1)
-    paste(image, mask, layers[1], 5, 5, 2)
-    assert (mask == 1).sum() == 75
-    assert (mask == 2).sum() == 100
-
-
-def test_the_generator_says_all():
-    drawings = [d for d in load_drawings() if d.is_class][:3]
-    first, again, other = (
-        compose_scene(drawings, np.random.default_rng(seed)) for seed in (4, 4, 5)
-    )
-    assert np.array_equal(first.image, again.image)
-    assert np.array_equal(first.mask, again.mask)
-    assert not np.array_equal(first.image, other.image)
-
-
-def test_an_upright_drawing_has_the_side_that_was_asked():
-    layer = transformed(square("a", (0, 255, 0)), 40, np.random.default_rng(1), rotation=0)
+def test_an_upright_drawing_has_the_side_that_was_asked() -> None:
+    layer = transformed(square((0, 255, 0)), 40, np.random.default_rng(1), rotation=0)
     rows = (layer[..., 3] > 0.5).any(1).sum()
     columns = (layer[..., 3] > 0.5).any(0).sum()
     # The aspect is jittered by up to exp(0.12), the area is kept.
@@ -80,7 +65,7 @@ def test_an_upright_drawing_has_the_side_that_was_asked():
     assert 40 * 0.85 <= rows <= 40 * 1.18
 
 
-def test_overlap_is_the_share_of_the_smaller_box():
+def test_overlap_is_the_share_of_the_smaller_box() -> None:
     assert overlap((0, 0, 10, 10), (5, 5, 10, 10)) == 1
     assert overlap((0, 0, 10, 10), (5, 0, 15, 10)) == 0.5
     assert overlap((0, 0, 10, 10), (10, 0, 20, 10)) == 0

@@ -1,0 +1,118 @@
+"""Class embeddings: templates, synonyms, order, cache."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from zegclip.clip import TEMPLATES, LoadedClip, TextEncoder, TextTower, find_templates, load_clip
+from zegclip.errors import InputError
+from zegclip.vocabulary import Vocabulary
+
+VOCABULARY = Vocabulary(classes=("cat", "bus"))
+
+
+@pytest.fixture(scope="module")
+def clip(tiny_clip_config: Path) -> LoadedClip:
+    return load_clip(str(tiny_clip_config), "random:0")
+
+
+def embed(clip: LoadedClip, *texts: str) -> Tensor:
+    with torch.no_grad():
+        return clip.model.encode_text(clip.tokenizer(list(texts)), normalize=True)
+
+
+def test_single_template_is_the_text_tower(clip: LoadedClip, tmp_path: Path) -> None:
+    encoder = TextEncoder(clip, cache_dir=tmp_path)
+    rows = encoder(Vocabulary(classes=("cat", "tvmonitor"), synonyms={"tvmonitor": ("tv",)}))
+    expected = embed(clip, "a photo of a cat", "a photo of a tv")
+    torch.testing.assert_close(rows, expected, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("texts_at_once", [256, 4])
+def test_templates_and_synonyms_are_averaged_as_unit_vectors(
+    texts_at_once: int, clip: LoadedClip, tmp_path: Path
+) -> None:
+    encoder = TextEncoder(clip, ["a {}.", "one {}"], tmp_path, texts_at_once)
+    rows = encoder(Vocabulary(classes=("cat", "bus"), synonyms={"cat": ("cat", "kitten")}))
+    words = [
+        F.normalize(embed(clip, f"a {word}.", f"one {word}").mean(0), dim=0)
+        for word in ("cat", "kitten", "bus")
+    ]
+    expected = torch.stack([F.normalize((words[0] + words[1]) / 2, dim=0), words[2]])
+    torch.testing.assert_close(rows, expected, atol=1e-6, rtol=0)
+    turned = encoder(Vocabulary(classes=("bus", "cat"), synonyms={"cat": ("cat", "kitten")}))
+    torch.testing.assert_close(turned, rows.flip(0))
+
+
+def test_second_time_comes_from_the_cache(
+    clip: LoadedClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZEGCLIP_CACHE", str(tmp_path / "made"))
+    first = TextEncoder(clip)(VOCABULARY)
+    with monkeypatch.context() as patch:
+        patch.setattr(TextEncoder, "embed", lambda *_: pytest.fail("computed again"))
+        assert torch.equal(TextEncoder(clip)(VOCABULARY), first)
+    # A broken file is replaced, a folder that cannot be made is no error.
+    (file,) = (tmp_path / "made").iterdir()
+    whole = file.read_bytes()
+    file.write_bytes(whole[:40])
+    with pytest.warns(UserWarning, match="broken and computed anew"):
+        assert torch.equal(TextEncoder(clip)(VOCABULARY), first)
+    assert file.read_bytes() == whole
+    with pytest.warns(UserWarning, match="not cached"):
+        assert torch.equal(TextEncoder(clip, cache_dir=file)(VOCABULARY), first)
+
+
+@pytest.mark.parametrize("change", ["weights", "templates", "words"])
+def test_cache_follows_what_embeddings_depend_on(
+    change: str, clip: LoadedClip, tmp_path: Path, tiny_clip_config: Path
+) -> None:
+    first = TextEncoder(clip, cache_dir=tmp_path)(VOCABULARY)
+    if change == "weights":
+        clip = load_clip(str(tiny_clip_config), "random:1")
+    templates = "multi15" if change == "templates" else "single"
+    synonyms = {"bus": ("coach",)} if change == "words" else {}
+    vocabulary = dataclasses.replace(VOCABULARY, synonyms=synonyms)
+    assert not torch.allclose(TextEncoder(clip, templates, tmp_path)(vocabulary), first)
+
+
+def test_too_long_a_name_is_named(clip: LoadedClip, tmp_path: Path) -> None:
+    # "a photo of a", start and end token: 6 of the 77 tokens.
+    encoder = TextEncoder(clip, cache_dir=tmp_path)
+    fits, long = " ".join(["very"] * 71), " ".join(["very"] * 72)
+    assert encoder.too_long([fits, long]) == [long]
+    with pytest.warns(UserWarning, match="very very.*77 tokens"):
+        encoder(Vocabulary(classes=(long,)))
+
+
+def test_templates() -> None:
+    sizes = {name: len(set(templates)) for name, templates in TEMPLATES.items()}
+    assert sizes == {"single": 1, "multi15": 15, "imagenet80": 80}
+    for templates in TEMPLATES.values():
+        assert find_templates(list(templates)) == templates
+    for bad, message in (
+        ("vild", "'vild' is not one of single, multi15, imagenet80"),
+        ([], "empty"),
+        (["a photo"], "'a photo' must hold"),
+        (["{} and {}"], "exactly once"),
+    ):
+        with pytest.raises(InputError, match=message):
+            find_templates(bad)
+
+
+def test_padding_is_left_out_where_it_changes_nothing(clip: LoadedClip) -> None:
+    tower = TextTower(clip.model)
+    tokens = clip.tokenizer(["a cat", "a photo of a bus"])
+    short = tower.without_padding(tokens)
+    assert short.shape == (2, 7)
+    torch.testing.assert_close(tower(short), tower(tokens), atol=1e-6, rtol=0)
+    tower.pool_type = "last"
+    assert tower.without_padding(tokens) is tokens
+    tower.pool_type, tower.attn_mask = "argmax", None
+    assert tower.without_padding(tokens) is tokens

@@ -1,0 +1,121 @@
+"""Arguments of the tools: what is typed counts, or is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mmengine.config import Config
+
+from zegclip.engine.launch import (
+    check_options,
+    find_checkpoint,
+    find_config,
+    load_config,
+    make_parser,
+    methods_with,
+    run,
+)
+from zegclip.errors import InputError
+from zegclip.files import PROJECT_ROOT
+
+VOC = "configs/tagclip_voc_inductive.py"
+
+
+def load(*arguments: str) -> Config:
+    return load_config(make_parser("", "").parse_args(arguments))
+
+
+class TestOptionsThatNothingReads:
+    @pytest.mark.parametrize(
+        ("option", "meant"),
+        [
+            ("crop_size", r"train_dataloader\.dataset\.pipeline\.\d\.crop_size"),
+            ("test_pipeline", r"test_dataloader\.dataset\.pipeline"),
+            ("vis_backends", r"visualizer\.vis_backends"),
+            ("data_preprocessor.size", r"model\.data_preprocessor"),
+            ("trian_cfg.max_iters", "set train_cfg"),
+            ("load_form", "set load_from"),
+            ("auto_scale_lr.enabled", r"set auto_scale_lr\.enable"),
+            ("env_cfg.cudnn_bench", r"set env_cfg\.cudnn_benchmark"),
+            ("qwertz", "no part of a run reads it$"),
+        ],
+    )
+    def test_are_refused_with_the_key_that_counts(self, option: str, meant: str) -> None:
+        with pytest.raises(InputError, match=rf"--cfg-options {option}.*{meant}"):
+            load(VOC, "--cfg-options", f"{option}=1")
+
+    def test_a_variable_of_a_config(self, tmp_path: Path) -> None:
+        config = tmp_path / "split.py"
+        config.write_text(
+            f"_base_ = '{PROJECT_ROOT / VOC}'\nunseen = ['cat']\n"
+            "train_dataloader = dict(dataset=dict(unseen=unseen))\n"
+        )
+        with pytest.raises(InputError, match=r"--unseen.*train_dataloader\.dataset\.unseen"):
+            load(str(config), "--cfg-options", "unseen=['dog']")
+
+    @pytest.mark.parametrize(
+        "option",
+        ["train_cfg.max_iters", "model.decode_head.gamma", "env_cfg.mp_cfg.opencv_num_threads",
+         "randomness.seed", "work_dir", "train_dataloader.dataset.pipeline.4.crop_size"],
+    )  # fmt: skip
+    def test_others_pass(self, option: str) -> None:
+        check_options(Config.fromfile(PROJECT_ROOT / VOC), {option: 1})
+
+
+def test_a_split_on_the_command_line() -> None:
+    cfg = load(VOC, "--unseen", "cat", "dog")
+    for name in ("train", "val", "test"):
+        assert cfg[f"{name}_dataloader"].dataset.unseen == ["cat", "dog"]
+
+
+def test_options_and_work_dir() -> None:
+    cfg = load("tagclip_voc_inductive", "--cfg-options", "train_cfg.max_iters=7")
+    assert cfg.train_cfg.max_iters == 7
+    assert cfg.work_dir == "work_dirs/tagclip_voc_inductive"
+    assert load(VOC, "--work-dir", "elsewhere").work_dir == "elsewhere"
+
+
+def test_a_config_that_is_not_there_names_similar_ones() -> None:
+    assert find_config("zegclip_voc_inductive").is_file()
+    with pytest.raises(InputError, match=r"Did you mean\n  configs/tagclip_voc_inductive\.py"):
+        find_config("configs/tagclip_voc_inductiv.py")
+
+
+def test_a_checkpoint_that_is_not_there_names_those_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "iter_5.pth").touch()
+    with pytest.raises(InputError, match=r"There is .*iter_5\.pth"):
+        find_checkpoint(str(tmp_path / "iter_6.pth"))
+    assert find_checkpoint("https://host/x.pth") == "https://host/x.pth"
+
+
+def test_methods_are_found_by_their_configs() -> None:
+    assert methods_with("mini") == ["zegclip", "ldvc", "tagclip"]
+
+
+@pytest.mark.parametrize(
+    ("error", "raised", "message"),
+    [
+        (InputError("a.png: broken"), SystemExit, "error: a.png: broken"),
+        # A data loader's process sends its traceback along.
+        (
+            InputError(
+                "Caught InputError in DataLoader worker process 0.\nOriginal Traceback\n  File\n"
+                "zegclip.errors.InputError: a.png: broken\n"
+            ),
+            SystemExit,
+            "error: a.png: broken",
+        ),
+        (ValueError("a bug"), ValueError, "a bug"),
+    ],
+)
+def test_only_what_the_user_gave_wrong_is_a_message(
+    error: Exception, raised: type[BaseException], message: str
+) -> None:
+    def main() -> Any:
+        raise error
+
+    with pytest.raises(raised) as caught:
+        run(main)
+    assert str(caught.value) == message

@@ -1,0 +1,115 @@
+"""Files: replaced whole, and checkpoints read as data."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from zegclip.errors import InputError
+from zegclip.files import PROJECT_ROOT, find_path, read_checkpoint, replacing
+
+
+def test_relative_paths_count_from_here_then_from_the_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert find_path("README.md") == PROJECT_ROOT / "README.md"
+    (tmp_path / "README.md").touch()
+    assert find_path("README.md") == Path("README.md")
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    file = tmp_path / "new" / "report.json"
+    with replacing(file) as part:
+        part.write_text("one")
+        assert part.suffix == ".json" and not file.exists()
+    with pytest.raises(RuntimeError), replacing(file) as part:
+        part.write_text("half")
+        raise RuntimeError
+    assert file.read_text() == "one" and list(file.parent.iterdir()) == [file]
+
+
+class Command:
+    """Runs a command when it is unpickled."""
+
+    def __init__(self, command: str) -> None:
+        self.command = command
+
+    def __reduce__(self) -> tuple:
+        return os.system, (self.command,)
+
+
+class ThroughGetattr:
+    """Reaches an attribute by ``getattr``."""
+
+    def __reduce__(self) -> tuple:
+        return getattr, ("harmless here", "upper")
+
+
+def test_plain_data_passes(tmp_path: Path) -> None:
+    content: dict[str, Any] = {
+        "half": torch.ones(2, dtype=torch.bfloat16),
+        "parameter": torch.nn.Parameter(torch.ones(1)),
+        "state_dict": OrderedDict(weight=torch.arange(3.0)),
+        "meta": {"iter": 7, "name": "ü", "shape": torch.Size([2]), "bytes": b"x", "set": {1, 2}},
+        "where": torch.device("cpu"),
+        "kind": torch.float16,
+    }
+    torch.save(content, tmp_path / "plain.pth")
+    loaded = read_checkpoint(tmp_path / "plain.pth")
+    assert loaded["meta"] == content["meta"] and loaded["kind"] is torch.float16
+    assert loaded["half"].equal(content["half"])
+    buffer = io.BytesIO((tmp_path / "plain.pth").read_bytes())
+    assert read_checkpoint(buffer)["state_dict"]["weight"].tolist() == [0, 1, 2]
+
+
+def test_a_command_is_refused_and_not_run(tmp_path: Path) -> None:
+    file, trace = tmp_path / "evil.pth", tmp_path / "was_here"
+    torch.save({"state_dict": {}, "x": Command(f"touch {trace}")}, file)
+    with pytest.raises(InputError, match=r"evil\.pth is refused.*any code"):
+        read_checkpoint(file)
+    file.write_bytes(pickle.dumps({"x": Command(f"touch {trace}")}, protocol=2))  # no archive
+    with pytest.raises(InputError, match=r"evil\.pth cannot be read"):
+        read_checkpoint(file)
+    assert not trace.exists()
+
+
+def test_what_the_process_admits_does_not_count_and_is_not_changed(tmp_path: Path) -> None:
+    torch.save({"x": ThroughGetattr()}, tmp_path / "sly.pth")
+    torch.save({"x": 1}, tmp_path / "plain.pth")
+    stop = threading.Event()
+    missing: list[Any] = []
+
+    def watch() -> None:
+        while not stop.is_set():
+            if getattr not in torch.serialization.get_safe_globals():
+                missing.append(True)
+
+    with torch.serialization.safe_globals([getattr]):
+        thread = threading.Thread(target=watch)
+        thread.start()
+        for _ in range(50):
+            with pytest.raises(InputError, match=r"refused.*getattr"):
+                read_checkpoint(tmp_path / "sly.pth")
+            read_checkpoint(tmp_path / "plain.pth")
+        stop.set()
+        thread.join()
+    assert not missing
+
+
+def test_broken_and_missing_files_are_named(tmp_path: Path) -> None:
+    file = tmp_path / "cut.pth"
+    torch.save({"weight": torch.zeros(1000)}, file)
+    file.write_bytes(file.read_bytes()[:600])
+    with pytest.raises(InputError, match=r"cut\.pth cannot be read"):
+        read_checkpoint(file)
+    with pytest.raises(InputError, match=r"not found: .*none\.pth"):
+        read_checkpoint(tmp_path / "none.pth")

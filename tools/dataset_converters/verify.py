@@ -1,0 +1,199 @@
+"""Whether a prepared data set is what its publishers describe: counts, sizes, labels."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from rich.progress import track
+
+from .coco_stuff import OFFICIAL_IDS
+from .data_set import VOID, DataSet, Split
+
+
+@dataclass
+class Finding:
+    """Something that is not as published."""
+
+    severity: str  # error (results would be wrong, or a run fails) or warning
+    message: str
+    files: list[str] = field(default_factory=list)  # relative to the data set
+
+    def __str__(self) -> str:
+        more = f" and {len(self.files) - 5} more" if len(self.files) > 5 else ""
+        files = f"\n  {', '.join(self.files[:5])}{more}" if self.files else ""
+        return f"{self.severity}: {self.message}{files}"
+
+
+@dataclass
+class Verification:
+    """What was found of a data set; made by :func:`verify`."""
+
+    data_set: DataSet
+    root: Path
+    counts: list[tuple[str, int, int]] = field(default_factory=list)  # what, found, published
+    masks: int = 0  # that were opened
+    pixels: np.ndarray = field(default_factory=lambda: np.zeros(256, np.int64))  # of each label
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def errors(self) -> list[Finding]:
+        """Those that make results wrong or runs fail."""
+        return [finding for finding in self.findings if finding.severity == "error"]
+
+    def add(self, message: str, files: Iterable[str] = (), severity: str = "error") -> None:
+        """Note a finding."""
+        self.findings.append(Finding(severity, message, sorted(files)))
+
+    def count(self, what: str, found: int, published: int, known: str = "") -> None:
+        """Compare a number with the published one; ``known``: why another one is no error."""
+        self.counts.append((what, found, published))
+        if found != published:
+            message = f"{what}: {found:,}, published are {published:,}"
+            self.add(
+                f"{message}; {known}" if known else message,
+                severity="warning" if known else "error",
+            )
+
+    def files(self, folder: str, suffix: str) -> list[str]:
+        """Names without the suffix, sorted."""
+        names = os.listdir(self.root / folder) if (self.root / folder).is_dir() else []
+        return sorted(name.removesuffix(suffix) for name in names if name.endswith(suffix))
+
+    def names(self, split: Split) -> list[str]:
+        """The image names of a split, compared with the published numbers."""
+        if not split.lists:
+            names = self.files(split.images, ".jpg")
+            self.count(f"{split.images}/*.jpg", len(names), split.count)
+        else:
+            names = []
+            for path, published in split.lists.items():
+                file = self.root / path
+                found = file.read_text(errors="replace").split() if file.is_file() else []
+                self.count(path, len(found), published, split.other_counts.get(len(found), ""))
+                names += found
+        return list(dict.fromkeys(names))
+
+    def pairs(self, split: Split, names: Iterable[str]) -> list[tuple[str, str]]:
+        """Image and mask of each name, relative to the root; what is not there is noted."""
+        suffix = self.data_set.mask_suffix
+        images = set(self.files(split.images, ".jpg"))
+        masks = {folder: set(self.files(folder, suffix)) for folder in reversed(split.masks)}
+        folders = {name: folder for folder, there in masks.items() for name in there}
+        pairs, no_image, no_mask = [], [], []
+        for name in names:
+            image = f"{split.images}/{name}.jpg"
+            mask = f"{folders.get(name, split.masks[0])}/{name}{suffix}"
+            if name not in images:
+                no_image.append(image)
+            elif name not in folders:
+                no_mask.append(mask)
+            else:
+                pairs.append((image, mask))
+        if no_image:
+            self.add(f"{len(no_image)} images of {split.name} are not there", no_image)
+        if no_mask:
+            self.add(f"{len(no_mask)} images of {split.name} have no mask", no_mask)
+        return pairs
+
+    def check(self, split: Split, pairs: list[tuple[str, str]]) -> None:
+        """Open images (their headers) and masks; each kind of mistake is noted once."""
+        names = self.data_set.names
+        unusable: dict[str, list[str]] = {}  # masks by the reason
+        wrong: dict[str, set[int]] = {}  # labels by mask
+        with_label = np.zeros(256, int)  # number of masks
+        for image, mask in track(pairs, f"masks of {split.name}"):
+            try:
+                labels = read_labels(self.root / image, self.root / mask)
+            except Exception as error:  # an untrusted file: its reader may raise anything
+                reason = str(error) if type(error) is ValueError else "image or mask is damaged"
+                unusable.setdefault(reason.partition(": ")[0], []).append(f"{mask} ({error})")
+                continue
+            with_label += labels[:256] > 0
+            self.pixels += labels[:256]
+            if unknown := set(np.flatnonzero(labels).tolist()) - set(names):
+                wrong[mask] = unknown
+        self.masks += len(pairs)
+        for reason, files in unusable.items():
+            self.add(f"{len(files)} masks of {split.name}: {reason}", files)
+        if wrong:
+            values = sorted(set().union(*wrong.values()))
+            listed = ", ".join(map(str, values[:5]))
+            self.add(
+                f"{len(wrong)} masks of {split.name} hold the labels {listed}; "
+                f"{self.data_set.label_rule}{_usual_mistake(self.data_set, values)}",
+                wrong,
+            )
+        read = len(pairs) - sum(map(len, unusable.values()))
+        if {0, VOID} <= self.data_set.ignored and 2 * with_label[0] < read:
+            self.add(
+                f"fewer than half of the masks of {split.name} have a pixel of label 0 "
+                "(background): they are shifted by one, background is 255"
+            )
+        elif split.void_within and read >= split.void_within and not with_label[VOID]:
+            self.add(f"no mask of {split.name} has a void pixel (255): void was lost")
+
+
+def read_labels(image_path: Path, mask_path: Path) -> np.ndarray:
+    """Pixels of each value in a mask, at least 256 numbers.
+
+    Raises:
+        ValueError: it has several channels, negative values or another size than its image.
+        OSError: a file cannot be read.
+    """
+    with Image.open(image_path) as image, Image.open(mask_path) as mask:
+        if mask.size != image.size:
+            raise ValueError(f"another size than the image: {mask.size}, image {image.size}")
+        if len(mask.getbands()) > 1:
+            raise ValueError(f"several channels, painted in colours: {mask.mode}")
+        return np.bincount(np.asarray(mask).astype(int).ravel(), minlength=256)
+
+
+def _usual_mistake(data_set: DataSet, unknown: list[int]) -> str:
+    if data_set.key == "coco_stuff" and set(unknown) <= set(OFFICIAL_IDS):
+        return ": these are official ids, not train ids"
+    if unknown == [VOID]:
+        return (
+            ": these masks are shifted by one. Our configs subtract one themselves "
+            "(reduce_zero_label=True)"
+        )
+    return ""
+
+
+def verify(data_set: DataSet, out: Path, sample: int | None = None) -> Verification:
+    """Compare a data set with its description.
+
+    Args:
+        data_set: the description.
+        out: the folder of all data sets.
+        sample: open only so many masks of each split, evenly spread; counts, lists and the
+            existence of files are always checked as a whole.
+    """
+    found = Verification(data_set, out / data_set.root)
+    if not found.root.is_dir():
+        found.add(f"there is no folder {found.root}")
+        return found
+    names = {split.name: found.names(split) for split in data_set.splits}
+    if shared := set(names["train"]) & set(names["val"]):
+        found.add(f"{len(shared)} images of val are in train: take them out of its list", shared)
+    for folder, published in data_set.folders.items():
+        suffix = ".jpg" if folder == "JPEGImages" else ".png"
+        number = len(found.files(folder, suffix))
+        found.count(f"{folder}/*{suffix}", number, published, "more than the splits use")
+    for split in data_set.splits:
+        pairs = found.pairs(split, names[split.name])
+        if sample is not None and sample < len(pairs):
+            pairs = [pairs[int(i)] for i in np.linspace(0, len(pairs) - 1, sample)]
+        found.check(split, pairs)
+    classes = {
+        label: name for label, name in data_set.names.items() if label not in data_set.ignored
+    }
+    absent = [name for label, name in classes.items() if not found.pixels[label]]
+    if found.masks and sample is None and absent:
+        message = f"{len(absent)} classes occur in no mask: {', '.join(absent[:10])}"
+        found.add(message, severity="warning")
+    return found

@@ -1,0 +1,236 @@
+"""Load a frozen CLIP: an open_clip model with weights from a tag or a local file."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import torch
+from open_clip.pretrained import download_pretrained, get_pretrained_cfg
+from torch import Tensor, nn
+
+from zegclip.errors import InputError
+from zegclip.files import find_path
+
+from .weight_files import read_weights
+
+
+@dataclass
+class LoadedClip:
+    """A frozen CLIP and where it came from.
+
+    Attributes:
+        model: open_clip's, evaluation mode, float32, without gradients.
+        tokenizer: from texts to token ids ``(N, context length)``.
+        model_name: as it was asked for.
+        weights: as they were asked for.
+        fingerprint: 64 hexadecimal digits, the same for the same weights in any file format.
+    """
+
+    model: nn.Module
+    tokenizer: Any
+    model_name: str
+    weights: str
+    fingerprint: str
+
+
+def load_clip(model_name: str, weights: str) -> LoadedClip:
+    """Build a CLIP and load its weights.
+
+    Args:
+        model_name: an open_clip ViT (``"ViT-B-16-quickgelu"`` for OpenAI's weights) or the path
+            of an open_clip JSON config.
+        weights: the path of a file (OpenAI's TorchScript archive, safetensors, a plain state
+            dict), an open_clip tag (``"openai"``; downloaded if it is not cached), or
+            ``"random"`` / ``"random:SEED"`` for tests and counting.
+
+    Raises:
+        InputError: unknown or unsupported model, missing or unsuitable weights.
+
+    Example:
+        >>> clip = load_clip("ViT-B-16-quickgelu", "data/clip/ViT-B-16.pt")
+        >>> clip.model.encode_text(clip.tokenizer(["a photo of a cat"]), normalize=True)
+    """
+    config = _find_config(model_name)
+    _check_weights(model_name, config, weights)
+    kind, _, seed = weights.partition(":")
+    # Building draws random numbers; those of the caller stay as they are. (torch.manual_seed
+    # would seed every GPU's generator as well.)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(int(seed or 0) if kind == "random" else 0)
+        model = open_clip.CLIP(**config)
+    if kind != "random":
+        path = find_path(weights)
+        if path.is_file():
+            state, quick_gelu = read_weights(path)
+            _check_activation(quick_gelu, model_name, config, str(path))
+        else:
+            path = _download(model_name, weights)
+            state, _ = read_weights(path)
+        _fill(model, state, path)
+    model.eval().requires_grad_(False).float()
+    return LoadedClip(
+        model, _tokenizer(model_name, config), model_name, weights, fingerprint(model)
+    )
+
+
+def check_clip(model_name: str, weights: str) -> str | None:
+    """What would keep :func:`load_clip` from working, found without loading anything.
+
+    Returns:
+        The message, or ``None`` if nothing is missing.
+    """
+    try:
+        _check_weights(model_name, _find_config(model_name), weights)
+    except InputError as error:
+        return str(error)
+    return None
+
+
+def fingerprint(model: nn.Module) -> str:
+    """SHA-256 over activation, heads, and names, shapes and a strided sample of the parameters."""
+    digest = hashlib.sha256()
+    # Activation and heads make another function of the same weights.
+    block = model.visual.transformer.resblocks[0]
+    digest.update(f"{type(block.mlp.gelu).__name__} {block.attn.num_heads}".encode())
+    for name, parameter in sorted(model.named_parameters()):
+        values = parameter.detach().float().flatten()
+        sample = values[:: max(1, len(values) // 1024)].contiguous()
+        digest.update(f"{name} {tuple(parameter.shape)}".encode())
+        digest.update(sample.cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+# --- model -------------------------------------------------------------------------------------
+
+
+def _find_config(model_name: str) -> dict[str, Any]:
+    """open_clip's config of a model, by its name or from a JSON file."""
+    if model_name.endswith(".json"):
+        path = find_path(model_name)
+        if not path.is_file():
+            raise InputError(f"CLIP config not found: {path}")
+        config = json.loads(path.read_text())
+        config = config.get("model_cfg", config)  # as on the Hugging Face Hub
+    else:
+        config = open_clip.get_model_config(model_name)
+        if config is None:
+            hint = _did_you_mean(model_name, open_clip.list_models())
+            raise InputError(f"open_clip has no model {model_name!r}{hint}")
+    vision, text = config["vision_cfg"], config["text_cfg"]
+    if (
+        "timm_model_name" in vision
+        or not isinstance(vision.get("layers", 12), int)  # a ResNet
+        or vision.get("attentional_pool")
+        or vision.get("pool_type") == "none"
+        or "hf_model_name" in text
+        or config.get("custom_text")
+        or "multimodal_cfg" in config
+    ):
+        raise InputError(
+            f"{model_name} is not a plain ViT with CLIP's own text tower, as the prompts need it: "
+            "take a ViT of open_clip such as ViT-B-16-quickgelu"
+        )
+    return config
+
+
+def _tokenizer(model_name: str, config: Mapping[str, Any]) -> Any:
+    text = config["text_cfg"]
+    if "hf_tokenizer_name" in text or "tokenizer_kwargs" in text:
+        return open_clip.get_tokenizer(model_name)
+    return open_clip.SimpleTokenizer(context_length=text.get("context_length", 77))
+
+
+def _fill(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        differences = " ".join(line.strip()[:200] for line in str(error).splitlines()[1:4])
+        kind = "no CLIP ViT"
+        if "visual.conv1.weight" in state:
+            width, _, _, patch = state["visual.conv1.weight"].shape
+            layers = sum(key.endswith("ln_1.weight") for key in state if "visual." in key)
+            kind = f"a ViT of width {width}, {layers} layers, patch {patch}"
+        raise InputError(
+            f"{path} does not fit the model ({differences}). The file looks like {kind}: set "
+            "model.clip.model_name accordingly"
+        ) from error
+
+
+# --- weights -----------------------------------------------------------------------------------
+
+
+def _check_weights(model_name: str, config: Mapping[str, Any], weights: str) -> None:
+    """Refuse what is neither a file nor a tag, and a tag that needs the other activation."""
+    kind, _, seed = weights.partition(":")
+    if kind == "random":
+        if seed and not seed.isdigit():
+            raise InputError(f"weights={weights!r}: the seed is no number")
+        return
+    path = find_path(weights)
+    if path.is_file():
+        return
+    # A tag that only the model with the other activation has is a mismatch, too.
+    other = _with_other_activation(model_name, config)
+    entry = get_pretrained_cfg(model_name, weights) or get_pretrained_cfg(other, weights)
+    if entry:
+        quick_gelu = bool(entry.get("quick_gelu"))
+        return _check_activation(quick_gelu, model_name, config, f"tag {weights!r}")
+    tags = open_clip.list_pretrained_tags_by_model(model_name)
+    url = open_clip.get_pretrained_url(model_name, "openai")
+    file = f"OpenAI's {Path(url).name}" if url else "safetensors, or a state dict"
+    raise InputError(
+        f"CLIP weights not found: {path} is no file, and {weights!r} is no tag of {model_name}"
+        f"{_did_you_mean(weights, tags)}; put the file there ({file})"
+        + (f", or set model.clip.weights to a tag to download: {', '.join(tags)}" if tags else "")
+    )
+
+
+def _check_activation(
+    quick_gelu: bool | None, model_name: str, config: Mapping[str, Any], weights: str
+) -> None:
+    """Refuse weights that were trained with the other activation (``None``: not known)."""
+    has = bool(config.get("quick_gelu"))
+    if quick_gelu is None or quick_gelu == has:
+        return
+    if model_name.endswith(".json"):
+        fix = f'set "quick_gelu": {str(quick_gelu).lower()} in {model_name}'
+    else:
+        fix = f"use model_name={_with_other_activation(model_name, config)!r}"
+    names = {True: "QuickGELU", False: "GELU"}
+    raise InputError(
+        f"the CLIP weights {weights} were trained with {names[quick_gelu]}, but model.clip."
+        f"model_name={model_name!r} has {names[has]} and would be silently wrong: {fix}"
+    )
+
+
+def _with_other_activation(model_name: str, config: Mapping[str, Any]) -> str:
+    suffix = "-quickgelu"
+    return model_name.removesuffix(suffix) if config.get("quick_gelu") else model_name + suffix
+
+
+def _download(model_name: str, tag: str) -> Path:
+    """The file of a tag, from a cache of open_clip or the Hub, or downloaded."""
+    entry = get_pretrained_cfg(model_name, tag)
+    problems = []
+    for prefer_hf_hub in (True, False):
+        try:
+            return Path(download_pretrained(entry, prefer_hf_hub=prefer_hf_hub))
+        except Exception as error:  # whatever the network or the Hub raises
+            problems.append(str(error))
+    raise InputError(
+        f"the CLIP weights of tag {tag!r} are not on this machine and cannot be downloaded "
+        f"({'; '.join(problems)}): put {entry.get('url') or entry['hf_hub']} to data/clip/ and set "
+        "model.clip.weights to its path"
+    )
+
+
+def _did_you_mean(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=3)
+    return f" (did you mean {' or '.join(close)}?)" if close else ""

@@ -1,0 +1,162 @@
+"""Class embeddings: words in templates through the frozen text tower, cached on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from mmseg.registry import MODELS
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from zegclip.errors import InputError
+from zegclip.files import replacing
+from zegclip.vocabulary import Vocabulary
+
+from .loading import LoadedClip, load_clip
+from .templates import find_templates
+from .text_tower import TextTower
+
+
+@MODELS.register_module()
+class TextEncoder(BaseModule):
+    """Class embeddings T by CLIP's frozen text tower, computed once and cached on disk.
+
+    A subclass that learns overrides :meth:`forward` and :meth:`encode`.
+
+    Source: ZegCLIP, Sec. 4 (templates).
+
+    Args:
+        clip: a loaded CLIP, or the arguments of :func:`~zegclip.clip.load_clip`.
+        templates: the name of a set, or a list (see :mod:`zegclip.clip.templates`).
+        cache_dir: default ``$ZEGCLIP_CACHE`` or ``~/.cache/zegclip``. A folder that cannot be
+            written to is no error: nothing is cached then.
+        texts_at_once: how many texts go through the tower together.
+        init_cfg: mmengine's.
+
+    Attributes:
+        templates: the templates themselves.
+        learns: whether anything here is learned, so that the result changes with every step.
+
+    Example:
+        >>> encoder = TextEncoder(clip, templates="multi15")
+        >>> encoder(Vocabulary(classes=("cat", "grass"))).shape
+        torch.Size([2, 512])
+    """
+
+    learns = False
+
+    def __init__(
+        self,
+        clip: dict[str, Any] | LoadedClip,
+        templates: str | Sequence[str] = "single",
+        cache_dir: str | Path | None = None,
+        texts_at_once: int = 256,
+        init_cfg: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        if texts_at_once < 1:
+            raise InputError(f"texts_at_once={texts_at_once} must be at least 1")
+        if not isinstance(clip, LoadedClip):
+            clip = load_clip(**clip)
+        self.templates = find_templates(templates)
+        self.texts_at_once = texts_at_once
+        self.tower = TextTower(clip.model)
+        self.tokenizer = clip.tokenizer
+        self._fingerprint = clip.fingerprint
+        folder = cache_dir or os.environ.get("ZEGCLIP_CACHE") or "~/.cache/zegclip"
+        self._cache_dir = Path(folder).expanduser()
+        self._last_tokens: tuple[tuple[str, ...], Tensor] | None = None
+
+    @torch.no_grad()
+    def forward(self, vocabulary: Vocabulary) -> Tensor:
+        """Embed a vocabulary.
+
+        Args:
+            vocabulary: its ``words`` are embedded.
+
+        Returns:
+            ``(C, D)`` float32, unit rows: per word the mean over the templates of unit vectors,
+            made unit again; per class the mean over its words, made unit again.
+        """
+        # The file's name follows all that the embeddings depend on.
+        key = json.dumps([self._fingerprint, self.templates, vocabulary.words])
+        digest = hashlib.sha256(key.encode()).hexdigest()[:32]
+        file = self._cache_dir / f"class_embeddings_{digest}.safetensors"
+        device = self.tower.positional_embedding.device
+        if file.is_file():
+            try:
+                return load_file(file)["embeddings"].to(device)
+            except (SafetensorError, OSError) as error:
+                warnings.warn(f"{file} is broken and computed anew: {error}", stacklevel=2)
+        embeddings = self.embed(vocabulary.words)
+        try:
+            with replacing(file) as part:
+                save_file({"embeddings": embeddings.cpu().contiguous()}, part)
+        except (SafetensorError, OSError) as error:
+            warnings.warn(f"class embeddings are not cached: {error}", stacklevel=2)
+        return embeddings
+
+    def embed(self, words: Sequence[Sequence[str]]) -> Tensor:
+        """Embed words without a cache: for each class its synonyms -> ``(C, D)``, unit rows."""
+        flat = tuple(word for synonyms in words for word in synonyms)
+        tokens = self._tokens_of(flat).to(self.tower.positional_embedding.device)
+        with torch.autocast(tokens.device.type, enabled=False):
+            parts = [self.encode(part) for part in tokens.split(self.texts_at_once)]
+        rows = torch.cat(parts).float()
+        # Templates, then synonyms. (A sum points where the mean does.)
+        rows = F.normalize(rows.unflatten(0, (-1, len(self.templates))).mean(dim=1), dim=-1)
+        if len(rows) == len(words):
+            return rows
+        counts = torch.tensor([len(synonyms) for synonyms in words], device=rows.device)
+        owners = torch.arange(len(words), device=rows.device).repeat_interleave(counts)
+        sums = rows.new_zeros(len(words), rows.shape[1]).index_add(0, owners, rows)
+        return F.normalize(sums, dim=-1)
+
+    def encode(self, tokens: Tensor) -> Tensor:
+        """Token ids ``(N, L)``, N at most ``texts_at_once`` -> unit rows ``(N, D)``."""
+        return self.tower(tokens)
+
+    def tokenize(self, words: Sequence[str]) -> Tensor:
+        """Token ids of every word in every template, ``(W * templates, L)``; warns of a cut."""
+        if cut := self.too_long(words):
+            warnings.warn(
+                f"{cut[0]!r} does not fit into the text tower's context of {self.max_tokens} "
+                "tokens and is cut: use a shorter name or template",
+                stacklevel=2,
+            )
+        return self.tokenizer(self._texts(words), context_length=self.max_tokens)
+
+    def too_long(self, words: Sequence[str]) -> list[str]:
+        """Those of the words that the text tower sees only a part of, in some template."""
+        tokens = self.tokenizer(self._texts(words), context_length=self.max_tokens + 1)
+        cut = (tokens[:, -1] != 0).view(len(words), len(self.templates)).any(dim=1)
+        return [word for word, is_cut in zip(words, cut.tolist()) if is_cut]
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens that a text may have, its start and end included."""
+        return self.tower.positional_embedding.shape[0]
+
+    def protocol(self) -> dict[str, Any]:
+        """What of this a reported number depends on."""
+        return {"templates": list(self.templates)}
+
+    def _texts(self, words: Sequence[str]) -> list[str]:
+        return [template.format(word) for word in words for template in self.templates]
+
+    def _tokens_of(self, words: tuple[str, ...]) -> Tensor:
+        """Token ids; the last ones are kept: training asks for the same words in every step."""
+        if self._last_tokens is None or self._last_tokens[0] != words:
+            with torch.inference_mode(False):  # may be used in training later
+                self._last_tokens = words, self.tower.without_padding(self.tokenize(words))
+        return self._last_tokens[1]

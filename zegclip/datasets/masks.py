@@ -1,0 +1,150 @@
+"""Mask files: reading them as numbers, and checking that these are the labels of an image."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from zegclip.errors import InputError
+from zegclip.vocabulary import IGNORE_INDEX
+
+# What Pillow raises for broken files (SyntaxError: broken PNG chunks).
+_BROKEN = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+
+
+def read_mask(source: bytes | str | os.PathLike[str], name: str = "") -> np.ndarray:
+    """The numbers of a mask: a palette PNG's indices, not its colours.
+
+    Args:
+        source: an image file of one channel, 8 or 16 bits, or its content.
+        name: of the file, for messages; default: ``source``'s path.
+
+    Returns:
+        (H, W) integers, as the file has them.
+
+    Raises:
+        InputError: it cannot be read, or has several channels.
+    """
+    file = io.BytesIO(source) if isinstance(source, bytes) else os.fspath(source)
+    name = name or (file if isinstance(file, str) else "mask")
+    try:
+        with Image.open(file) as image:
+            mode, stored = image.mode, str(image.tile[0][3]) if image.tile else ""
+            mask = np.array(image)
+    except _BROKEN as error:
+        raise InputError(_unreadable(name, error)) from None
+    if mask.ndim != 2:
+        raise InputError(
+            f"{name}: several channels ({mode}), where a mask has one number a pixel. Replace each "
+            "colour by its class's label and save that as an 8-bit grey or palette PNG; if all "
+            "channels are equal, keep the first"
+        )
+    if mode == "L" and ("L;2" in stored or "L;4" in stored):
+        # Pillow stretches these to 0..255.
+        raise InputError(f"{name}: grey of 2 or 4 bits is ambiguous; save the mask with 8 bits")
+    if mask.dtype.kind not in "bui":
+        raise InputError(f"{name}: {mask.dtype} values, where a mask has 8- or 16-bit integers")
+    return mask.astype(np.uint8) if mask.dtype == bool else mask
+
+
+def check_mask(
+    mask: np.ndarray,
+    name: str,
+    num_classes: int,
+    zero_ignored: bool = False,
+    image_size: tuple[int, int] | None = None,
+) -> None:
+    """Refuse labels that would be misread.
+
+    Args:
+        mask: (H, W) integers as the file has them.
+        name: of the file, for the message.
+        num_classes: classes of the file, not counting what is ignored.
+        zero_ignored: whether 0 is ignored and the classes are ``1..num_classes``; else they are
+            ``0..num_classes - 1``. 255 is always "ignored".
+        image_size: (H, W) of the image that it labels; ``None``: not compared.
+
+    Raises:
+        InputError: another size than the image, or a value outside the classes.
+    """
+    if image_size is not None and mask.shape != image_size:
+        ours, theirs = (f"{width}x{height}" for height, width in (mask.shape, image_size))
+        turned = " (turned by the photograph's EXIF orientation?)"
+        raise InputError(
+            f"{name}: the mask is {ours} pixels (width x height), its image {theirs}"
+            + (turned if mask.shape == image_size[::-1] else "")
+            + "; scale labels with nearest-neighbour interpolation, or the scores before them"
+        )
+    first, last = int(zero_ignored), num_classes - 1 + int(zero_ignored)
+    if mask.dtype == np.uint8:  # much faster than unique()
+        counts = np.bincount(mask.reshape(-1), minlength=256)
+        values = np.flatnonzero(counts)
+        counts = counts[values]
+    else:
+        values, counts = np.unique(mask, return_counts=True)
+    outside = ((values < 0) | (values > last)) & (values != IGNORE_INDEX)
+    if not outside.any():
+        return
+    bad = values[outside]
+    if not zero_ignored and list(bad) == [num_classes]:
+        hint = (
+            "Shifted by one? Masks of a data set in which 0 is the background need "
+            "reduce_zero_label=True; predictions are written as value - 1"
+        )
+    else:
+        hint = "Another class list, or a palette's colours turned into grey?"
+    raise InputError(
+        f"{name}: {counts[outside].sum()} pixels have the label {', '.join(map(str, bad[:5]))}"
+        f"{', …' if len(bad) > 5 else ''}, but the {num_classes} classes are {first}..{last} "
+        f"({'0 and 255 are' if zero_ignored else '255 is'} ignored). {hint}"
+    )
+
+
+def read_labels(sample: Mapping[str, Any], image_size: tuple[int, int] | None = None) -> np.ndarray:
+    """A sample's labels as its file has them, checked; unseen classes are not hidden.
+
+    Args:
+        sample: with ``seg_map_path``, ``num_classes``, ``reduce_zero_label`` and ``label_map``, as
+            :meth:`~zegclip.datasets.base.ZeroShotDataset.get_data_info` returns them.
+        image_size: (H, W) of its image; ``None``: not compared.
+
+    Returns:
+        (H, W) uint8: ids of the data set's classes, 255 = ignored.
+
+    Raises:
+        InputError: the mask cannot be read, or does not fit.
+    """
+    zero_ignored = bool(sample.get("reduce_zero_label"))
+    mask = read_mask(sample["seg_map_path"])
+    check_mask(mask, sample["seg_map_path"], sample["num_classes"], zero_ignored, image_size)
+    table = np.arange(256, dtype=np.uint8)
+    if zero_ignored:
+        table[1:IGNORE_INDEX] -= 1
+        table[0] = IGNORE_INDEX
+    if sample.get("label_map"):  # a selection of the data set's classes
+        selected = np.arange(256, dtype=np.uint8)
+        selected[list(sample["label_map"])] = list(sample["label_map"].values())
+        table = selected[table]
+    return table[mask]
+
+
+def image_size(file: str | os.PathLike[str]) -> tuple[int, int]:
+    """(H, W) of an image as it is loaded, EXIF orientation applied; only its header is read."""
+    try:
+        with Image.open(file) as image:
+            width, height = image.size
+            turned = image.getexif().get(274, 1) >= 5  # Exif 2.3: by a quarter, maybe mirrored
+    except _BROKEN as error:
+        raise InputError(_unreadable(os.fspath(file), error)) from None
+    return (width, height) if turned else (height, width)
+
+
+def _unreadable(name: str, error: BaseException) -> str:
+    # (UnidentifiedImageError's text has only an address in memory.)
+    reason = "" if isinstance(error, UnidentifiedImageError) else f": {error}"
+    return f"{name}: not a readable image (missing, broken or cut short?){reason}"

@@ -1,0 +1,38 @@
+"""Test-time augmentation: the mean over flips and sizes of an image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from mmengine.structures import PixelData
+from mmseg.models.segmentors import SegTTAModel
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+
+
+@MODELS.register_module()
+class ZeroShotTTAModel(SegTTAModel):
+    """mmseg's ``SegTTAModel`` for probabilities: its softmax is for logits.
+
+    Args:
+        module: the :class:`~zegclip.segmentors.ZeroShotSegmentor`, or its config.
+        data_preprocessor: mmengine's.
+
+    Example:
+        >>> # python tools/test.py CONFIG CHECKPOINT --tta
+        >>> tta_model = dict(type="ZeroShotTTAModel")  # and tta_pipeline, in the config
+    """
+
+    def merge_preds(
+        self, data_samples_list: Sequence[Sequence[SegDataSample]]
+    ) -> list[SegDataSample]:
+        """Average the class probabilities, (C, H, W), of the versions of each image."""
+        merged = []
+        for first, *others in data_samples_list:
+            versions = [sample.seg_logits.data for sample in (first, *others)]
+            mean = torch.stack(versions).mean(dim=0)
+            first.set_data({"seg_logits": PixelData(data=mean)})
+            first.set_data({"pred_sem_seg": PixelData(data=mean.argmax(dim=0, keepdim=True))})
+            merged.append(first)
+        return merged
