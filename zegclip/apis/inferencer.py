@@ -227,15 +227,14 @@ class ZeroShotInferencer:
             found = self.model.decode_windows(encoded.windows, encoded.input_size)
             labels = _largest(found.probabilities, size)
             maps = {name: upsample(each, size) for name, each in found.extra_maps.items()}
-            small = found.probabilities.cpu()
         return SegmentationResult(
-            labels=labels.cpu().numpy(),
-            scores=lambda: upsample(small, size)[0].numpy(),
-            classes=vocabulary.classes,
-            image=encoded.image,
-            extra_maps={name: each[0].squeeze(0).cpu().numpy() for name, each in maps.items()},
-            palette=vocabulary.palette,
-            unseen=vocabulary.unseen,
+            encoded.image,
+            labels.cpu().numpy(),
+            found.probabilities[0].cpu().numpy(),
+            vocabulary.classes,
+            {name: each[0].squeeze(0).cpu().numpy() for name, each in maps.items()},
+            vocabulary.palette or (),
+            vocabulary.unseen,
         )
 
     def __repr__(self) -> str:

@@ -2,42 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
+import torch
 from PIL import Image, ImageDraw, ImageFont
 
+from zegclip.heads import upsample
 from zegclip.visualization import draw_labels
 from zegclip.vocabulary import make_palette
 
-_NO_MAPS: Mapping[str, np.ndarray] = MappingProxyType({})
 # Names are legible beside a small picture only when it is enlarged.
 _LEAST_SIDE = 320
 
 
+@dataclass(eq=False, repr=False)
 class SegmentationResult:
     """Labels, probabilities and shares of one image.
 
-    Args:
-        labels: as the attribute.
-        scores: as the attribute, or a function that gives it: large images with many words need
-            gigabytes of it, so it is made when it is asked for.
-        classes: as the attribute.
-        image: as the attribute.
-        extra_maps: as the attribute.
-        palette: as the attribute; default: of :func:`~zegclip.vocabulary.make_palette`.
-        unseen: as the attribute.
-
     Attributes:
+        image: ``(H, W, 3)`` uint8, RGB, upright: what was segmented.
         labels: ``(H, W)`` int64, index into ``classes`` of the most probable one.
-        scores: ``(C, H, W)`` float32, each class's probability at each pixel (each by itself: they
-            do not add up to 1). With ``seen=`` they are calibrated, and may be below 0.
+        probabilities: ``(C, h, w)`` float32, at the size in which the model saw the image.
+        classes: the names, in label order.
         extra_maps: what the method has beside the classes, by name, ``(H, W)`` float32, 0..1
             (``(K, H, W)`` where it has K of a name).
-        classes: the names, in label order.
-        image: ``(H, W, 3)`` uint8, RGB, upright: what was segmented.
-        palette: an RGB colour of each class.
+        palette: an RGB colour of each class; default: :func:`~zegclip.vocabulary.make_palette`.
         unseen: the classes that were called unseen.
 
     Example:
@@ -47,30 +39,26 @@ class SegmentationResult:
         >>> result.draw(opacity=0.6).save("photo_classes.png")
     """
 
-    def __init__(
-        self,
-        labels: np.ndarray,
-        scores: np.ndarray | Callable[[], np.ndarray],
-        classes: Sequence[str],
-        image: np.ndarray,
-        extra_maps: Mapping[str, np.ndarray] = _NO_MAPS,
-        palette: Sequence[tuple[int, int, int]] | None = None,
-        unseen: Sequence[str] = (),
-    ) -> None:
-        self.labels = labels
-        self._scores = scores
-        self.classes = tuple(classes)
-        self.image = image
-        self.extra_maps = dict(extra_maps)
-        self.palette = tuple(palette or make_palette(len(self.classes)))
-        self.unseen = tuple(unseen)
+    image: np.ndarray
+    labels: np.ndarray
+    probabilities: np.ndarray
+    classes: tuple[str, ...]
+    extra_maps: dict[str, np.ndarray] = field(default_factory=dict)
+    palette: Sequence[tuple[int, int, int]] = ()
+    unseen: tuple[str, ...] = ()
 
-    @property
+    def __post_init__(self) -> None:
+        self.palette = self.palette or make_palette(len(self.classes))
+
+    @cached_property
     def scores(self) -> np.ndarray:
-        """See the class."""
-        if not isinstance(self._scores, np.ndarray):
-            self._scores = self._scores()
-        return self._scores
+        """Each class's probability at each pixel, ``(C, H, W)`` float32, made when asked for.
+
+        Each by itself: they do not add up to 1. With ``seen=`` they are calibrated, and may be
+        below 0. Of large images with many words they are gigabytes.
+        """
+        maps = torch.from_numpy(self.probabilities)[None]
+        return upsample(maps, self.labels.shape)[0].numpy()
 
     def areas(self) -> dict[str, float]:
         """Every class's share of the pixels, 0..1, in label order; they add up to 1."""
@@ -114,7 +102,7 @@ class SegmentationResult:
         pen = ImageDraw.Draw(sheet)
         for row, (label, text) in enumerate(zip(shown, lines)):
             left, top = picture.width + size // 2, size // 2 + row * line
-            pen.rectangle((left, top, left + size, top + size), self.palette[label])
+            pen.rectangle((left, top, left + size, top + size), tuple(self.palette[label]))
             ink = "red" if self.classes[label] in self.unseen else "black"
             pen.text((left + 1.5 * size, top + size / 2), text, ink, font, anchor="lm")
         return sheet
