@@ -49,7 +49,7 @@ def parse_args() -> tuple[argparse.Namespace, Config]:
         parser.error("--from-predictions goes without a checkpoint and its options: no model")
     if folder is not None and args.launcher != "none":
         parser.error("--from-predictions runs in one process: leave --launcher out")
-    cfg = load_config(args)
+    cfg = load_config(args, trains=False)
     if folder is not None:
         if args.work_dir is None:  # not the work dir of the config's own model
             cfg.work_dir += f"_from_{folder.resolve().name}"

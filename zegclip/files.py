@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import pickle
 import pickletools
 import threading
 import zipfile
@@ -88,24 +87,27 @@ def read_checkpoint(
         InputError: there is no such file, it is broken, or it holds something else than data.
     """
     name = "<buffer>" if isinstance(file, io.BytesIO) else os.fspath(file)
-    source = file if isinstance(file, io.BytesIO) else Path(name).expanduser()
-    if isinstance(source, Path) and not source.is_file():
-        raise InputError(f"checkpoint not found: {name}")
+    if isinstance(file, io.BytesIO):
+        content = io.BytesIO(file.getvalue())
+    else:
+        path = Path(name).expanduser()
+        if not path.is_file():
+            raise InputError(f"checkpoint not found: {name}")
+        content = io.BytesIO(path.read_bytes())  # what is checked is what is loaded
     try:
-        foreign = _foreign_globals(source) - {name for _, name in also}
+        foreign = _foreign_globals(content) - {name for _, name in also}
         if foreign:
             raise InputError(
                 f"{name} is refused: it holds more than plain data ({min(foreign)}), "
                 "and opening such a file can run any code in it. Get it as safetensors or as a "
                 "plain state dict; if it is your own, save its 'state_dict' alone where it was made"
             )
-        if isinstance(source, io.BytesIO):
-            source.seek(0)
+        content.seek(0)
         with torch.serialization.safe_globals(list(also)) if also else nullcontext():
-            return torch.load(source, map_location=map_location, weights_only=True)
-    except (
-        pickle.UnpicklingError, RuntimeError, EOFError, KeyError, OSError, zipfile.BadZipFile
-    ) as error:  # fmt: skip
+            return torch.load(content, map_location=map_location, weights_only=True)
+    except InputError:
+        raise
+    except Exception as error:  # a damaged pickle can raise anything
         reason = (str(error) or type(error).__name__).split("\n")[0][:120]
         raise InputError(
             f"{name} cannot be read as a checkpoint (broken, cut short, or written by a torch "
@@ -113,14 +115,19 @@ def read_checkpoint(
         ) from error
 
 
-def _foreign_globals(source: Path | io.BytesIO) -> set[str]:
+def _foreign_globals(content: io.BytesIO) -> set[str]:
     """Names that unpickling the archive would look up and that are not plain data's."""
-    with zipfile.ZipFile(source) as archive:
-        members = [name for name in archive.namelist() if name.endswith("/data.pkl")]
-        content = archive.read(members[0] if members else "data.pkl")  # (KeyError: no checkpoint)
+    if content.getvalue()[:4] != b"PK\x03\x04":
+        raise ValueError("not an archive of torch.save")
+    # Read by torch's own reader, which another one might understand otherwise.
+    names = [name.casefold() for name in zipfile.ZipFile(content).namelist()]
+    if len(set(names)) < len(names):
+        raise ValueError("several members of one name")
+    content.seek(0)
+    description = torch._C.PyTorchFileReader(content).get_record("data.pkl")
     strings: list[str] = []
     found: set[str] = set()
-    for opcode, argument, _ in pickletools.genops(content):
+    for opcode, argument, _ in pickletools.genops(description):
         if opcode.name == "GLOBAL":
             module, _, attribute = str(argument).partition(" ")
         elif opcode.name == "STACK_GLOBAL":  # its two names are the strings before it

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import pickle
 import threading
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -82,6 +85,41 @@ def test_a_command_is_refused_and_not_run(tmp_path: Path) -> None:
     assert not trace.exists()
 
 
+def twisted(kind: str, good: bytes, evil: bytes) -> bytes:
+    """An archive whose first data.pkl is good, and whose other one is what torch would read."""
+    pickles = []
+    for content in (good, evil):
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            members = {n.partition("/")[2]: archive.read(n) for n in archive.namelist()}
+            pickles.append(members)
+    names = {
+        "nested": [("a/b/data.pkl", 0), ("a/version", 0), ("a/data.pkl", 1)],
+        "case": [("a/version", 0), ("a/data.pkl", 0), ("a/DATA.PKL", 1)],
+        "behind": [],
+    }[kind]
+    if kind == "behind":
+        legacy = io.BytesIO()
+        torch.save({"x": ThroughGetattr()}, legacy, _use_new_zipfile_serialization=False)
+        return legacy.getvalue() + good
+    result = io.BytesIO()
+    with zipfile.ZipFile(result, "w") as archive:
+        for name, which in names:
+            archive.writestr(name, pickles[which][name.rpartition("/")[2].lower()])
+    return result.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["nested", "case", "behind"])
+def test_the_pickle_that_is_checked_is_the_one_that_is_loaded(tmp_path: Path, kind: str) -> None:
+    contents = []
+    for content in ({"x": 1}, {"x": ThroughGetattr()}):
+        buffer = io.BytesIO()
+        torch.save(content, buffer)
+        contents.append(buffer.getvalue())
+    (tmp_path / "sly.pth").write_bytes(twisted(kind, *contents))
+    with torch.serialization.safe_globals([getattr]), pytest.raises(InputError):
+        read_checkpoint(tmp_path / "sly.pth")
+
+
 def test_what_the_process_admits_does_not_count_and_is_not_changed(tmp_path: Path) -> None:
     torch.save({"x": ThroughGetattr()}, tmp_path / "sly.pth")
     torch.save({"x": 1}, tmp_path / "plain.pth")
@@ -111,5 +149,12 @@ def test_broken_and_missing_files_are_named(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:600])
     with pytest.raises(InputError, match=r"cut\.pth cannot be read"):
         read_checkpoint(file)
+    whole = (tmp_path / "cut.pth").read_bytes()
+    rng = np.random.default_rng(0)
+    for _ in range(50):  # whatever is wrong with a file, the message is ours
+        damaged = bytearray(whole + b"x" * 10)
+        damaged[int(rng.integers(len(damaged)))] = int(rng.integers(256))
+        with contextlib.suppress(InputError):
+            read_checkpoint(io.BytesIO(bytes(damaged)))
     with pytest.raises(InputError, match=r"not found: .*none\.pth"):
         read_checkpoint(tmp_path / "none.pth")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,26 @@ from zegclip.files import PROJECT_ROOT, find_path
 # What mmengine's runner and our tools read of a config; every other top-level name is a variable.
 _READ = frozenset(
     {
-        "auto_scale_lr", "custom_hooks", "custom_imports", "data_preprocessor", "default_hooks",
+        "auto_scale_lr", "custom_hooks", "data_preprocessor", "default_hooks",
         "default_scope", "env_cfg", "experiment_name", "launcher", "load_from", "log_level",
         "log_processor", "model", "model_wrapper_cfg", "optim_wrapper", "param_scheduler",
-        "randomness", "resume", "runner_type", "sync_bn", "test_cfg", "test_dataloader",
+        "randomness", "resume", "sync_bn", "test_cfg", "test_dataloader",
         "test_evaluator", "train_cfg", "train_dataloader", "tta_model", "tta_pipeline", "val_cfg",
         "val_dataloader", "val_evaluator", "visualizer", "work_dir",
     }
 )  # fmt: skip
+_OF_TRAINING = frozenset(
+    {
+        "auto_scale_lr", "optim_wrapper", "param_scheduler", "resume", "train_cfg",
+        "train_dataloader", "val_cfg", "val_dataloader", "val_evaluator",
+    }
+)  # fmt: skip
+# Hooks that no run goes without, whatever a config has put in the place of our schedules'.
+_HOOKS = {
+    "vocabulary": "VocabularyHook",
+    "report": "ReportHook",
+    "plain_checkpoint": "PlainCheckpointHook",
+}
 # Of these mmengine takes what it knows and passes over the rest.
 _READ_BELOW = {
     "auto_scale_lr": ("base_batch_size", "enable"),
@@ -147,8 +159,12 @@ def find_checkpoint(path: str) -> str:
     raise InputError(f"no checkpoint {path!r}.{hint} tools/train.py writes them into its work dir.")
 
 
-def load_config(args: argparse.Namespace) -> Config:
+def load_config(args: argparse.Namespace, trains: bool = True) -> Config:
     """Read the config that the arguments of :func:`make_parser` name, and apply them to it.
+
+    Args:
+        args: what was typed.
+        trains: False for a test, in which options of the training are errors.
 
     Raises:
         InputError: there is no such config, or an option changes nothing that a run reads.
@@ -158,12 +174,16 @@ def load_config(args: argparse.Namespace) -> Config:
     cfg.launcher = args.launcher
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     if args.cfg_options is not None:
-        check_options(cfg, args.cfg_options)
+        check_options(cfg, args.cfg_options, _READ if trains else _READ - _OF_TRAINING)
         cfg.merge_from_dict(args.cfg_options)
     if args.unseen is not None:
         for loader in LOADERS.values():
             for dataset in iter_datasets((cfg.get(loader) or {}).get("dataset")):
                 dataset["unseen"] = args.unseen
+    hooks = [*cfg.get("default_hooks", {}).values(), *(cfg.get("custom_hooks") or ())]
+    for name, kind in _HOOKS.items():
+        if not any(hook and hook.get("type") == kind for hook in hooks):
+            cfg.setdefault("default_hooks", {})[name] = dict(type=kind)
     if cfg.get("load_from") and "://" not in cfg.load_from:
         cfg.load_from = str(find_path(cfg.load_from))
     if args.work_dir is not None:
@@ -173,12 +193,13 @@ def load_config(args: argparse.Namespace) -> Config:
     return cfg
 
 
-def check_options(cfg: Config, options: Mapping[str, Any]) -> None:
+def check_options(cfg: Config, options: Mapping[str, Any], read: Set[str] = _READ) -> None:
     """Refuse ``--cfg-options`` that no part of a run reads: it would be believed to be another.
 
     Args:
         cfg: the config, without the options.
         options: values by dotted key.
+        read: the top-level names that the run reads.
 
     Raises:
         InputError: a misspelt key, or a variable from which other keys were computed when the
@@ -191,20 +212,17 @@ def check_options(cfg: Config, options: Mapping[str, Any]) -> None:
             _refuse(option, difflib.get_close_matches(below, _READ_BELOW[key], 1), f"{key}.")
         # (Where the model has its own, mmengine does not look at the one beside it.)
         shadowed = key == "data_preprocessor" and key in (cfg.get("model") or {})
-        if key in _READ and not shadowed:
+        if key in read and not shadowed:
             continue
-        if key not in cfg:
-            _refuse(option, difflib.get_close_matches(key, _READ, 1))
-        read = {name: value for name, value in cfg.to_dict().items() if name in _READ - {key}}
-        places = [
-            path
-            for path, value in _entries(read)
-            if path.rpartition(".")[2] == key
-            or (isinstance(value, (list, tuple, dict, str)) and value == cfg[key])
-        ]
-        if key == "unseen":
-            places = ["--unseen CLASS CLASS ...", *places]
-        _refuse(option, places[:4])
+        if key in _READ and not shadowed:
+            _refuse(f"{option} (of the training)", [])
+        computed = cfg.get(key)
+        places = ["--unseen CLASS CLASS ..."] if key == "unseen" else []
+        for path, value in _entries({n: v for n, v in cfg.to_dict().items() if n in read - {key}}):
+            same = isinstance(value, (list, tuple, dict, str)) and value == computed
+            if same or path.rpartition(".")[2] == key:
+                places.append(path)
+        _refuse(option, places[:4] or difflib.get_close_matches(key, read, 1))
 
 
 def _refuse(option: str, meant: list[str], prefix: str = "") -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.runner.checkpoint import load_checkpoint
 from mmseg.registry import MODELS
 
 from zegclip.errors import InputError
@@ -92,7 +92,18 @@ def _config_name(checkpoint: str) -> str:
 
 
 def _read(checkpoint: str) -> dict[str, Any]:
-    content = read_checkpoint(find_path(checkpoint))
+    if "://" not in checkpoint:
+        content = read_checkpoint(find_path(checkpoint))
+    elif not checkpoint.startswith(("https://", "http://")):
+        raise InputError(f"{checkpoint}: a checkpoint is a file, or at an http(s) address")
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            file = str(Path(folder) / "checkpoint.pth")
+            try:
+                torch.hub.download_url_to_file(checkpoint, file)
+            except OSError as error:
+                raise InputError(f"{checkpoint} cannot be downloaded: {error}") from error
+            content = read_checkpoint(file)
     if not isinstance(content, dict):
         raise InputError(f"{checkpoint} holds a {type(content).__name__}, not a checkpoint")
     return content
@@ -120,14 +131,11 @@ def load_model(cfg: Config, checkpoint: str, device: torch.device) -> ZeroShotSe
             f"{cfg.filename or 'the config'} is of a {type(model).__name__}, which takes no words: "
             "give a config with model.type='ZeroShotSegmentor'"
         )
-    if "://" in checkpoint:
-        content = load_checkpoint(model, checkpoint, map_location="cpu")
-    else:
-        content = _read(checkpoint)
-        try:
-            model.load_state_dict(content.get("state_dict", content))
-        except InputError as error:
-            raise InputError(f"{checkpoint}: {error}") from error
+    content = _read(checkpoint)
+    try:
+        model.load_state_dict(content.get("state_dict", content))
+    except InputError as error:
+        raise InputError(f"{checkpoint}: {error}") from error
     meta = (content.get("meta") or {}).get("dataset_meta")
     if meta and meta.get("classes"):
         model.dataset_meta = meta

@@ -49,7 +49,9 @@ def leave_clip_out(model: nn.Module, clip: LoadedClip, fixed_settings: Mapping[s
     def drop_clip(
         module: nn.Module, state: dict[str, Any], prefix: str, metadata: dict[str, Any]
     ) -> None:
-        for name in frozen:
+        # (What somebody trains is CLIP's own no more.)
+        trained = {name for name, p in module.named_parameters() if p.requires_grad}
+        for name in frozen - trained:
             state.pop(prefix + name, None)
 
     def check_and_fill(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
@@ -64,7 +66,7 @@ def leave_clip_out(model: nn.Module, clip: LoadedClip, fixed_settings: Mapping[s
             raise InputError(_mismatch(bytes(theirs.cpu()).hex(), clip, fixed_settings))
         # mmengine would load what fits, and test the rest untrained.
         own = module.state_dict()
-        problems = [f"it lacks {name}" for name in own if name not in found]
+        problems = [f"it lacks {name}" for name in own if name not in found and name not in frozen]
         problems += [f"it holds {name}" for name in found if name not in own and name not in frozen]
         problems += [
             f"{name} is {tuple(found[name].shape)} and the model's {tuple(value.shape)}"
@@ -80,7 +82,8 @@ def leave_clip_out(model: nn.Module, clip: LoadedClip, fixed_settings: Mapping[s
             )
         # Strict loading then still finds every key, and CLIP stays what it is.
         parts = {**dict(module.named_parameters()), **dict(module.named_buffers())}
-        state.update({prefix + name: parts[name] for name in frozen})
+        for name in frozen:
+            state.setdefault(prefix + name, parts[name])
 
     model.register_state_dict_post_hook(drop_clip)
     model.register_load_state_dict_pre_hook(check_and_fill)

@@ -153,7 +153,8 @@ def to_original(maps: Tensor, metainfo: Mapping[str, Any]) -> Tensor:
     rows, columns = image_area(metainfo, (maps.shape[-2], maps.shape[-1]))
     maps = maps[:, rows, columns]
     if metainfo.get("flip"):
-        maps = maps.flip(-1 if metainfo.get("flip_direction") == "horizontal" else -2)
+        sides = {"horizontal": (-1,), "vertical": (-2,), "diagonal": (-2, -1)}
+        maps = maps.flip(sides[metainfo["flip_direction"]])
     size = tuple(metainfo.get("ori_shape", maps.shape[-2:])[:2])
     if maps.shape[-2:] != size:
         maps = F.interpolate(maps[None], size=size, mode="bilinear", align_corners=False)[0]

@@ -57,8 +57,8 @@ class ZeroShotSegmentor(BaseSegmentor):
         decode_head: config of a :class:`~zegclip.heads.ZeroShotHead`; ``embed_dims`` is CLIP's.
         data_preprocessor: config of mmseg's ``SegDataPreProcessor``.
         test_cfg: see :func:`~zegclip.segmentors.sliding_window.checked_test_cfg`.
-        train_cfg: unused, accepted because mmseg's tools set it.
-        pretrained: unused, as ``train_cfg``.
+        train_cfg: must be ``None``, which mmseg's tools set.
+        pretrained: as ``train_cfg``.
         init_cfg: mmengine's.
 
     Example:
@@ -83,6 +83,8 @@ class ZeroShotSegmentor(BaseSegmentor):
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+        if train_cfg is not None or pretrained is not None:
+            raise ValueError("model.train_cfg and model.pretrained are not used: leave them out")
         if not isinstance(clip, LoadedClip):
             clip = load_clip(**clip)
         self.clip_source = {"model_name": clip.model_name, "weights": clip.weights}
@@ -98,6 +100,7 @@ class ZeroShotSegmentor(BaseSegmentor):
         leave_clip_out(self, clip, fixed_settings)
         self._vocabulary: Vocabulary | None = None
         self._embeddings_of: dict[tuple[tuple[str, ...], ...], Tensor] = {}
+        self._embedded_version = 0
 
     # --- vocabulary -------------------------------------------------------------------------
 
@@ -144,9 +147,14 @@ class ZeroShotSegmentor(BaseSegmentor):
         """T of the whole vocabulary, ``(C, D)``, on the model's device, without gradient.
 
         Computed once for each vocabulary. Those of a learning text encoder are forgotten whenever
-        the model changes between training and evaluation or loads weights.
+        the model changes between training and evaluation, loads weights, or torch has counted a
+        change of its parameters (which it does not for every optimiser).
         """
         words = self.vocabulary.words
+        version = sum(p._version for p in self.text_encoder.parameters() if p.requires_grad)
+        if version != self._embedded_version:
+            self._embeddings_of.clear()
+            self._embedded_version = version
         embeddings = self._embeddings_of.pop(words, None)
         if embeddings is None:
             embeddings = self.text_encoder(self.vocabulary)

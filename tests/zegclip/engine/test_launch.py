@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from mmengine.config import Config
 
+from zegclip.compat import set_up
 from zegclip.engine.launch import (
     check_options,
     find_checkpoint,
@@ -31,6 +32,10 @@ class TestOptionsThatNothingReads:
     @pytest.mark.parametrize(
         ("option", "meant"),
         [
+            ("data_root", r"train_dataloader\.dataset\.data_root"),
+            ("setting", r"train_dataloader\.dataset\.setting"),
+            ("unseen", "--unseen"),
+            ("runner_type", "no part of a run reads it"),
             ("crop_size", r"train_dataloader\.dataset\.pipeline\.\d\.crop_size"),
             ("test_pipeline", r"test_dataloader\.dataset\.pipeline"),
             ("vis_backends", r"visualizer\.vis_backends"),
@@ -68,6 +73,25 @@ def test_a_split_on_the_command_line() -> None:
     cfg = load(VOC, "--unseen", "cat", "dog")
     for name in ("train", "val", "test"):
         assert cfg[f"{name}_dataloader"].dataset.unseen == ["cat", "dog"]
+
+
+def test_options_of_the_training_are_errors_in_a_test() -> None:
+    arguments = make_parser("", "").parse_args([VOC, "--cfg-options", "train_cfg.max_iters=7"])
+    with pytest.raises(InputError, match=r"train_cfg\.max_iters \(of the training\)"):
+        load_config(arguments, trains=False)
+
+
+def test_no_run_goes_without_our_hooks(tmp_path: Path) -> None:
+    config = tmp_path / "mine.py"
+    config.write_text(
+        "_base_ = 'mmseg::_base_/schedules/schedule_20k.py'\n"
+        "custom_hooks = [dict(type='EMAHook'), dict(type='VocabularyHook')]\n"
+    )
+    set_up()
+    cfg = load(str(config))
+    ours = {hook.type for hook in cfg.default_hooks.values()}
+    assert {"CheckpointHook", "PlainCheckpointHook", "ReportHook"} <= ours
+    assert "VocabularyHook" not in ours  # it is there already
 
 
 def test_options_and_work_dir() -> None:

@@ -100,6 +100,10 @@ def test_everything_but_clip_is_saved(tiny_clip_config: Path) -> None:
     assert "decode_head.scratch" not in state
     other.load_state_dict(state)
     assert other.decode_head.kept.tolist() == [7, 7]
+    # A part of CLIP that somebody trains is CLIP's own no more.
+    model.image_encoder.visual.ln_post.requires_grad_(True).weight.data.fill_(3)
+    other.load_state_dict(model.state_dict())
+    assert other.image_encoder.visual.ln_post.weight.eq(3).all()
 
 
 def test_averaged_weights_survive(tiny_clip_config: Path, tmp_path: Path) -> None:

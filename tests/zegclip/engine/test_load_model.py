@@ -1,0 +1,34 @@
+"""Checkpoints from elsewhere are data, wherever they come from."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from zegclip.engine.load_model import choose_files, load_model
+from zegclip.errors import InputError
+
+
+class ThroughGetattr:
+    """Reaches an attribute by ``getattr``, which mmengine's own loader admits."""
+
+    def __reduce__(self) -> tuple:
+        return getattr, ("harmless here", "upper")
+
+
+def test_a_downloaded_checkpoint_is_read_as_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cfg, file = choose_files(None, None)
+    torch.save({"state_dict": {}, "x": ThroughGetattr()}, tmp_path / "sly.pth")
+    served = {"https://host/sly.pth": tmp_path / "sly.pth", "https://host/mini.pth": Path(file)}
+    monkeypatch.setattr(torch.hub, "download_url_to_file", lambda u, f: shutil.copy(served[u], f))
+    with pytest.raises(InputError, match="refused"):
+        load_model(cfg, "https://host/sly.pth", torch.device("cpu"))
+    model = load_model(cfg, "https://host/mini.pth", torch.device("cpu"))
+    assert model.vocabulary.unseen and not model.training
+    with pytest.raises(InputError, match="a file, or at an http"):
+        load_model(cfg, "s3://host/mini.pth", torch.device("cpu"))
