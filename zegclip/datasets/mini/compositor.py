@@ -75,11 +75,7 @@ def jittered(pixels: np.ndarray, rng: np.random.Generator, strength: float = 1.0
 
 
 def transformed(
-    drawing: Drawing,
-    side: float,
-    rng: np.random.Generator,
-    rotation: float = MAX_ROTATION,
-    colour: float = 1.0,
+    drawing: Drawing, side: float, rng: np.random.Generator, colour: float = 1.0
 ) -> np.ndarray:
     """The drawing with its longest side ``side`` pixels, maybe flipped, rotated: (h, w, 4)."""
     source = jittered(drawing.pixels, rng, colour)
@@ -88,7 +84,7 @@ def transformed(
     height, width = source.shape[:2]
     scale = side / max(height, width)
     aspect = np.exp(rng.uniform(-0.12, 0.12))
-    angle = np.deg2rad(rng.uniform(-rotation, rotation))
+    angle = np.deg2rad(rng.uniform(-MAX_ROTATION, MAX_ROTATION))
     cos, sin = np.cos(angle), np.sin(angle)
     linear = np.array([[cos, -sin], [sin, cos]]) @ np.diag([scale * aspect, scale / aspect])
     out_width, out_height = np.ceil(np.abs(linear) @ [width, height]).astype(int) + 2
@@ -98,12 +94,8 @@ def transformed(
     if scale < 0.6:  # warpAffine does not filter when it shrinks
         source = cv2.GaussianBlur(source, (0, 0), 0.4 / scale)
     return cv2.warpAffine(
-        np.ascontiguousarray(source),
-        matrix,
-        (int(out_width), int(out_height)),
-        flags=cv2.INTER_LINEAR,
-        borderValue=(0, 0, 0, 0),
-    )
+        np.ascontiguousarray(source), matrix, (int(out_width), int(out_height))
+    )  # (transparent outside)
 
 
 def overlap(box: Sequence[float], other: Sequence[float]) -> float:
