@@ -141,19 +141,18 @@ class ZeroShotDataset(BaseSegDataset):
             merged["unseen"] = [name for name in known if name in classes]
         elif not merged["unseen"] and setting in ("inductive", "transductive"):
             raise InputError(
-                f"{cls.__name__}: unseen is empty, but the {setting} setting needs at least one "
-                "unseen class; to train on all classes write setting='supervised'"
+                f"{cls.__name__}: unseen is empty, but the {setting} setting needs an unseen "
+                "class; to train on all classes write setting='supervised'"
             )
         if "synonyms" not in given:
             words = merged.get("synonyms", {})
             merged["synonyms"] = {name: words[name] for name in words if name in classes}
-        try:
-            # (mmseg has its own way with palettes, for selections of the classes too.)
-            vocabulary = Vocabulary.from_metainfo(merged | {"palette": None})
-        except InputError as error:
-            raise InputError(f"{cls.__name__}: {error}") from error
-        merged |= {key: getattr(vocabulary, key) for key in ("classes", "unseen")}
-        return merged | {"synonyms": dict(vocabulary.synonyms)}
+        # (mmseg has its own way with palettes, for selections of the classes too.)
+        vocabulary = Vocabulary.from_metainfo(merged | {"palette": None})
+        synonyms = dict(vocabulary.synonyms)
+        return merged | dict(
+            classes=vocabulary.classes, unseen=vocabulary.unseen, synonyms=synonyms
+        )
 
     @classmethod
     def _load_metainfo(cls, metainfo: Mapping[str, Any] | None = None) -> dict[str, Any]:

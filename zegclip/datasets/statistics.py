@@ -55,11 +55,11 @@ def label_statistics(counts: Sequence[np.ndarray | str], vocabulary: Vocabulary)
         "images_without_seen": int((table[:, seen] == 0).all(1).sum()),
         "never": [name for i, name in enumerate(vocabulary.classes) if not pixels[i]],
         "classes": {
-            name: {
-                "split": "unseen" if i in unseen else "seen",
-                "pixels": int(pixels[i]),
-                "images": int(images[i]),
-            }
+            name: dict(
+                split="unseen" if i in unseen else "seen",
+                pixels=int(pixels[i]),
+                images=int(images[i]),
+            )
             for i, name in enumerate(vocabulary.classes)
         },
         "problems": sorted(count for count in counts if isinstance(count, str)),
