@@ -57,9 +57,8 @@ def test_sheets_and_statistics(config: Path, capsys: pytest.CaptureFixture[str])
     assert "4 images hold an unseen class, 2 have no pixel of a seen class" in output
     assert "in none of these masks: dog" in output and "seen 50.00 %, unseen 25.00 %" in output
     # Fewer sheets of another run leave no old ones behind.
-    (folder / "sheet_notes.png").touch()
-    browse_dataset.main([str(config), "--number", "2"])
-    assert sorted(path.name for path in folder.iterdir()) == ["sheet_01.png", "sheet_notes.png"]
+    browse_dataset.main([str(config), "--number", "1"])
+    assert [path.name for path in folder.iterdir()] == ["sheet_01.png"]
 
 
 def test_a_sample_of_masks_and_no_drawing(config: Path) -> None:
@@ -79,7 +78,10 @@ def test_broken_files_are_listed(config: Path, capsys: pytest.CaptureFixture[str
     Image.fromarray(noise).save("data/images/9.jpg")
     whole = Path("data/images/9.jpg").read_bytes()
     Path("data/images/9.jpg").write_bytes(whole[:-40])  # its header is fine
-    options = ["--number", "10", "--json", "s.json", "--out", "sheets"]
+    for sound in (1, 2, 4, 6, 8):  # fewer pictures to draw
+        for file in (f"images/{sound}.jpg", f"masks/{sound}.png"):
+            Path("data", file).unlink()
+    options = ["--json", "s.json", "--out", "sheets"]
     with pytest.raises(SystemExit, match="1"):
         browse_dataset.main([str(config), *options])
     output = capsys.readouterr().out
@@ -87,20 +89,8 @@ def test_broken_files_are_listed(config: Path, capsys: pytest.CaptureFixture[str
     for part in ("3.png: not a", "5.png: several channels", "7.jpg: not a", "9.jpg: not a"):
         assert part in output
     content = json.loads(Path("s.json").read_text())
-    assert content["masks"] == 7 and len(content["problems"]) == 4
+    assert content["masks"] == 2 and len(content["problems"]) == 4
     assert [path.name for path in Path("sheets").iterdir()] == ["sheet_01.png"]
-
-
-def test_repeated_and_joined_data_sets(config: Path) -> None:
-    with config.open("a") as file:
-        file.write(
-            "part = train_dataloader['dataset']\n"
-            "joined = dict(type='ConcatDataset', datasets=[part, part])\n"
-            "train_dataloader = dict(_delete_=True, dataset=dict(\n"
-            "    type='RepeatDataset', times=3, dataset=joined))\n"
-        )
-    browse_dataset.main([str(config), "--json", "s.json", "--number", "1"])
-    assert json.loads(Path("s.json").read_text())["masks"] == 20
 
 
 def test_what_it_needs(config: Path) -> None:
@@ -112,6 +102,6 @@ def test_what_it_needs(config: Path) -> None:
         browse_dataset.main([str(config)])
     text = text.replace("ZeroShotDataset", "BaseSegDataset").replace(" unseen=['sofa'],", "")
     config.write_text(text)
-    with pytest.raises(InputError, match="is a BaseSegDataset, which knows no seen and unseen"):
+    with pytest.raises(InputError, match="BaseSegDataset is no ZeroShotDataset"):
         browse_dataset.main([str(config)])
     assert not Path("work_dirs").exists()
