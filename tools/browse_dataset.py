@@ -34,11 +34,10 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     example = "python tools/browse_dataset.py configs/tagclip_voc_inductive.py --number 16"
     parser = make_parser(__doc__ or "", example, runs=False)
     parser.add_argument("--split", choices=["train", "val", "test"], default="train")
-    parser.add_argument("--number", type=int, default=8, help="images drawn (default: 8)")
+    parser.add_argument("--number", type=int, default=8, help="images drawn (default: 8; 0: none)")
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="default: work_dirs/browse/CONFIG_SPLIT"
     )
-    parser.add_argument("--stats-only", action="store_true", help="draw nothing")
     parser.add_argument(
         "--sample", type=int, metavar="N", help="count N masks, evenly spread (default: all)"
     )
@@ -105,10 +104,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if "unseen" not in dataset.metainfo:
         raise InputError(f"{type(dataset).__name__} is no ZeroShotDataset: it has no split")
     vocabulary = Vocabulary.from_metainfo(dataset.metainfo)
-    problems = []
-    if not args.stats_only:
-        folder = args.out or Path("work_dirs") / "browse" / f"{config}_{split}"
-        problems = write_sheets(dataset, spread(len(dataset), args.number), folder)
+    folder = args.out or Path("work_dirs") / "browse" / f"{config}_{split}"
+    problems = write_sheets(dataset, spread(len(dataset), args.number), folder)
     indices = spread(len(dataset), args.sample or len(dataset))
     samples = [dataset.get_data_info(index) for index in indices]
     statistics = label_statistics(thread_map(count_mask, samples, desc="masks"), vocabulary)

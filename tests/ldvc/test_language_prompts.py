@@ -88,32 +88,18 @@ def test_without_prompts_it_is_the_frozen_encoder(clip: LoadedClip, tmp_path: Pa
     assert list(tmp_path.glob("*.safetensors"))
 
 
-def gradient(encoder: PromptedTextEncoder, vocabulary: Vocabulary = VOCABULARY) -> Tensor:
-    rows = encoder(vocabulary)
+def gradient(encoder: PromptedTextEncoder) -> Tensor:
+    rows = encoder(VOCABULARY)
     weights = torch.linspace(-1, 1, rows.numel()).view_as(rows)
     (gradient,) = torch.autograd.grad((rows * weights).sum(), encoder.language_prompts)
     return gradient
 
 
-def test_gradient_is_that_of_finite_differences(clip: LoadedClip) -> None:
-    encoder = moved(PromptedTextEncoder(clip))
+def test_only_the_prompts_learn_of_every_layer(clip: LoadedClip) -> None:
+    encoder = PromptedTextEncoder(clip)
     learned = [name for name, p in encoder.named_parameters() if p.requires_grad]
     assert learned == ["language_prompts"]
-    direction = torch.randn(
-        encoder.language_prompts.shape, generator=torch.Generator().manual_seed(2)
-    )
-    assert (gradient(encoder).flatten(1).norm(dim=1) > 0).all()  # of every layer
-    expected = (gradient(encoder) * direction).sum().item()
-
-    def value(step: float) -> float:
-        with torch.no_grad():
-            encoder.language_prompts.add_(step * direction)
-            rows = encoder(VOCABULARY).double()
-            encoder.language_prompts.add_(-step * direction)
-        return float((rows * torch.linspace(-1, 1, rows.numel()).view_as(rows)).sum())
-
-    difference = (value(0.01) - value(-0.01)) / 0.02
-    assert expected == pytest.approx(difference, rel=2e-2)
+    assert (gradient(encoder).flatten(1).norm(dim=1) > 0).all()
 
 
 @pytest.mark.parametrize("changes", [{"texts_at_once": 2}, {"checkpoint_activations": True}])

@@ -84,12 +84,8 @@ class TextEncoder(BaseModule):
         key = json.dumps([self._fingerprint, self.templates, vocabulary.words])
         digest = hashlib.sha256(key.encode()).hexdigest()[:32]
         file = self._cache_dir / f"class_embeddings_{digest}.safetensors"
-        device = self.tower.positional_embedding.device
         if file.is_file():
-            try:
-                return load_file(file)["embeddings"].to(device)
-            except (SafetensorError, OSError) as error:
-                warnings.warn(f"{file} is broken and computed anew: {error}", stacklevel=2)
+            return load_file(file)["embeddings"].to(self.tower.positional_embedding.device)
         embeddings = self.embed(vocabulary.words)
         try:
             with replacing(file) as part:

@@ -54,13 +54,7 @@ def test_second_time_comes_from_the_cache(
     with monkeypatch.context() as patch:
         patch.setattr(TextEncoder, "embed", lambda *_: pytest.fail("computed again"))
         assert torch.equal(TextEncoder(clip)(VOCABULARY), first)
-    # A broken file is replaced, a folder that cannot be made is no error.
-    (file,) = (tmp_path / "made").iterdir()
-    whole = file.read_bytes()
-    file.write_bytes(whole[:40])
-    with pytest.warns(UserWarning, match="broken and computed anew"):
-        assert torch.equal(TextEncoder(clip)(VOCABULARY), first)
-    assert file.read_bytes() == whole
+    (file,) = (tmp_path / "made").iterdir()  # a folder cannot be made there, which is no error
     with pytest.warns(UserWarning, match="not cached"):
         assert torch.equal(TextEncoder(clip, cache_dir=file)(VOCABULARY), first)
 

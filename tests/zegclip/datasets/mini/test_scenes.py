@@ -113,17 +113,6 @@ class TestFolders:
         assert make_scenes("val", 2, root=tmp_path) == others[0]
         assert (others[0] / "first").exists() and list(tmp_path.iterdir()) == others
 
-    def test_an_unfinished_folder_does_not_stay(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        def fail(*args: Any) -> None:
-            raise KeyboardInterrupt
-
-        monkeypatch.setattr(scenes, "make_scene", fail)
-        with pytest.raises(KeyboardInterrupt):
-            make_scenes("val", 1, root=tmp_path)
-        assert not list(tmp_path.iterdir())
-
     @pytest.mark.parametrize("exists", [False, True])
     def test_where_the_project_cannot_be_written_they_go_to_the_users_cache(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exists: bool
