@@ -74,10 +74,9 @@ class ZeroShotDataset(BaseSegDataset):
     ) -> None:
         kwargs = self.DEFAULTS | kwargs
         root = "" if data_root is None else str(find_path(data_root))
-        paths = [ann_file] if isinstance(ann_file, str) else ann_file
-        self.lists = [os.path.join(root, path) for path in paths if path]
+        self.lists = [os.path.join(root, path) for path in _listed(ann_file) if path]
         self.held_out_file = os.path.join(root, kwargs.pop("held_out_file", None) or "")
-        suffixes = [img_suffix] if isinstance(img_suffix, str) else [*img_suffix]
+        suffixes = _listed(img_suffix)
         # Cameras write .JPG.
         self.img_suffixes = list(dict.fromkeys([*suffixes, *(s.upper() for s in suffixes)]))
         ignored = "0 and 255" if kwargs.get("reduce_zero_label") else "255"
@@ -105,9 +104,10 @@ class ZeroShotDataset(BaseSegDataset):
         root = find_path(config.get("data_root") or ".")
         if not root.is_dir():
             return [str(root)]
-        lists = config.get("ann_file") or ()
-        parts = [lists] if isinstance(lists, str) else [*lists]
-        parts += (config.get("data_prefix") or {}).values()
+        parts = [
+            *_listed(config.get("ann_file") or ()),
+            *(config.get("data_prefix") or {}).values(),
+        ]
         return [str(root / part) for part in parts if not (root / part).exists()]
 
     @classmethod
@@ -127,9 +127,9 @@ class ZeroShotDataset(BaseSegDataset):
         synonyms: Mapping[str, Sequence[str]] | None,
     ) -> dict[str, Any]:
         """``METAINFO`` with what was given, and a checked split."""
+        words = {"unseen": unseen, "synonyms": synonyms}
         given = dict(metainfo or {}) | {"setting": setting}
-        given |= {} if unseen is None else {"unseen": unseen}
-        given |= {} if synonyms is None else {"synonyms": synonyms}
+        given |= {key: value for key, value in words.items() if value is not None}
         merged = {"dataset_name": cls.__name__} | cls.METAINFO | given
         if isinstance(merged.get("classes"), str):
             merged["classes"] = read_names(find_path(merged["classes"]))
@@ -184,9 +184,8 @@ class ZeroShotDataset(BaseSegDataset):
         if mask_dirs and self._classes_in_file() > most:
             self._refuse(
                 f"{self._classes_in_file()} classes, but a mask's 8-bit labels, of which "
-                f"{IGNORE_INDEX} is ignored, can hold {most}. Join or leave out classes and "
-                "convert the masks; images without masks (no data_prefix.seg_map_path) may have "
-                "any number of classes"
+                f"{IGNORE_INDEX} is ignored, can hold {most} (without masks, that is without "
+                "data_prefix.seg_map_path, there may be any number)"
             )
         named = {"data_prefix": self.data_prefix, "ann_file": self.lists}
         if missing := self.missing({"data_root": self.data_root}) or self.missing(named):
@@ -232,7 +231,7 @@ class ZeroShotDataset(BaseSegDataset):
         files = find_files(names, folders, suffixes)
         lacking = [n + suffixes[0] for n, file in zip(names, files, strict=True) if file is None]
         if lacking:
-            source = f" named by {', '.join(self.lists)}" if self.lists else ""
+            source = f" named by {', '.join(self.lists)}" * bool(self.lists)
             self._refuse(
                 f"{len(lacking)} of {len(names)} images{source} {problem} {' or '.join(folders)}: "
                 f"{first_few(lacking)}. {self.how_to_get()}"
@@ -241,3 +240,7 @@ class ZeroShotDataset(BaseSegDataset):
 
     def _refuse(self, problem: str) -> None:
         raise InputError(f"{type(self).__name__}: {problem}")
+
+
+def _listed(values: str | Sequence[str]) -> list[str]:
+    return [values] if isinstance(values, str) else [*values]

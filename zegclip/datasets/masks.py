@@ -77,8 +77,8 @@ def check_mask(
         turned = " (turned by the photograph's EXIF orientation?)"
         raise InputError(
             f"{name}: the mask is {ours} pixels (width x height), its image {theirs}"
-            + (turned if mask.shape == image_size[::-1] else "")
-            + "; scale labels with nearest-neighbour interpolation, or the scores before them"
+            f"{turned * (mask.shape == image_size[::-1])}; scale labels with nearest-neighbour "
+            "interpolation"
         )
     first, last = int(zero_ignored), num_classes - 1 + int(zero_ignored)
     outside = ((mask < 0) | (mask > last)) & (mask != IGNORE_INDEX)
@@ -102,8 +102,7 @@ def read_labels(sample: Mapping[str, Any], image_size: tuple[int, int] | None = 
     """A sample's labels as its file has them, checked; unseen classes are not hidden.
 
     Args:
-        sample: with ``seg_map_path``, ``num_classes``, ``reduce_zero_label`` and ``label_map``, as
-            :meth:`~zegclip.datasets.base.ZeroShotDataset.get_data_info` returns them.
+        sample: what :meth:`~zegclip.datasets.base.ZeroShotDataset.get_data_info` returns.
         image_size: (H, W) of its image; ``None``: not compared.
 
     Returns:
@@ -116,13 +115,10 @@ def read_labels(sample: Mapping[str, Any], image_size: tuple[int, int] | None = 
     mask = read_mask(sample["seg_map_path"])
     check_mask(mask, sample["seg_map_path"], sample["num_classes"], zero_ignored, image_size)
     table = np.arange(256, dtype=np.uint8)
-    if zero_ignored:
-        table[1:IGNORE_INDEX] -= 1
-        table[0] = IGNORE_INDEX
-    if sample.get("label_map"):  # a selection of the data set's classes
-        selected = np.arange(256, dtype=np.uint8)
-        selected[list(sample["label_map"])] = list(sample["label_map"].values())
-        table = selected[table]
+    for label, new in (sample.get("label_map") or {}).items():  # a selection of the classes
+        table[label] = new
+    if zero_ignored:  # 0, 1, 2, ... in the file are 255, 0, 1, ...
+        table = np.array([IGNORE_INDEX, *table[: IGNORE_INDEX - 1], IGNORE_INDEX], np.uint8)
     return table[mask]
 
 

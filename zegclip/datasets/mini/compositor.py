@@ -67,8 +67,8 @@ def random_background(rng: np.random.Generator, size: int) -> np.ndarray:
 def jittered(pixels: np.ndarray, rng: np.random.Generator, strength: float = 1.0) -> np.ndarray:
     """(h, w, 4) uint8 -> premultiplied float32 RGBA with mildly changed colours, alpha in 0..1."""
     alpha = pixels[..., 3:].astype(np.float32) / 255
-    brightness = rng.uniform(1 - 0.15 * strength, 1 + 0.12 * strength)
-    gain = brightness * rng.uniform(1 - 0.06 * strength, 1 + 0.06 * strength, 3)
+    gain = rng.uniform(1 - 0.15 * strength, 1 + 0.12 * strength)
+    gain = gain * rng.uniform(1 - 0.06 * strength, 1 + 0.06 * strength, 3)
     offset = rng.uniform(-10, 10) * strength
     colour = np.clip(pixels[..., :3] * gain.astype(np.float32) + np.float32(offset), 0, 255)
     return np.concatenate([colour * alpha, alpha], axis=2, dtype=np.float32)
@@ -133,7 +133,7 @@ def compose_scene(
 
     Args:
         drawings: one to four, drawn in this order.
-        rng: the only source of randomness.
+        rng: random numbers.
         size: side of the scene in pixels.
         object_side: range of the objects' longest side as a share of ``size``;
             default :data:`OBJECT_SIDE`.
@@ -147,18 +147,14 @@ def compose_scene(
         side = size * np.exp(rng.uniform(np.log(low), np.log(high)))
         layer = transformed(drawing, side, rng, colour=colour)
         height, width = layer.shape[:2]
-        best = None
-        for _ in range(6):
+        tries = []
+        while len(tries) < 6 and (not tries or tries[-1][0] > MAX_OVERLAP):
             # Up to 15 % of the object may lie outside.
             x = int(rng.uniform(-0.15 * width, size - 0.85 * width))
             y = int(rng.uniform(-0.15 * height, size - 0.85 * height))
             box = (x, y, x + width, y + height)
-            covered = max((overlap(box, other) for other in boxes), default=0.0)
-            if best is None or covered < best[0]:
-                best = (covered, box)
-            if covered <= MAX_OVERLAP:
-                break
-        assert best is not None
-        boxes.append(best[1])
-        paste(image, mask, layer, best[1][0], best[1][1], label)
+            tries.append((max((overlap(box, other) for other in boxes), default=0.0), box))
+        box = min(tries, key=lambda each: each[0])[1]
+        boxes.append(box)
+        paste(image, mask, layer, box[0], box[1], label)
     return Scene(np.clip(image, 0, 255).astype(np.uint8), mask, tuple(drawings))
