@@ -67,8 +67,8 @@ def random_background(rng: np.random.Generator, size: int) -> np.ndarray:
 def jittered(pixels: np.ndarray, rng: np.random.Generator, strength: float = 1.0) -> np.ndarray:
     """(h, w, 4) uint8 -> premultiplied float32 RGBA with mildly changed colours, alpha in 0..1."""
     alpha = pixels[..., 3:].astype(np.float32) / 255
-    gain = rng.uniform(1 - 0.15 * strength, 1 + 0.12 * strength)
-    gain = gain * rng.uniform(1 - 0.06 * strength, 1 + 0.06 * strength, 3)
+    brightness = rng.uniform(1 - 0.15 * strength, 1 + 0.12 * strength)
+    gain = brightness * rng.uniform(1 - 0.06 * strength, 1 + 0.06 * strength, 3)
     offset = rng.uniform(-10, 10) * strength
     colour = np.clip(pixels[..., :3] * gain.astype(np.float32) + np.float32(offset), 0, 255)
     return np.concatenate([colour * alpha, alpha], axis=2, dtype=np.float32)
@@ -147,7 +147,7 @@ def compose_scene(
         side = size * np.exp(rng.uniform(np.log(low), np.log(high)))
         layer = transformed(drawing, side, rng, colour=colour)
         height, width = layer.shape[:2]
-        tries = []
+        tries: list[tuple[float, tuple[int, int, int, int]]] = []
         while len(tries) < 6 and (not tries or tries[-1][0] > MAX_OVERLAP):
             # Up to 15 % of the object may lie outside.
             x = int(rng.uniform(-0.15 * width, size - 0.85 * width))
