@@ -22,11 +22,9 @@ class PromptedTextEncoder(TextEncoder):
 
     In every prompted layer the m tokens after the start token are replaced by learnable ones. Their
     initial values are the tower's own hidden states of the template there: text attention is
-    causal, so the words before the class name are the same in every text, and at step 0 the class
-    embeddings are plain CLIP's.
-
-    The tower runs in every training step, once for the whole batch. With ``num_prompts=0`` nothing
-    is learned, and the class embeddings are computed once and cached, as in :class:`TextEncoder`.
+    causal, so they are the same for every class, and at step 0 the class embeddings are plain
+    CLIP's. The tower runs in every training step, once for the whole batch. With ``num_prompts=0``
+    nothing is learned, and it is a :class:`TextEncoder`.
 
     Source: LDVC (deep learnable prompts in the text encoder); their initial values: a secondary
     source; that they take the place of the template's words, so m = 4 for "a photo of a": inferred.
@@ -38,11 +36,10 @@ class PromptedTextEncoder(TextEncoder):
         prompt_depth: how many layers get prompts of their own; ``None``: all.
         prompt_init: ``"template"``, or ``"random"`` (normal, standard deviation 0.02: inferred).
             Random prompts may be more than the template has words.
-        texts_at_once: as in :class:`TextEncoder`.
+        texts_at_once: as in :class:`TextEncoder`; ``cache_dir`` (used without prompts only) and
+            ``init_cfg`` as well.
         checkpoint_activations: compute the tower's activations again in the backward pass instead
             of keeping them; for vocabularies of many hundred classes on a small GPU.
-        cache_dir: as in :class:`TextEncoder`; used without prompts only.
-        init_cfg: mmengine's.
 
     Attributes:
         language_prompts: ``(prompt_depth, m, width)``.
@@ -71,15 +68,13 @@ class PromptedTextEncoder(TextEncoder):
         self.prompt_depth = depth if prompt_depth is None else prompt_depth
         self.checkpoint_activations = checkpoint_activations
         self._num_words = self._num_extra = 0  # words before the name, and prompts beyond these
-        if num_prompts < 0:
-            raise InputError(f"num_prompts={num_prompts} must not be negative")
         if not 1 <= self.prompt_depth <= depth:
             raise InputError(
                 f"prompt_depth={prompt_depth} must be between 1 and the text tower's {depth} blocks"
             )
         if prompt_init not in ("template", "random"):
             raise InputError(f"prompt_init={prompt_init!r} is not one of template, random")
-        if num_prompts:
+        if self.learns:
             self._add_prompts(prompt_init)
 
     @property
@@ -94,19 +89,9 @@ class PromptedTextEncoder(TextEncoder):
                 f"{len(self.templates)}: set templates='single' or a list of one, or num_prompts=0"
             )
         before_name = self.templates[0].partition("{}")[0]
-        tokens = self.tokenizer([before_name, self.templates[0].format("cat")])
-        self._num_words = int((tokens[0] != 0).sum()) - 2  # without the start and end token
-        if not tokens[0, : 1 + self._num_words].equal(tokens[1, : 1 + self._num_words]):
-            raise InputError(
-                f"template {self.templates[0]!r}: its words before the name become other tokens "
-                "when the name follows; put a space before '{}'"
-            )
+        tokens = self.tokenizer([before_name])
+        self._num_words = int((tokens != 0).sum()) - 2  # without the start and end token
         self._num_extra = max(0, self.num_prompts - self._num_words)
-        if self.max_tokens < self._num_words + 3:  # start, one of the name, end
-            raise InputError(
-                f"num_prompts={self.num_prompts} leaves no room for a name in the text tower's "
-                f"context of {super().max_tokens} tokens: use fewer prompts"
-            )
         positions = self.tower.positional_embedding
         if prompt_init == "random":
             shape = (self.prompt_depth, self.num_prompts, positions.shape[1])
@@ -118,34 +103,24 @@ class PromptedTextEncoder(TextEncoder):
             )
         elif self.tower.attn_mask is None:
             raise InputError(
-                "this text tower's attention is not causal, so the template's hidden states differ "
-                "from class to class: set prompt_init='random'"
+                "this text tower is not causal: the template's hidden states differ from class to "
+                "class; set prompt_init='random'"
             )
         else:
-            start = self._template_states(tokens[:1].to(positions.device))
+            # Inputs of the prompted blocks at the m positions.
+            states: list[Tensor] = []
+
+            def record(_: int, hidden: Tensor) -> Tensor:
+                states.append(hidden[0, 1 : 1 + self.num_prompts].clone())
+                return hidden
+
+            with torch.no_grad():
+                self.tower.run_blocks(tokens.to(positions.device), record)
+            start = torch.stack(states[: self.prompt_depth])
         self.language_prompts = nn.Parameter(start)
 
-    @torch.no_grad()
-    def _template_states(self, tokens: Tensor) -> Tensor:
-        """Inputs of the prompted blocks at the m positions, ``(prompt_depth, m, width)``."""
-        states: list[Tensor] = []
-
-        def record(_: int, hidden: Tensor) -> Tensor:
-            states.append(hidden[0, 1 : 1 + self.num_prompts].clone())
-            return hidden
-
-        self.tower.run_blocks(tokens, record)
-        return torch.stack(states[: self.prompt_depth])
-
     def forward(self, vocabulary: Vocabulary) -> Tensor:
-        """Embed a vocabulary, with gradient to the prompts.
-
-        Args:
-            vocabulary: its ``words`` are embedded.
-
-        Returns:
-            ``(C, D)`` float32, unit rows, as :meth:`TextEncoder.forward`.
-        """
+        """As :meth:`TextEncoder.forward`, with gradient to the prompts."""
         return self.embed(vocabulary.words) if self.learns else super().forward(vocabulary)
 
     def protocol(self) -> dict[str, Any]:
@@ -166,11 +141,13 @@ class PromptedTextEncoder(TextEncoder):
         if not self.learns:
             return super().encode(tokens)
         if self.checkpoint_activations and torch.is_grad_enabled():
-            return checkpoint(self._encode_prompted, tokens, use_reentrant=False)
-        return self._encode_prompted(tokens)
+            hidden = checkpoint(self._run_prompted, tokens, use_reentrant=False)
+        else:
+            hidden = self._run_prompted(tokens)
+        return self.tower.project(hidden, tokens)
 
-    def _encode_prompted(self, tokens: Tensor) -> Tensor:
-        return self.tower.project(self.tower.run_blocks(tokens, self._with_prompts), tokens)
+    def _run_prompted(self, tokens: Tensor) -> Tensor:
+        return self.tower.run_blocks(tokens, self._with_prompts)
 
     def _with_prompts(self, index: int, hidden: Tensor) -> Tensor:
         """A block's input ``(N, L, width)`` with that layer's prompts in it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import tempfile
 from collections.abc import Iterator
@@ -23,6 +24,11 @@ import zegclip  # noqa: F401  (prepares the stack before a test imports mmseg or
 
 torch.set_num_threads(1)
 SIZE = (80, 112)  # height, width
+
+
+def pytest_collection_finish() -> None:
+    """mmengine collects garbage for every data set that is built: not all of torch each time."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -34,11 +34,10 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     example = "python tools/browse_dataset.py configs/tagclip_voc_inductive.py --number 16"
     parser = make_parser(__doc__ or "", example, runs=False)
     parser.add_argument("--split", choices=["train", "val", "test"], default="train")
-    parser.add_argument("--number", type=int, default=8, help="images drawn (default: 8)")
+    parser.add_argument("--number", type=int, default=8, help="images drawn (default: 8; 0: none)")
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="default: work_dirs/browse/CONFIG_SPLIT"
     )
-    parser.add_argument("--stats-only", action="store_true", help="draw nothing")
     parser.add_argument(
         "--sample", type=int, metavar="N", help="count N masks, evenly spread (default: all)"
     )
@@ -46,23 +45,9 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def build(config: Any) -> Any:
-    """The data set of a config; one that a wrapper repeats, once."""
-    while str(config.get("type")).endswith("RepeatDataset"):
-        config = config["dataset"]
-    dataset = DATASETS.build(config)
-    if "unseen" not in dataset.metainfo:
-        raise InputError(
-            f"the data set is a {type(dataset).__name__}, which knows no seen and unseen classes; "
-            "use ZeroShotDataset or a class derived from it"
-        )
-    return dataset
-
-
-def spread(total: int, number: int | None) -> list[int]:
-    """``number`` of ``total`` indices, evenly spread; all of them for ``None``."""
-    number = total if number is None else min(number, total)
-    return np.linspace(0, total - 1, number).astype(int).tolist()
+def spread(total: int, number: int) -> list[int]:
+    """At most ``number`` of ``total`` indices, evenly spread."""
+    return np.linspace(0, total - 1, min(number, total)).astype(int).tolist()
 
 
 def write_sheets(dataset: Any, indices: Sequence[int], folder: Path) -> list[str]:
@@ -86,27 +71,25 @@ def write_sheets(dataset: Any, indices: Sequence[int], folder: Path) -> list[str
 def show(found: dict[str, Any]) -> None:
     """Print the histogram and what stands out."""
     print(f"\n{found['dataset']}, {found['split']}, {found['setting']}")
-    row = "{:>4} {:<24} {:<7} {:>16} {:>14} {:>9} {:>12}"
-    print(row.format("id", "class", "split", "pixels", "% of labelled", "images", "% of images"))
+    row = "{:>4} {:<24} {:<7} {:>16} {:>14} {:>9}"
+    print(row.format("id", "class", "split", "pixels", "% of labelled", "images"))
     labelled = max(sum(entry["pixels"] for entry in found["classes"].values()), 1)
     for index, (name, entry) in enumerate(found["classes"].items()):
-        pixels, images = entry["pixels"], entry["images"]
         split = "UNSEEN" if entry["split"] == "unseen" else "seen"
-        count = f"{pixels:,}" if pixels else "never"
-        percent = [f"{100 * p:.3f}" for p in (pixels / labelled, images / max(found["masks"], 1))]
-        print(row.format(index, name, split, count, percent[0], f"{images:,}", percent[1]))
+        count = f"{entry['pixels']:,}" if entry["pixels"] else "never"
+        percent = f"{100 * entry['pixels'] / labelled:.3f}"
+        print(row.format(index, name, split, count, percent, f"{entry['images']:,}"))
     shares = ", ".join(f"{name} {100 * share:.2f} %" for name, share in found["shares"].items())
     print(f"{found['masks']:,} of {found['images']:,} masks counted, before the pipeline: {shares}")
-    if found["never"]:
-        print(f"in none of these masks: {', '.join(found['never'])}")
+    print(f"in none of these masks: {', '.join(found['never']) or 'none'}")
     print(
         f"{found['images_with_unseen']:,} images hold an unseen class, "
         f"{found['images_without_seen']:,} have no pixel of a seen class"
     )
     if problems := found["problems"]:
-        more = f"\n  and {len(problems) - SHOWN} more (all of them: --json FILE)"
-        listed = "".join(f"\n  {problem}" for problem in problems[:SHOWN])
-        print(f"{len(problems)} files cannot be used:{listed}{more if problems[SHOWN:] else ''}")
+        print(f"{len(problems)} files cannot be used:", *problems[:SHOWN], sep="\n  ")
+        if problems[SHOWN:]:
+            print(f"  and {len(problems) - SHOWN} more (all of them: --json FILE)")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -117,13 +100,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not cfg.get(f"{split}_dataloader"):
         raise InputError(f"{args.config} has no {split}_dataloader")
     init_default_scope(cfg.get("default_scope", "mmseg"))
-    dataset = build(cfg[f"{split}_dataloader"]["dataset"])
+    dataset = DATASETS.build(cfg[f"{split}_dataloader"]["dataset"])
+    if "unseen" not in dataset.metainfo:
+        raise InputError(f"{type(dataset).__name__} is no ZeroShotDataset: it has no split")
     vocabulary = Vocabulary.from_metainfo(dataset.metainfo)
-    problems = []
-    if not args.stats_only:
-        folder = args.out or Path("work_dirs") / "browse" / f"{config}_{split}"
-        problems = write_sheets(dataset, spread(len(dataset), args.number), folder)
-    samples = [dataset.get_data_info(index) for index in spread(len(dataset), args.sample)]
+    folder = args.out or Path("work_dirs") / "browse" / f"{config}_{split}"
+    problems = write_sheets(dataset, spread(len(dataset), args.number), folder)
+    indices = spread(len(dataset), args.sample or len(dataset))
+    samples = [dataset.get_data_info(index) for index in indices]
     statistics = label_statistics(thread_map(count_mask, samples, desc="masks"), vocabulary)
     found = {
         "config": config,

@@ -38,6 +38,11 @@ def find_path(path: str | Path) -> Path:
     return PROJECT_ROOT / path
 
 
+def cache_folder() -> Path:
+    """Where what can be made again is kept for this user: ``$ZEGCLIP_CACHE``, ~/.cache/zegclip."""
+    return Path(os.environ.get("ZEGCLIP_CACHE") or "~/.cache/zegclip").expanduser()
+
+
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Write a file so that a reader sees the old content or the new one, never half of it.

@@ -19,9 +19,8 @@ SETTINGS = ("inductive", "transductive", "supervised", "cross_dataset")
 class Vocabulary:
     """What a model may say, and which of it training may know.
 
-    Comes from a data set's ``metainfo`` (:meth:`from_metainfo`) and flows from there to model,
-    loss and metric. Lists are accepted and become tuples; ``unseen`` is put into label order, so
-    that equal splits are equal vocabularies.
+    Comes from a data set's ``metainfo`` (:meth:`from_metainfo`). Lists become tuples; ``unseen`` is
+    put into label order, so that equal splits are equal vocabularies.
 
     Args:
         classes: all class names in label order: label id ``i`` is ``classes[i]``.
@@ -35,7 +34,11 @@ class Vocabulary:
         palette: an RGB colour per class, 0..255.
 
     Raises:
-        InputError: see the message.
+        InputError: a name is blank, twice there or no class's; or the split does not fit.
+
+    Example:
+        >>> Vocabulary(classes=("cat", "dog"), unseen=("dog",)).train_ids
+        (0,)
     """
 
     classes: tuple[str, ...]
@@ -55,13 +58,13 @@ class Vocabulary:
             raise InputError(f"setting={self.setting!r} is none of {', '.join(SETTINGS)}")
         if self.setting == "inductive" and len(unseen) == len(classes):
             raise InputError(
-                f"all {len(classes)} classes are unseen: the inductive setting has nothing to "
-                "train on; leave at least one class out of unseen"
+                f"all {len(classes)} classes are unseen: nothing is left to train on in the "
+                "inductive setting"
             )
         if self.setting == "cross_dataset" and unseen:
             raise InputError(
-                f"unseen={list(unseen)} in the cross_dataset setting: there the model was trained "
-                "on another data set, and no class of this one is told apart; leave unseen out"
+                f"unseen={list(unseen)}: the cross_dataset setting tells no class apart, because "
+                "the model was trained on another data set; leave unseen out"
             )
         check_known(self.synonyms, classes, "synonyms")
         synonyms = {
@@ -70,8 +73,7 @@ class Vocabulary:
         for name, words in synonyms.items():
             if not words:
                 raise InputError(
-                    f"synonyms[{name!r}] is empty: give at least one word, or leave the class out "
-                    "to use its name"
+                    f"synonyms[{name!r}] is empty: leave the class out to use its name"
                 )
         palette = self.palette
         if palette is not None:
@@ -85,16 +87,13 @@ class Vocabulary:
 
     @classmethod
     def from_metainfo(cls, metainfo: Mapping[str, Any]) -> Vocabulary:
-        """Build from a data set's metainfo; only ``classes`` must be there, other keys are left.
+        """Build from a data set's metainfo: ``classes``, and of the other arguments what is there.
 
         Raises:
-            InputError: ``classes`` is missing, or what the class itself raises.
+            InputError: there are no ``classes``, or what the class itself raises.
         """
         if metainfo.get("classes") is None:
-            raise InputError(
-                f"the metainfo has no 'classes' (only {', '.join(sorted(metainfo)) or 'nothing'}): "
-                "give the data set's class names in label order"
-            )
+            raise InputError("the metainfo has no 'classes': the class names in label order")
         keys = ("classes", "unseen", "synonyms", "setting", "palette")
         return cls(**{key: metainfo[key] for key in keys if metainfo.get(key) is not None})
 
@@ -122,7 +121,7 @@ class Vocabulary:
     def training(self) -> Vocabulary:
         """The classes of :attr:`train_ids` by themselves."""
         names = tuple(self.classes[index] for index in self.train_ids)
-        synonyms = {name: words for name, words in self.synonyms.items() if name in names}
+        synonyms = {name: self.synonyms[name] for name in names if name in self.synonyms}
         return Vocabulary(names, synonyms=synonyms, setting="supervised")
 
     @property
@@ -146,40 +145,29 @@ def _names(names: Sequence[str], what: str) -> tuple[str, ...]:
 
 
 def check_known(names: Iterable[str], classes: Sequence[str], what: str) -> None:
-    """Refuse names that are no class's, and say which class may have been meant.
-
-    Args:
-        names: to be checked.
-        classes: all there are.
-        what: what the names are for, for the message.
+    """Refuse names (``what`` they are for) that are not in ``classes``.
 
     Raises:
-        InputError: see above.
+        InputError: names them, and the classes that may have been meant.
     """
     unknown = [name for name in names if name not in classes]
     if not unknown:
         return
-    culprits = []
     lower = {name.lower(): name for name in classes}
+    culprits = []
     for name in unknown:
-        close = difflib.get_close_matches(str(name).lower(), lower, n=1, cutoff=0.5)
+        close = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.5)
         culprits.append(f"{name!r}" + (f" (did you mean {lower[close[0]]!r}?)" if close else ""))
     listed = ", ".join(classes[:30]) + (f", … ({len(classes)} in all)" if len(classes) > 30 else "")
     raise InputError(f"{what} names no class: {', '.join(culprits)}; the classes are {listed}")
 
 
-_LEVELS = ((0.75, 0.95), (0.95, 0.65), (0.45, 0.85))  # saturation and brightness
-
-
 def make_palette(count: int) -> list[tuple[int, int, int]]:
-    """So many different RGB colours, 0..255.
-
-    Hues go on by the golden ratio, which keeps any number of them apart; saturation and brightness
-    take turns as well.
-    """
+    """``count`` different RGB colours, 0..255; the golden ratio keeps any number of hues apart."""
+    levels = ((0.75, 0.95), (0.95, 0.65), (0.45, 0.85))  # saturation and brightness
     colours = []
     for index in range(count):
         hue = (0.02 + index * 0.61803398875) % 1
-        red, green, blue = colorsys.hsv_to_rgb(hue, *_LEVELS[index % len(_LEVELS)])
+        red, green, blue = colorsys.hsv_to_rgb(hue, *levels[index % len(levels)])
         colours.append((round(255 * red), round(255 * green), round(255 * blue)))
     return colours

@@ -45,16 +45,14 @@ def moved(encoder: PromptedTextEncoder) -> PromptedTextEncoder:
 def test_step_0_is_plain_clip(
     clip: LoadedClip, num_prompts: int, prompt_depth: int | None, templates: Any, tmp_path: Path
 ) -> None:
-    trained = load_clip("data/mini/tiny_clip.json", "data/mini/tiny_clip.safetensors")
-    for each in (clip, trained):
-        plain = TextEncoder(each, templates, cache_dir=tmp_path)(VOCABULARY)
-        encoder = PromptedTextEncoder(each, templates, num_prompts, prompt_depth)
-        torch.testing.assert_close(encoder(VOCABULARY), plain, atol=1e-5, rtol=0)
-        width = each.model.positional_embedding.shape[1]
-        assert encoder.language_prompts.shape == (prompt_depth or 2, num_prompts, width)
-        # The prompts are what is used: elsewhere, every class has another embedding.
-        change = (moved(encoder)(VOCABULARY) - plain).norm(dim=-1)
-        assert (change > 1e-3).all()
+    plain = TextEncoder(clip, templates, cache_dir=tmp_path)(VOCABULARY)
+    encoder = PromptedTextEncoder(clip, templates, num_prompts, prompt_depth)
+    torch.testing.assert_close(encoder(VOCABULARY), plain, atol=1e-5, rtol=0)
+    width = clip.model.positional_embedding.shape[1]
+    assert encoder.language_prompts.shape == (prompt_depth or 2, num_prompts, width)
+    # The prompts are what is used: elsewhere, every class has another embedding.
+    change = (moved(encoder)(VOCABULARY) - plain).norm(dim=-1)
+    assert (change > 1e-3).all()
 
 
 def test_prompts_past_their_depth_are_left_to_the_tower(clip: LoadedClip) -> None:
@@ -66,23 +64,20 @@ def test_prompts_past_their_depth_are_left_to_the_tower(clip: LoadedClip) -> Non
     assert not torch.allclose(shallow(VOCABULARY), deep(VOCABULARY), atol=1e-4)
 
 
-@pytest.mark.parametrize("num_prompts", [2, 4, 9])
-def test_random_prompts_of_any_number(clip: LoadedClip, num_prompts: int) -> None:
-    encoder = PromptedTextEncoder(clip, num_prompts=num_prompts, prompt_init="random")
-    assert 0.01 < encoder.language_prompts.std() < 0.04
-    rows = encoder(VOCABULARY)
-    torch.testing.assert_close(rows.norm(dim=-1), torch.ones(4))
-    one = encoder(Vocabulary(classes=("cat",)))
-    torch.testing.assert_close(one[0], rows[0], atol=1e-6, rtol=0)
-
-
-def test_more_prompts_than_words_stand_between_template_and_name(clip: LoadedClip) -> None:
+def test_more_random_prompts_than_words_stand_between_template_and_name(clip: LoadedClip) -> None:
     encoder = PromptedTextEncoder(clip, num_prompts=6, prompt_init="random")
+    assert 0.01 < encoder.language_prompts.std() < 0.04
+    torch.testing.assert_close(encoder(VOCABULARY).norm(dim=-1), torch.ones(4))
     plain = clip.tokenizer(["a photo of a potted plant"])[0]
     longer = encoder.tokenize(["potted plant"])[0]
     name_and_end = plain[5 : int((plain != 0).sum())]
     assert longer[7 : 7 + len(name_and_end)].equal(name_and_end)
-    assert int((longer != 0).sum()) == int((plain != 0).sum()) + 2
+    # They take two of the 77 tokens. "a photo of a", start and end token: 6; "cat" is one more.
+    fits, long = " ".join(["cat"] * 69), " ".join(["cat"] * 70)
+    assert encoder.too_long([fits, long]) == [long]
+    with pytest.warns(UserWarning, match="cat cat.*75 tokens"):
+        cut, whole = encoder.embed([(long,), (fits,)])
+    torch.testing.assert_close(cut, whole)
 
 
 def test_without_prompts_it_is_the_frozen_encoder(clip: LoadedClip, tmp_path: Path) -> None:
@@ -93,36 +88,18 @@ def test_without_prompts_it_is_the_frozen_encoder(clip: LoadedClip, tmp_path: Pa
     assert list(tmp_path.glob("*.safetensors"))
 
 
-def gradient(encoder: PromptedTextEncoder, vocabulary: Vocabulary = VOCABULARY) -> Tensor:
-    rows = encoder(vocabulary)
+def gradient(encoder: PromptedTextEncoder) -> Tensor:
+    rows = encoder(VOCABULARY)
     weights = torch.linspace(-1, 1, rows.numel()).view_as(rows)
     (gradient,) = torch.autograd.grad((rows * weights).sum(), encoder.language_prompts)
     return gradient
 
 
-def test_only_the_prompts_learn(clip: LoadedClip) -> None:
+def test_only_the_prompts_learn_of_every_layer(clip: LoadedClip) -> None:
     encoder = PromptedTextEncoder(clip)
-    names = [name for name, p in encoder.named_parameters() if p.requires_grad]
-    assert names == ["language_prompts"]
-    assert (gradient(encoder).flatten(1).norm(dim=1) > 0).all()  # of every layer
-
-
-def test_gradient_is_that_of_finite_differences(clip: LoadedClip) -> None:
-    encoder = moved(PromptedTextEncoder(clip))
-    direction = torch.randn(
-        encoder.language_prompts.shape, generator=torch.Generator().manual_seed(2)
-    )
-    expected = (gradient(encoder) * direction).sum().item()
-
-    def value(step: float) -> float:
-        with torch.no_grad():
-            encoder.language_prompts.add_(step * direction)
-            rows = encoder(VOCABULARY).double()
-            encoder.language_prompts.add_(-step * direction)
-        return float((rows * torch.linspace(-1, 1, rows.numel()).view_as(rows)).sum())
-
-    difference = (value(0.01) - value(-0.01)) / 0.02
-    assert expected == pytest.approx(difference, rel=2e-2)
+    learned = [name for name, p in encoder.named_parameters() if p.requires_grad]
+    assert learned == ["language_prompts"]
+    assert (gradient(encoder).flatten(1).norm(dim=1) > 0).all()
 
 
 @pytest.mark.parametrize("changes", [{"texts_at_once": 2}, {"checkpoint_activations": True}])
@@ -130,22 +107,6 @@ def test_parts_and_recomputation_change_nothing(clip: LoadedClip, changes: dict[
     plain, other = moved(PromptedTextEncoder(clip)), moved(PromptedTextEncoder(clip, **changes))
     torch.testing.assert_close(other(VOCABULARY), plain(VOCABULARY), atol=1e-6, rtol=0)
     torch.testing.assert_close(gradient(other), gradient(plain), atol=1e-6, rtol=1e-4)
-
-
-def test_recomputation_keeps_less(clip: LoadedClip) -> None:
-    def kept(encoder: PromptedTextEncoder) -> int:
-        sizes: list[int] = []
-
-        def count(tensor: Tensor) -> Tensor:
-            sizes.append(tensor.numel())
-            return tensor
-
-        with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-            encoder(VOCABULARY)
-        return sum(sizes)
-
-    plain = kept(PromptedTextEncoder(clip))
-    assert kept(PromptedTextEncoder(clip, checkpoint_activations=True)) < plain / 2
 
 
 # --- in the segmentor --------------------------------------------------------------------------
@@ -262,25 +223,10 @@ def test_checkpoint_and_report_hold_the_prompts_alone(model: ZeroShotSegmentor) 
     [
         ({"templates": "multi15"}, "one template's words.*has 15.*'single'"),
         ({"num_prompts": 5}, "num_prompts=5.*'a photo of a ' has only 4.*prompt_init='random'"),
-        ({"num_prompts": -1}, "num_prompts=-1 must not be negative"),
         ({"prompt_depth": 3}, "prompt_depth=3 must be between 1 and the text tower's 2 blocks"),
-        ({"templates": ["a photo of the{}."]}, "'a photo of the{}.'.*put a space before"),
-        ({"num_prompts": 75, "prompt_init": "random"}, "num_prompts=75 leaves no room.*77 tokens"),
         ({"prompt_init": "zeros"}, "'zeros' is not one of template, random"),
-        ({"texts_at_once": 0}, "texts_at_once=0"),
     ],
 )
 def test_settings_that_do_not_fit(clip: LoadedClip, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         PromptedTextEncoder(clip, **changes)
-
-
-def test_prompts_leave_less_room_for_a_name(clip: LoadedClip) -> None:
-    """Six random prompts in the place of four words take two of the 77 tokens."""
-    prompted = PromptedTextEncoder(clip, num_prompts=6, prompt_init="random")
-    # "a photo of a", start and end token: 6; each "cat" is one more.
-    fits, long = " ".join(["cat"] * 69), " ".join(["cat"] * 70)
-    assert prompted.too_long([fits, long]) == [long]
-    with pytest.warns(UserWarning, match="cat cat.*75 tokens"):
-        cut, whole = prompted.embed([(long,), (fits,)])
-    torch.testing.assert_close(cut, whole)

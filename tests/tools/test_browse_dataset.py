@@ -26,26 +26,22 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         Image.new("RGB", (12, 8), (index, 0, 0)).save(tmp_path / "data/images" / f"{index}.jpg")
         Image.fromarray(mask).save(tmp_path / "data/masks" / f"{index}.png")
     path = tmp_path / "mine.py"
-    loader = "dict(dataset=dict(data, pipeline={}_pipeline))"
     path.write_text(
         "default_scope = 'mmseg'\n"
         "custom_imports = dict(imports=['zegclip'])\n"
         "model = dict(clip=dict(model_name='ViT-B-16', weights='nowhere.pt'))\n"
-        "test_pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadCheckedAnnotations'),\n"
-        "    dict(type='PackZeroShotInputs')]\n"
-        "train_pipeline = [*test_pipeline[:2], dict(type='HideUnseenLabels'), test_pipeline[2]]\n"
-        "data = dict(type='ZeroShotDataset', data_root='data', unseen=['sofa'],\n"
-        "    data_prefix=dict(img_path='images', seg_map_path='masks'),\n"
-        "    metainfo=dict(classes=['cat', 'dog', 'sofa'], dataset_name='mine'))\n"
-        f"train_dataloader = {loader.format('train')}\n"
-        f"val_dataloader = {loader.format('test')}\n"
+        "steps = 'LoadImageFromFile', 'LoadCheckedAnnotations', 'PackZeroShotInputs'\n"
+        "train_dataloader = dict(dataset=dict(type='ZeroShotDataset', data_root='data',\n"
+        "    data_prefix=dict(img_path='images', seg_map_path='masks'), unseen=['sofa'],\n"
+        "    metainfo=dict(classes=['cat', 'dog', 'sofa'], dataset_name='mine'),\n"
+        "    pipeline=[dict(type=step) for step in steps]))\n"
     )
     monkeypatch.chdir(tmp_path)
     return path
 
 
 def test_sheets_and_statistics(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    browse_dataset.main([str(config), "--number", "10", "--json", "s.json"])
+    browse_dataset.main([str(config), "--number", "9", "--json", "s.json"])
     folder = Path("work_dirs/browse/mine_train")
     assert [path.name for path in sorted(folder.iterdir())] == ["sheet_01.png", "sheet_02.png"]
     content = json.loads(Path("s.json").read_text())
@@ -57,50 +53,29 @@ def test_sheets_and_statistics(config: Path, capsys: pytest.CaptureFixture[str])
     assert "4 images hold an unseen class, 2 have no pixel of a seen class" in output
     assert "in none of these masks: dog" in output and "seen 50.00 %, unseen 25.00 %" in output
     # Fewer sheets of another run leave no old ones behind.
-    (folder / "sheet_notes.png").touch()
-    browse_dataset.main([str(config), "--number", "2"])
-    assert sorted(path.name for path in folder.iterdir()) == ["sheet_01.png", "sheet_notes.png"]
-
-
-def test_a_sample_of_masks_and_no_drawing(config: Path) -> None:
-    options = ["--split", "val", "--stats-only", "--sample", "4", "--json", "s.json"]
-    browse_dataset.main([str(config), *options])
+    browse_dataset.main([str(config), "--number", "1", "--sample", "4", "--json", "s.json"])
+    assert [path.name for path in folder.iterdir()] == ["sheet_01.png"]
     content = json.loads(Path("s.json").read_text())
     # 0, 3, 6, 9: the last two hold the sofa.
     assert content["masks"] == 4 and content["classes"]["sofa"]["images"] == 2
-    assert not Path("work_dirs").exists()
 
 
 def test_broken_files_are_listed(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("data/masks/3.png").write_bytes(b"broken")
     Image.new("RGB", (12, 8), (9, 0, 0)).save("data/masks/5.png")
     Path("data/images/7.jpg").write_bytes(b"broken")
-    noise = np.random.default_rng(0).integers(0, 255, (8, 12, 3), np.uint8)
-    Image.fromarray(noise).save("data/images/9.jpg")
     whole = Path("data/images/9.jpg").read_bytes()
     Path("data/images/9.jpg").write_bytes(whole[:-40])  # its header is fine
-    options = ["--number", "10", "--json", "s.json", "--out", "sheets"]
+    for sound in (1, 2, 4, 6, 8):  # fewer pictures to draw
+        for file in (f"images/{sound}.jpg", f"masks/{sound}.png"):
+            Path("data", file).unlink()
     with pytest.raises(SystemExit, match="1"):
-        browse_dataset.main([str(config), *options])
+        browse_dataset.main([str(config), "--out", "sheets"])
     output = capsys.readouterr().out
     assert "4 files cannot be used" in output
     for part in ("3.png: not a", "5.png: several channels", "7.jpg: not a", "9.jpg: not a"):
         assert part in output
-    content = json.loads(Path("s.json").read_text())
-    assert content["masks"] == 7 and len(content["problems"]) == 4
     assert [path.name for path in Path("sheets").iterdir()] == ["sheet_01.png"]
-
-
-def test_repeated_and_joined_data_sets(config: Path) -> None:
-    with config.open("a") as file:
-        file.write(
-            "part = train_dataloader['dataset']\n"
-            "joined = dict(type='ConcatDataset', datasets=[part, part])\n"
-            "train_dataloader = dict(_delete_=True, dataset=dict(\n"
-            "    type='RepeatDataset', times=3, dataset=joined))\n"
-        )
-    browse_dataset.main([str(config), "--json", "s.json", "--number", "1"])
-    assert json.loads(Path("s.json").read_text())["masks"] == 20
 
 
 def test_what_it_needs(config: Path) -> None:
@@ -112,6 +87,5 @@ def test_what_it_needs(config: Path) -> None:
         browse_dataset.main([str(config)])
     text = text.replace("ZeroShotDataset", "BaseSegDataset").replace(" unseen=['sofa'],", "")
     config.write_text(text)
-    with pytest.raises(InputError, match="is a BaseSegDataset, which knows no seen and unseen"):
+    with pytest.raises(InputError, match="BaseSegDataset is no ZeroShotDataset"):
         browse_dataset.main([str(config)])
-    assert not Path("work_dirs").exists()

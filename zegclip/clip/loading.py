@@ -67,25 +67,23 @@ def load_clip(model_name: str, weights: str) -> LoadedClip:
         model = open_clip.CLIP(**config)
     if kind != "random":
         path = find_path(weights)
-        if path.is_file():
-            state, quick_gelu = read_weights(path)
+        is_tag = not path.is_file()
+        path = _download(model_name, weights) if is_tag else path
+        state, quick_gelu = read_weights(path)
+        if not is_tag:
             _check_activation(quick_gelu, model_name, config, str(path))
-        else:
-            path = _download(model_name, weights)
-            state, _ = read_weights(path)
         _fill(model, state, path)
     model.eval().requires_grad_(False).float()
-    return LoadedClip(
-        model, _tokenizer(model_name, config), model_name, weights, fingerprint(model)
-    )
+    if model_name.endswith(".json"):
+        context = config["text_cfg"].get("context_length", 77)
+        tokenizer = open_clip.SimpleTokenizer(context_length=context)
+    else:
+        tokenizer = open_clip.get_tokenizer(model_name)
+    return LoadedClip(model, tokenizer, model_name, weights, fingerprint(model))
 
 
 def check_clip(model_name: str, weights: str) -> str | None:
-    """What would keep :func:`load_clip` from working, found without loading anything.
-
-    Returns:
-        The message, or ``None`` if nothing is missing.
-    """
+    """What would keep :func:`load_clip` from working (``None``: nothing), without loading."""
     try:
         _check_weights(model_name, _find_config(model_name), weights)
     except InputError as error:
@@ -96,7 +94,6 @@ def check_clip(model_name: str, weights: str) -> str | None:
 def fingerprint(model: nn.Module) -> str:
     """SHA-256 over activation, heads, and names, shapes and a strided sample of the parameters."""
     digest = hashlib.sha256()
-    # Activation and heads make another function of the same weights.
     block = model.visual.transformer.resblocks[0]
     digest.update(f"{type(block.mlp.gelu).__name__} {block.attn.num_heads}".encode())
     for name, parameter in sorted(model.named_parameters()):
@@ -140,26 +137,19 @@ def _find_config(model_name: str) -> dict[str, Any]:
     return config
 
 
-def _tokenizer(model_name: str, config: Mapping[str, Any]) -> Any:
-    text = config["text_cfg"]
-    if "hf_tokenizer_name" in text or "tokenizer_kwargs" in text:
-        return open_clip.get_tokenizer(model_name)
-    return open_clip.SimpleTokenizer(context_length=text.get("context_length", 77))
-
-
 def _fill(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
         differences = " ".join(line.strip()[:200] for line in str(error).splitlines()[1:4])
-        kind = "no CLIP ViT"
+        kind = "none of a CLIP ViT"
         if "visual.conv1.weight" in state:
             width, _, _, patch = state["visual.conv1.weight"].shape
             layers = sum(key.endswith("ln_1.weight") for key in state if "visual." in key)
-            kind = f"a ViT of width {width}, {layers} layers, patch {patch}"
+            kind = f"those of a ViT of width {width}, {layers} layers, patch {patch}"
         raise InputError(
-            f"{path} does not fit the model ({differences}). The file looks like {kind}: set "
-            "model.clip.model_name accordingly"
+            f"{path} does not fit model.clip.model_name ({differences}). Its weights look like "
+            f"{kind}"
         ) from error
 
 
@@ -168,13 +158,8 @@ def _fill(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
 
 def _check_weights(model_name: str, config: Mapping[str, Any], weights: str) -> None:
     """Refuse what is neither a file nor a tag, and a tag that needs the other activation."""
-    kind, _, seed = weights.partition(":")
-    if kind == "random":
-        if seed and not seed.isdigit():
-            raise InputError(f"weights={weights!r}: the seed is no number")
-        return
     path = find_path(weights)
-    if path.is_file():
+    if weights.partition(":")[0] == "random" or path.is_file():
         return
     # A tag that only the model with the other activation has is a mismatch, too.
     other = _with_other_activation(model_name, config)
@@ -184,11 +169,13 @@ def _check_weights(model_name: str, config: Mapping[str, Any], weights: str) -> 
         return _check_activation(quick_gelu, model_name, config, f"tag {weights!r}")
     tags = open_clip.list_pretrained_tags_by_model(model_name)
     url = open_clip.get_pretrained_url(model_name, "openai")
-    file = f"OpenAI's {Path(url).name}" if url else "safetensors, or a state dict"
+    file = f" (OpenAI's {Path(url).name})" if url else ""
+    download = (
+        f", or set model.clip.weights to a tag to download: {', '.join(tags)}" if tags else ""
+    )
     raise InputError(
         f"CLIP weights not found: {path} is no file, and {weights!r} is no tag of {model_name}"
-        f"{_did_you_mean(weights, tags)}; put the file there ({file})"
-        + (f", or set model.clip.weights to a tag to download: {', '.join(tags)}" if tags else "")
+        f"{_did_you_mean(weights, tags)}; put the file there{file}{download}"
     )
 
 
@@ -199,10 +186,9 @@ def _check_activation(
     has = bool(config.get("quick_gelu"))
     if quick_gelu is None or quick_gelu == has:
         return
+    fix = f"use model_name={_with_other_activation(model_name, config)!r}"
     if model_name.endswith(".json"):
         fix = f'set "quick_gelu": {str(quick_gelu).lower()} in {model_name}'
-    else:
-        fix = f"use model_name={_with_other_activation(model_name, config)!r}"
     names = {True: "QuickGELU", False: "GELU"}
     raise InputError(
         f"the CLIP weights {weights} were trained with {names[quick_gelu]}, but model.clip."

@@ -35,25 +35,18 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
 
 
 def find_templates(templates: str | Sequence[str]) -> tuple[str, ...]:
-    """Look up a set of templates by its name, or check templates of one's own.
-
-    Args:
-        templates: a name in ``TEMPLATES``, or a list of templates, each with one ``{}``.
+    """The set of templates of a name in ``TEMPLATES``; or a list of one's own, as it is.
 
     Raises:
-        InputError: unknown set, no template, or a template without exactly one ``{}``.
+        InputError: there is no such set, no template, or one without exactly one ``{}``.
     """
     if isinstance(templates, str):
         if templates not in TEMPLATES:
             raise InputError(
-                f"templates={templates!r} is not one of {', '.join(TEMPLATES)}; a template of "
-                "your own goes into a list, ['a drawing of a {}']"
+                f"templates={templates!r} is not one of {', '.join(TEMPLATES)}; your own go into "
+                "a list, ['a drawing of a {}']"
             )
         return TEMPLATES[templates]
-    templates = tuple(templates)
-    if not templates:
-        raise InputError("templates is an empty list")
-    for template in templates:
-        if template.count("{}") != 1:
-            raise InputError(f"template {template!r} must hold '{{}}' exactly once")
-    return templates
+    if not templates or any(template.count("{}") != 1 for template in templates):
+        raise InputError(f"templates={[*templates]}: each must hold '{{}}' exactly once")
+    return tuple(templates)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,8 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from zegclip.errors import InputError
-from zegclip.files import replacing
+from zegclip.files import cache_folder, replacing
 from zegclip.vocabulary import Vocabulary
 
 from .loading import LoadedClip, load_clip
@@ -38,8 +36,8 @@ class TextEncoder(BaseModule):
     Args:
         clip: a loaded CLIP, or the arguments of :func:`~zegclip.clip.load_clip`.
         templates: the name of a set, or a list (see :mod:`zegclip.clip.templates`).
-        cache_dir: default ``$ZEGCLIP_CACHE`` or ``~/.cache/zegclip``. A folder that cannot be
-            written to is no error: nothing is cached then.
+        cache_dir: default ``$ZEGCLIP_CACHE`` or ``~/.cache/zegclip``; one that cannot be written
+            to is no error.
         texts_at_once: how many texts go through the tower together.
         init_cfg: mmengine's.
 
@@ -64,8 +62,6 @@ class TextEncoder(BaseModule):
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        if texts_at_once < 1:
-            raise InputError(f"texts_at_once={texts_at_once} must be at least 1")
         if not isinstance(clip, LoadedClip):
             clip = load_clip(**clip)
         self.templates = find_templates(templates)
@@ -73,16 +69,12 @@ class TextEncoder(BaseModule):
         self.tower = TextTower(clip.model)
         self.tokenizer = clip.tokenizer
         self._fingerprint = clip.fingerprint
-        folder = cache_dir or os.environ.get("ZEGCLIP_CACHE") or "~/.cache/zegclip"
-        self._cache_dir = Path(folder).expanduser()
+        self._cache_dir = Path(cache_dir or cache_folder()).expanduser()
         self._last_tokens: tuple[tuple[str, ...], Tensor] | None = None
 
     @torch.no_grad()
     def forward(self, vocabulary: Vocabulary) -> Tensor:
-        """Embed a vocabulary.
-
-        Args:
-            vocabulary: its ``words`` are embedded.
+        """Embed a vocabulary's ``words``.
 
         Returns:
             ``(C, D)`` float32, unit rows: per word the mean over the templates of unit vectors,
@@ -92,12 +84,8 @@ class TextEncoder(BaseModule):
         key = json.dumps([self._fingerprint, self.templates, vocabulary.words])
         digest = hashlib.sha256(key.encode()).hexdigest()[:32]
         file = self._cache_dir / f"class_embeddings_{digest}.safetensors"
-        device = self.tower.positional_embedding.device
         if file.is_file():
-            try:
-                return load_file(file)["embeddings"].to(device)
-            except (SafetensorError, OSError) as error:
-                warnings.warn(f"{file} is broken and computed anew: {error}", stacklevel=2)
+            return load_file(file)["embeddings"].to(self.tower.positional_embedding.device)
         embeddings = self.embed(vocabulary.words)
         try:
             with replacing(file) as part:

@@ -59,8 +59,8 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], bool | None]:
 
 # --- OpenAI's TorchScript archives --------------------------------------------------------------
 # torch.jit.load runs what such a file brings along: a TorchScript ``__setstate__`` can reach the
-# file system. But an archive is a zip file whose data.pkl describes the module's attributes and
-# whose data/* are the raw tensors: these are read here without any of the file's classes.
+# file system. But an archive is a zip file of data.pkl, the module's attributes, and data/*, the
+# raw tensors: these are read here without any of the file's classes.
 
 _DTYPES = {"HalfStorage": torch.half, "FloatStorage": torch.float, "LongStorage": torch.long}
 

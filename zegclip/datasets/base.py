@@ -23,40 +23,37 @@ class ZeroShotDataset(BaseSegDataset):
     """mmseg's data set of images and masks, with the split in its ``metainfo``.
 
     ``metainfo`` carries ``classes``, ``palette``, ``unseen``, ``synonyms``, ``setting``,
-    ``dataset_name`` and ``ignore_rule``; model, transforms, metric and report read them there, so
-    that a new split is ``dict(dataset=dict(unseen=[...]))`` in a config. Every image and mask must
-    be there when it is built. Labels are 8-bit ids, 255 = ignored, so that there are at most 255
-    classes where there are masks; without masks as many as wanted.
+    ``dataset_name`` and ``ignore_rule``; model, transforms, metric and report read them there.
+    Every image and mask must be there when it is built. Labels are 8-bit ids, 255 = ignored: at
+    most 255 classes where there are masks.
 
-    A subclass gives ``METAINFO``, ``DEFAULTS`` for arguments (mmseg's, and ``held_out_file``) and
-    ``PREPARE``, the command that brings the data.
+    A subclass gives ``METAINFO``, ``DEFAULTS`` for arguments and ``PREPARE``, the command that
+    brings the data.
 
     Args:
         unseen: names of the unseen classes; default: ``METAINFO``'s.
         setting: ``inductive``, ``transductive``, ``supervised`` or ``cross_dataset``.
         synonyms: words for the prompt templates by class, instead of ``METAINFO``'s.
-        ann_file: list of image names without suffix, or several lists, which are joined; a name
-            that occurs twice is used once. Empty: every image of the folder.
-        img_suffix: of the images' names, or several; a name's first hit is taken.
+        ann_file: list of image names without suffix, or several, of which each name is used once.
+            Empty: every image of the folder.
+        img_suffix: of the images' names, or several; the first hit is taken.
         metainfo: replaces entries of ``METAINFO``; ``classes`` may be a file, a name a line.
         data_root: folder of everything else; relative to the current folder or the project.
         data_prefix: ``img_path`` and ``seg_map_path`` in ``data_root``; without
             ``seg_map_path`` there are no labels.
-        **kwargs: mmseg's; and ``held_out_file``, a list of images that every other list leaves
-            out, with a warning, so that no validation image is trained on (SBD's own train.txt
-            holds many of VOC's). A data set whose ``ann_file`` names this very list, or in
-            ``test_mode``, keeps them.
+        **kwargs: mmseg's; and ``held_out_file``, a list of images that are left out, with a
+            warning, so that no validation image is trained on (SBD's own train.txt holds many of
+            VOC's). They stay in ``test_mode``, and where ``ann_file`` names this very list.
 
     Raises:
         InputError: the split does not fit the classes, something is not there, or there are more
             classes than 8-bit masks can hold.
 
     Example:
+        >>> folders = dict(img_path="images/train", seg_map_path="masks/train")
+        >>> classes = dict(classes=["cat", "dog", "grass"])
         >>> ZeroShotDataset(  # doctest: +SKIP
-        ...     data_root="data/custom",
-        ...     data_prefix=dict(img_path="images/train", seg_map_path="masks/train"),
-        ...     metainfo=dict(classes=["cat", "dog", "grass"]),
-        ...     unseen=["dog"],
+        ...     data_root="data/custom", data_prefix=folders, metainfo=classes, unseen=["dog"]
         ... )
     """
 
@@ -77,10 +74,9 @@ class ZeroShotDataset(BaseSegDataset):
     ) -> None:
         kwargs = self.DEFAULTS | kwargs
         root = "" if data_root is None else str(find_path(data_root))
-        paths = [ann_file] if isinstance(ann_file, str) else ann_file
-        self.lists = [os.path.join(root, path) for path in paths if path]
+        self.lists = [os.path.join(root, path) for path in _listed(ann_file) if path]
         self.held_out_file = os.path.join(root, kwargs.pop("held_out_file", None) or "")
-        suffixes = [img_suffix] if isinstance(img_suffix, str) else [*img_suffix]
+        suffixes = _listed(img_suffix)
         # Cameras write .JPG.
         self.img_suffixes = list(dict.fromkeys([*suffixes, *(s.upper() for s in suffixes)]))
         ignored = "0 and 255" if kwargs.get("reduce_zero_label") else "255"
@@ -108,9 +104,10 @@ class ZeroShotDataset(BaseSegDataset):
         root = find_path(config.get("data_root") or ".")
         if not root.is_dir():
             return [str(root)]
-        lists = config.get("ann_file") or ()
-        parts = [lists] if isinstance(lists, str) else [*lists]
-        parts += (config.get("data_prefix") or {}).values()
+        parts = [
+            *_listed(config.get("ann_file") or ()),
+            *(config.get("data_prefix") or {}).values(),
+        ]
         return [str(root / part) for part in parts if not (root / part).exists()]
 
     @classmethod
@@ -130,9 +127,9 @@ class ZeroShotDataset(BaseSegDataset):
         synonyms: Mapping[str, Sequence[str]] | None,
     ) -> dict[str, Any]:
         """``METAINFO`` with what was given, and a checked split."""
+        words = {"unseen": unseen, "synonyms": synonyms}
         given = dict(metainfo or {}) | {"setting": setting}
-        given |= {} if unseen is None else {"unseen": unseen}
-        given |= {} if synonyms is None else {"synonyms": synonyms}
+        given |= {key: value for key, value in words.items() if value is not None}
         merged = {"dataset_name": cls.__name__} | cls.METAINFO | given
         if isinstance(merged.get("classes"), str):
             merged["classes"] = read_names(find_path(merged["classes"]))
@@ -144,19 +141,18 @@ class ZeroShotDataset(BaseSegDataset):
             merged["unseen"] = [name for name in known if name in classes]
         elif not merged["unseen"] and setting in ("inductive", "transductive"):
             raise InputError(
-                f"{cls.__name__}: unseen is empty, but the {setting} setting needs at least one "
-                "unseen class; to train on all classes write setting='supervised'"
+                f"{cls.__name__}: unseen is empty, but the {setting} setting needs an unseen "
+                "class; to train on all classes write setting='supervised'"
             )
         if "synonyms" not in given:
             words = merged.get("synonyms", {})
             merged["synonyms"] = {name: words[name] for name in words if name in classes}
-        try:
-            # (mmseg has its own way with palettes, for selections of the classes too.)
-            vocabulary = Vocabulary.from_metainfo(merged | {"palette": None})
-        except InputError as error:
-            raise InputError(f"{cls.__name__}: {error}") from error
-        merged |= {key: getattr(vocabulary, key) for key in ("classes", "unseen")}
-        return merged | {"synonyms": dict(vocabulary.synonyms)}
+        # (mmseg has its own way with palettes, for selections of the classes too.)
+        vocabulary = Vocabulary.from_metainfo(merged | {"palette": None})
+        synonyms = dict(vocabulary.synonyms)
+        return merged | dict(
+            classes=vocabulary.classes, unseen=vocabulary.unseen, synonyms=synonyms
+        )
 
     @classmethod
     def _load_metainfo(cls, metainfo: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -188,23 +184,46 @@ class ZeroShotDataset(BaseSegDataset):
         if mask_dirs and self._classes_in_file() > most:
             self._refuse(
                 f"{self._classes_in_file()} classes, but a mask's 8-bit labels, of which "
-                f"{IGNORE_INDEX} is ignored, can hold {most}. Join or leave out classes and "
-                "convert the masks; images without masks (no data_prefix.seg_map_path) may have "
-                "any number of classes"
+                f"{IGNORE_INDEX} is ignored, can hold {most} (without masks, that is without "
+                "data_prefix.seg_map_path, there may be any number)"
             )
         named = {"data_prefix": self.data_prefix, "ann_file": self.lists}
         if missing := self.missing({"data_root": self.data_root}) or self.missing(named):
             self._refuse(f"there is no {', '.join(missing)}. {self.how_to_get()}")
         image_dir = self.data_prefix.get("img_path") or self.data_root or "."
         names = self._names(image_dir)
-        images = self._found(names, [image_dir], self.img_suffixes, "are not in")
-        common = {"label_map": self.label_map, "reduce_zero_label": self.reduce_zero_label}
-        infos = [{"img_path": path, **common, "seg_fields": []} for path in images]
+        files = {"img_path": self._found(names, [image_dir], self.img_suffixes, "are not in")}
         if mask_dirs:
-            masks = self._found(names, mask_dirs, [self.seg_map_suffix], "have no mask in")
-            for info, mask in zip(infos, masks, strict=True):
-                info["seg_map_path"] = mask
-        return infos
+            suffixes = [self.seg_map_suffix]
+            files["seg_map_path"] = self._found(names, mask_dirs, suffixes, "have no mask in")
+        common = {"label_map": self.label_map, "reduce_zero_label": self.reduce_zero_label}
+        paths = zip(*files.values(), strict=True)
+        return [{**dict(zip(files, each)), **common, "seg_fields": []} for each in paths]
+
+    def _names(self, image_dir: str) -> list[str]:
+        """Names of the images: those of the lists, or the folder's, without the held-out ones."""
+        source = ", ".join(self.lists) or image_dir
+        listed = [name for path in self.lists for name in read_names(path)]
+        names = (
+            list(dict.fromkeys(listed)) if self.lists else names_in(image_dir, self.img_suffixes)
+        )
+        if not names:
+            self._refuse(f"no image is named in {source}")
+        # (A tree without the list has no validation set that could be spoilt.)
+        if self.test_mode or not os.path.isfile(self.held_out_file):
+            return names
+        if any(os.path.samefile(self.held_out_file, path) for path in self.lists):
+            return names
+        held_out = set(read_names(self.held_out_file))
+        if dropped := [name for name in names if name in held_out]:
+            text = (
+                f"{len(dropped)} of the {len(names)} images of {source} are left out, because "
+                f"{self.held_out_file} names them too: {first_few(dropped)}"
+            )
+            if len(dropped) == len(names):
+                self._refuse(f"{text}. For a subset for validation, say, set held_out_file=None")
+            print_log(f"{type(self).__name__}: {text}", "current", logging.WARNING)
+        return [name for name in names if name not in held_out]
 
     def _found(
         self, names: Sequence[str], folders: list[str], suffixes: list[str], problem: str
@@ -212,38 +231,16 @@ class ZeroShotDataset(BaseSegDataset):
         files = find_files(names, folders, suffixes)
         lacking = [n + suffixes[0] for n, file in zip(names, files, strict=True) if file is None]
         if lacking:
-            source = f" named by {', '.join(self.lists)}" if self.lists else ""
+            source = f" named by {', '.join(self.lists)}" * bool(self.lists)
             self._refuse(
                 f"{len(lacking)} of {len(names)} images{source} {problem} {' or '.join(folders)}: "
                 f"{first_few(lacking)}. {self.how_to_get()}"
             )
         return files
 
-    def _names(self, image_dir: str) -> list[str]:
-        """Names of the images: those of the lists, without the held-out ones, or the folder's."""
-        if not self.lists:
-            names = names_in(image_dir, self.img_suffixes)
-            if not names:
-                self._refuse(f"{image_dir} holds no {' or '.join(self.img_suffixes)} image")
-            return names
-        listed = list(dict.fromkeys(name for path in self.lists for name in read_names(path)))
-        if not listed:
-            self._refuse(f"no image is named in {', '.join(self.lists)}")
-        # A tree without the list has no validation set that could be spoilt.
-        if self.test_mode or not os.path.isfile(self.held_out_file):
-            return listed
-        if any(os.path.samefile(self.held_out_file, path) for path in self.lists):
-            return listed
-        held_out = set(read_names(self.held_out_file))
-        if dropped := [name for name in listed if name in held_out]:
-            text = (
-                f"{len(dropped)} of the {len(listed)} images of {', '.join(self.lists)} are left "
-                f"out, because {self.held_out_file} names them too: {first_few(dropped)}"
-            )
-            if len(dropped) == len(listed):
-                self._refuse(f"{text}. For a subset for validation, say, set held_out_file=None")
-            print_log(f"{type(self).__name__}: {text}", "current", logging.WARNING)
-        return [name for name in listed if name not in held_out]
-
     def _refuse(self, problem: str) -> None:
         raise InputError(f"{type(self).__name__}: {problem}")
+
+
+def _listed(values: str | Sequence[str]) -> list[str]:
+    return [values] if isinstance(values, str) else [*values]

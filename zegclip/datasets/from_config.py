@@ -7,8 +7,6 @@ from typing import Any
 
 from mmseg.registry import DATASETS
 
-from zegclip.vocabulary import Vocabulary
-
 from .base import ZeroShotDataset
 
 LOADERS = {"train": "train_dataloader", "val": "val_dataloader", "test": "test_dataloader"}
@@ -39,13 +37,9 @@ def completed_metainfo(
 ) -> Mapping[str, Any]:
     """The metainfo of a checkpoint, which mmseg's ``MMSegInferencer`` cuts short.
 
-    It hands on ``classes`` and ``palette`` and drops the rest; without synonyms and split the model
-    would predict something else than in its test. They are taken from the config's data set where
-    it has these very classes.
-
-    Args:
-        metainfo: of a data set.
-        cfg: the config that the model was built from, if it is known.
+    It drops all but ``classes`` and ``palette``; without synonyms and split the model would predict
+    something else than in its test. They are taken from the data set of ``cfg``, the config that
+    the model was built from, which has these very classes.
     """
     if cfg is None or set(metainfo) != {"classes", "palette"}:
         return metainfo
@@ -54,7 +48,7 @@ def completed_metainfo(
             kind = dataset_class(dataset)
             if kind is None or not issubclass(kind, ZeroShotDataset):
                 continue
-            own: Vocabulary = kind.vocabulary_of(dataset)
+            own = kind.vocabulary_of(dataset)
             if own.classes == tuple(metainfo["classes"]):
                 split = {"unseen": own.unseen, "synonyms": own.synonyms, "setting": own.setting}
                 return {**metainfo, **split}

@@ -13,6 +13,8 @@ from PIL import Image, UnidentifiedImageError
 from zegclip.errors import InputError
 from zegclip.vocabulary import IGNORE_INDEX
 
+from .files import first_few
+
 # What Pillow raises for broken files (SyntaxError: broken PNG chunks).
 _BROKEN = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
@@ -22,13 +24,13 @@ def read_mask(source: bytes | str | os.PathLike[str], name: str = "") -> np.ndar
 
     Args:
         source: an image file of one channel, 8 or 16 bits, or its content.
-        name: of the file, for messages; default: ``source``'s path.
+        name: of the file, for messages; default: its path.
 
     Returns:
         (H, W) integers, as the file has them.
 
     Raises:
-        InputError: it cannot be read, or has several channels.
+        InputError: it cannot be read, has several channels, or is ambiguous.
     """
     file = io.BytesIO(source) if isinstance(source, bytes) else os.fspath(source)
     name = name or (file if isinstance(file, str) else "mask")
@@ -41,8 +43,7 @@ def read_mask(source: bytes | str | os.PathLike[str], name: str = "") -> np.ndar
     if mask.ndim != 2:
         raise InputError(
             f"{name}: several channels ({mode}), where a mask has one number a pixel. Replace each "
-            "colour by its class's label and save that as an 8-bit grey or palette PNG; if all "
-            "channels are equal, keep the first"
+            "colour by its class's label and save that as an 8-bit grey or palette PNG"
         )
     if mode == "L" and ("L;2" in stored or "L;4" in stored):
         # Pillow stretches these to 0..255.
@@ -64,9 +65,8 @@ def check_mask(
     Args:
         mask: (H, W) integers as the file has them.
         name: of the file, for the message.
-        num_classes: classes of the file, not counting what is ignored.
-        zero_ignored: whether 0 is ignored and the classes are ``1..num_classes``; else they are
-            ``0..num_classes - 1``. 255 is always "ignored".
+        num_classes: classes of the file, not counting what is ignored (255, and 0 if so said).
+        zero_ignored: whether 0 is ignored, and the classes are ``1..num_classes``.
         image_size: (H, W) of the image that it labels; ``None``: not compared.
 
     Raises:
@@ -77,30 +77,23 @@ def check_mask(
         turned = " (turned by the photograph's EXIF orientation?)"
         raise InputError(
             f"{name}: the mask is {ours} pixels (width x height), its image {theirs}"
-            + (turned if mask.shape == image_size[::-1] else "")
-            + "; scale labels with nearest-neighbour interpolation, or the scores before them"
+            f"{turned * (mask.shape == image_size[::-1])}; scale labels with nearest-neighbour "
+            "interpolation"
         )
     first, last = int(zero_ignored), num_classes - 1 + int(zero_ignored)
-    if mask.dtype == np.uint8:  # much faster than unique()
-        counts = np.bincount(mask.reshape(-1), minlength=256)
-        values = np.flatnonzero(counts)
-        counts = counts[values]
-    else:
-        values, counts = np.unique(mask, return_counts=True)
-    outside = ((values < 0) | (values > last)) & (values != IGNORE_INDEX)
+    outside = ((mask < 0) | (mask > last)) & (mask != IGNORE_INDEX)
     if not outside.any():
         return
-    bad = values[outside]
+    bad = np.unique(mask[outside])
+    hint = "Another class list, or a palette's colours turned into grey?"
     if not zero_ignored and list(bad) == [num_classes]:
         hint = (
             "Shifted by one? Masks of a data set in which 0 is the background need "
             "reduce_zero_label=True; predictions are written as value - 1"
         )
-    else:
-        hint = "Another class list, or a palette's colours turned into grey?"
     raise InputError(
-        f"{name}: {counts[outside].sum()} pixels have the label {', '.join(map(str, bad[:5]))}"
-        f"{', …' if len(bad) > 5 else ''}, but the {num_classes} classes are {first}..{last} "
+        f"{name}: {outside.sum()} pixels have the label {first_few([*map(str, bad)])}, but the "
+        f"{num_classes} classes are {first}..{last} "
         f"({'0 and 255 are' if zero_ignored else '255 is'} ignored). {hint}"
     )
 
@@ -109,8 +102,7 @@ def read_labels(sample: Mapping[str, Any], image_size: tuple[int, int] | None = 
     """A sample's labels as its file has them, checked; unseen classes are not hidden.
 
     Args:
-        sample: with ``seg_map_path``, ``num_classes``, ``reduce_zero_label`` and ``label_map``, as
-            :meth:`~zegclip.datasets.base.ZeroShotDataset.get_data_info` returns them.
+        sample: what :meth:`~zegclip.datasets.base.ZeroShotDataset.get_data_info` returns.
         image_size: (H, W) of its image; ``None``: not compared.
 
     Returns:
@@ -123,13 +115,10 @@ def read_labels(sample: Mapping[str, Any], image_size: tuple[int, int] | None = 
     mask = read_mask(sample["seg_map_path"])
     check_mask(mask, sample["seg_map_path"], sample["num_classes"], zero_ignored, image_size)
     table = np.arange(256, dtype=np.uint8)
-    if zero_ignored:
-        table[1:IGNORE_INDEX] -= 1
-        table[0] = IGNORE_INDEX
-    if sample.get("label_map"):  # a selection of the data set's classes
-        selected = np.arange(256, dtype=np.uint8)
-        selected[list(sample["label_map"])] = list(sample["label_map"].values())
-        table = selected[table]
+    for label, new in (sample.get("label_map") or {}).items():  # a selection of the classes
+        table[label] = new
+    if zero_ignored:  # 0, 1, 2, ... in the file are 255, 0, 1, ...
+        table = np.array([IGNORE_INDEX, *table[: IGNORE_INDEX - 1], IGNORE_INDEX], np.uint8)
     return table[mask]
 
 

@@ -38,9 +38,9 @@ def label_statistics(counts: Sequence[np.ndarray | str], vocabulary: Vocabulary)
 
     Returns:
         Plain data: ``masks`` (how many were counted), ``shares`` of all pixels that are ``seen``,
-        ``unseen`` and ``ignored`` (0..1), ``images_with_unseen`` (that hold a pixel of an unseen
-        class), ``images_without_seen`` (that hold none of a seen class), ``never`` (classes
-        without a pixel), ``classes`` (each ``split``, ``pixels``, ``images``), ``problems``.
+        ``unseen`` and ``ignored`` (0..1), ``images_with_unseen`` classes and
+        ``images_without_seen`` ones, ``never`` (classes without a pixel), ``classes`` (each
+        ``split``, ``pixels``, ``images``), ``problems``.
     """
     counted = [count for count in counts if not isinstance(count, str)]
     table = np.stack([*counted, np.zeros(256, np.int32)])[:-1]  # (masks, 256), maybe no masks
@@ -55,11 +55,11 @@ def label_statistics(counts: Sequence[np.ndarray | str], vocabulary: Vocabulary)
         "images_without_seen": int((table[:, seen] == 0).all(1).sum()),
         "never": [name for i, name in enumerate(vocabulary.classes) if not pixels[i]],
         "classes": {
-            name: {
-                "split": "unseen" if i in unseen else "seen",
-                "pixels": int(pixels[i]),
-                "images": int(images[i]),
-            }
+            name: dict(
+                split="unseen" if i in unseen else "seen",
+                pixels=int(pixels[i]),
+                images=int(images[i]),
+            )
             for i, name in enumerate(vocabulary.classes)
         },
         "problems": sorted(count for count in counts if isinstance(count, str)),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
@@ -23,8 +21,7 @@ class LoadCheckedAnnotations(BaseTransform):
 
     mmseg's takes an RGB mask as it is, keeps labels outside the classes, and folds 16-bit labels
     into 8 bits. Here each is an error that names the file. Palette PNGs are read as indices.
-    Samples without ``seg_map_path`` (a photograph given to mmseg's ``inference_model``) pass
-    unchanged.
+    Samples without ``seg_map_path`` (given to mmseg's ``inference_model``) pass unchanged.
 
     Example:
         ``[dict(type="LoadImageFromFile"), dict(type="LoadCheckedAnnotations"), ...]``
@@ -37,10 +34,13 @@ class LoadCheckedAnnotations(BaseTransform):
             InputError: see :func:`~zegclip.datasets.masks.read_labels`.
         """
         if "seg_map_path" in results:
-            _require(results, "num_classes", self)
+            if "num_classes" not in results:
+                raise InputError(
+                    "LoadCheckedAnnotations needs results['num_classes']: use ZeroShotDataset, or "
+                    "a class derived from it, as the data set's type"
+                )
             shape = results.get("ori_shape")
-            size = None if shape is None else (shape[0], shape[1])
-            results["gt_seg_map"] = read_labels(results, size)
+            results["gt_seg_map"] = read_labels(results, shape and (shape[0], shape[1]))
             results["seg_fields"].append("gt_seg_map")
         return results
 
@@ -49,13 +49,12 @@ class LoadCheckedAnnotations(BaseTransform):
 class HideUnseenLabels(BaseTransform):
     """Ignore the pixels of unseen classes, unless the setting is supervised.
 
-    Belongs directly after loading, before any augmentation. Later it would be too late:
-    ``RandomCrop(cat_max_ratio=...)`` chooses the crop by the classes in it, so that unseen labels
-    would decide what training looks at. (Crops therefore count seen classes alone.)
+    Belongs directly after loading: ``RandomCrop(cat_max_ratio=...)`` chooses the crop by the
+    classes in it, so that after it unseen labels would have decided what training looks at.
 
-    Where unseen pixels are (not which class they are) is kept as ``gt_unseen_map``, a further
-    segmentation field which crops, flips and sizes as the labels do, in the transductive setting,
-    whose self-training labels exactly these pixels, and on request.
+    In the transductive setting, whose self-training labels exactly these pixels, and on request
+    ``gt_unseen_map`` keeps where unseen pixels are (not which class they are), a further
+    segmentation field that transforms change as the labels.
 
     Args:
         keep_unseen_map: keep it in the inductive setting as well. It shows training where unseen
@@ -70,7 +69,6 @@ class HideUnseenLabels(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Change ``gt_seg_map`` (H, W); maybe add ``gt_unseen_map``, (H, W) uint8 of 0 and 1."""
-        _require(results, "unseen_label_ids", self)
         labels = results["gt_seg_map"]
         unseen = np.isin(labels, results["unseen_label_ids"])
         if self.keep_unseen_map or results["setting"] == "transductive":
@@ -84,8 +82,6 @@ class HideUnseenLabels(BaseTransform):
 @TRANSFORMS.register_module()
 class PackZeroShotInputs(PackSegInputs):
     """mmseg's ``PackSegInputs``, which also packs ``gt_unseen_map`` where there is one.
-
-    The sample's meta keys stay mmseg's: nothing in them says which classes are unseen.
 
     Example:
         ``[..., dict(type="RandomFlip", prob=0.5), dict(type="PackZeroShotInputs")]``
@@ -103,17 +99,9 @@ class PackZeroShotInputs(PackSegInputs):
             if unseen.shape != results["gt_seg_map"].shape:
                 raise InputError(
                     f"{results.get('seg_map_path')}: gt_unseen_map is {unseen.shape}, the labels "
-                    f"{results['gt_seg_map'].shape}: a transform changes gt_seg_map without the "
-                    "other seg_fields (mmcv's Pad does; pad in the data preprocessor instead)"
+                    f"{results['gt_seg_map'].shape}: a transform (mmcv's Pad does) changes "
+                    "gt_seg_map alone; pad in the data preprocessor instead"
                 )
             data = torch.from_numpy(np.ascontiguousarray(unseen))[None]
             packed["data_samples"].set_data({"gt_unseen_map": PixelData(data=data)})
         return packed
-
-
-def _require(results: dict[str, Any], key: str, transform: BaseTransform) -> None:
-    if key not in results:
-        raise InputError(
-            f"{type(transform).__name__} needs results[{key!r}], which a ZeroShotDataset gives: "
-            "use it, or a class derived from it, as the data set's type"
-        )

@@ -1,7 +1,4 @@
-"""Scores of label maps that any other system wrote, by the protocol of our own tests.
-
-What the files must be is said in docs/other_systems.md.
-"""
+"""Scores of label maps that any other system wrote, by the protocol of our own tests."""
 
 from __future__ import annotations
 
@@ -32,15 +29,14 @@ from .zero_shot_metric import ZeroShotIoUMetric
 def score_folder(cfg: Config, folder: str | Path) -> dict[str, Any]:
     """Score a folder of predictions against a config's test data, and write ``report.json``.
 
-    No model is made. Everything is checked before anything is scored, and one message lists all
-    that is wrong. The fingerprint is of the data's part of the protocol: equal for all systems
-    that were judged alike.
+    No model is made. One message lists all that is wrong (docs/other_systems.md), before anything
+    is written. The fingerprint is of the data's part of the protocol: equal for all systems that
+    were judged alike.
 
     Args:
         cfg: of which ``test_dataloader.dataset`` (a :class:`ZeroShotDataset` with masks) and
             ``test_evaluator`` count; the report goes into ``cfg.work_dir``.
-        folder: PNGs named after the images; label ids in the data set's class order. 255 is "no
-            class": wrong where the ground truth has a class, and no class's false positive.
+        folder: PNGs named after the images; label ids in the data set's class order, 255: no class.
 
     Returns:
         The report: numbers, ``protocol``, and ``extra_files`` that belong to no image.
@@ -65,11 +61,9 @@ def score_folder(cfg: Config, folder: str | Path) -> dict[str, Any]:
         raise InputError("the config's test_evaluator is no ZeroShotIoUMetric")
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
     if not isinstance(dataset, ZeroShotDataset) or not dataset.mask_folders():
-        raise InputError(
-            f"{type(dataset).__name__}: predictions are scored against a ZeroShotDataset (or a "
-            "class derived from it) that has masks"
-        )
+        raise InputError(f"{type(dataset).__name__} is no ZeroShotDataset that has masks")
     extra = _score(dataset, folder, metric)
+    summary = metric.summary or {}
     protocol = data_protocol(dataset.metainfo, len(dataset))
     protocol |= {
         "predictions": folder.resolve().name,
@@ -79,11 +73,11 @@ def score_folder(cfg: Config, folder: str | Path) -> dict[str, Any]:
         "code": code_version(),
         "fingerprint": protocol_fingerprint(protocol),
     }
-    write_report(path, metric.summary or {}, protocol)
+    write_report(path, summary, protocol)
     if extra:
         print_log(f"{len(extra)} PNGs belong to no image: {first_few(extra)}", "current")
     print_log(f"{protocol_line(protocol)}\nnumbers and protocol: {path}", "current")
-    return {**(metric.summary or {}), "protocol": protocol, "extra_files": extra}
+    return {**summary, "protocol": protocol, "extra_files": extra}
 
 
 def _score(dataset: ZeroShotDataset, folder: Path, metric: ZeroShotIoUMetric) -> list[str]:
@@ -107,16 +101,15 @@ def _score(dataset: ZeroShotDataset, folder: Path, metric: ZeroShotIoUMetric) ->
             size = image_size(sample["img_path"])
             prediction = read_mask(file)
             check_mask(prediction, str(file), num_classes, image_size=size)
-            labels = read_labels(sample, size)
+            maps = {"pred_sem_seg": prediction, "gt_sem_seg": read_labels(sample, size)}
         except InputError as error:
             problems.append(str(error))
             continue
-        maps = (torch.from_numpy(array.astype(np.int64))[None] for array in (prediction, labels))
-        pair = {k: {"data": v} for k, v in zip(("pred_sem_seg", "gt_sem_seg"), maps, strict=True)}
-        metric.process(None, [{"img_path": sample["img_path"], **pair}])
+        tensors = {k: {"data": torch.from_numpy(v.astype(np.int64))[None]} for k, v in maps.items()}
+        metric.process(None, [sample | tensors])
     if problems:
         lines = [f"{folder}: the {len(samples)} predictions cannot be scored", *problems[:10]]
-        lines += [f"and {len(problems) - 10} more"] if len(problems) > 10 else []
+        lines += [f"and {len(problems) - 10} more"] * (len(problems) > 10)
         lines += [f"note: {len(extra)} PNGs belong to no image: {first_few(extra)}"] * bool(extra)
         raise InputError("\n  ".join(lines))
     metric.evaluate(len(samples))
@@ -126,15 +119,10 @@ def _score(dataset: ZeroShotDataset, folder: Path, metric: ZeroShotIoUMetric) ->
 def find_predictions(
     folder: Path, images: Sequence[str], image_root: str
 ) -> tuple[list[tuple[str, Path | None]], list[str]]:
-    """Find each image's prediction.
+    """Find the prediction of each image.
 
-    An image ``ROOT/city/a.jpg`` has ``city/a.png`` (the images' folders, mirrored) or ``a.png``
-    (flat, as ``tools/test.py --out`` writes).
-
-    Args:
-        folder: of the predictions.
-        images: paths of the images.
-        image_root: the folder that their mirrored names start from.
+    An image ``image_root/city/a.jpg`` has ``city/a.png`` (the images' folders, mirrored) or
+    ``a.png`` (flat, as ``tools/test.py --out`` writes).
 
     Returns:
         For each image the PNG's name and path (``None``: it is not there); names of PNGs that

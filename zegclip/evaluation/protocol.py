@@ -21,12 +21,7 @@ _WITHOUT_EFFECT = frozenset({"SavePredictionsHook"})
 
 
 def data_protocol(metainfo: Mapping[str, Any], num_images: int) -> dict[str, Any]:
-    """The data set's part of the protocol.
-
-    Args:
-        metainfo: the data set's.
-        num_images: how many images were evaluated.
-    """
+    """The data set's part of the protocol, from its metainfo and how many images it has."""
     vocabulary = Vocabulary.from_metainfo(metainfo)
     return {
         "dataset": metainfo.get("dataset_name", "unknown"),
@@ -34,10 +29,7 @@ def data_protocol(metainfo: Mapping[str, Any], num_images: int) -> dict[str, Any
         "setting": vocabulary.setting,
         "unseen": list(vocabulary.unseen),
         "num_classes": len(vocabulary.classes),
-        "words": {
-            name: list(words)
-            for name, words in zip(vocabulary.classes, vocabulary.words, strict=True)
-        },
+        "words": {name: [*words] for name, words in zip(vocabulary.classes, vocabulary.words)},
         "ignore_rule": metainfo.get("ignore_rule", "unknown"),
     }
 
@@ -47,9 +39,6 @@ def protocol_fingerprint(protocol: Mapping[str, Any]) -> str:
 
     Which run it was (checkpoint, seed, iteration, code) does not count, nor the order of the keys,
     nor where the CLIP weights lie: they have a fingerprint of their own.
-
-    Args:
-        protocol: the report's, plain data.
     """
     content = {key: value for key, value in protocol.items() if key not in OF_THE_RUN}
     clip = content.get("clip")
@@ -63,10 +52,7 @@ def training_fingerprint(cfg: Mapping[str, Any]) -> str:
 
     Model, training data, batch of a process, optimiser, schedule, length and custom hooks count;
     where files lie, workers and testing do not. (The number of processes and the checkpoint that
-    self-training starts from do not either: no config says them.)
-
-    Args:
-        cfg: a complete config, plain data.
+    self-training starts from do not either: no config says them.) ``cfg`` is a complete config.
     """
     loader = cfg.get("train_dataloader") or {}
     model = {k: v for k, v in (cfg.get("model") or {}).items() if k != "test_cfg"}
@@ -92,11 +78,7 @@ def _digest(content: Any) -> str:
 
 
 def protocol_line(protocol: Mapping[str, Any]) -> str:
-    """The protocol in a line of a log: its fingerprint, and what people ask for first.
-
-    Args:
-        protocol: the report's.
-    """
+    """The protocol in a line of a log: its fingerprint, and what people ask for first."""
     parts = [
         protocol["dataset"],
         f"{protocol['images']} images",
@@ -113,11 +95,9 @@ def protocol_line(protocol: Mapping[str, Any]) -> str:
     if inference := protocol.get("inference"):
         parts.append(f"{inference['mode']} inference")
         # What the head adds to it: numbers and names, each by its own key.
-        keys = list(protocol)[list(protocol).index("inference") + 1 :]
-        settings = ((key, protocol[key]) for key in keys if key not in OF_THE_RUN)
         parts += [
-            f"{key.replace('_', ' ')} {value}"
-            for key, value in settings
-            if isinstance(value, (int, float, str))
+            f"{key.replace('_', ' ')} {protocol[key]}"
+            for key in [*protocol][[*protocol].index("inference") + 1 :]
+            if key not in OF_THE_RUN and isinstance(protocol[key], (int, float, str))
         ]
     return f"protocol {protocol_fingerprint(protocol)}: {', '.join(parts)}"

@@ -11,7 +11,6 @@ from typing import Any
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 from mmseg.registry import HOOKS
 
@@ -25,12 +24,7 @@ from .zero_shot_metric import ZeroShotIoUMetric
 def write_report(
     path: str | os.PathLike[str], summary: Mapping[str, Any], protocol: Mapping[str, Any]
 ) -> None:
-    """Write numbers and protocol as JSON.
-
-    Args:
-        path: the file; its folder is made.
-        summary: what :func:`~zegclip.evaluation.scores.scores` returns.
-        protocol: what the numbers depend on, plain data.
+    """Write what :func:`~zegclip.evaluation.scores.scores` returns and the protocol as JSON.
 
     Raises:
         ValueError: a number is not finite.
@@ -59,34 +53,25 @@ class ReportHook(Hook):
     The log gets a line with the protocol and its fingerprint, and one before training. How a model
     was trained is written into its checkpoints, for the report of a later test. Does nothing where
     :class:`ZeroShotIoUMetric` is not among the metrics.
-
-    Args:
-        filename: in the work dir.
     """
 
     # Before VocabularyHook, which after a validation gives the model the training's vocabulary
     # back: the protocol is the validation's.
     priority = "HIGHEST"
 
-    def __init__(self, filename: str = "report.json") -> None:
-        self.filename = filename
+    def __init__(self) -> None:
         self._trained: dict[str, Any] = {}
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Write down how the model is trained."""
         meta = checkpoint.setdefault("meta", {})
-        meta["max_iters"], meta["training"] = runner.max_iters, _training(runner)
+        meta |= {"max_iters": runner.max_iters, "training": _training(runner)}
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Remember how the model was trained."""
         meta = checkpoint.get("meta") or {}
-        keys = {
-            "seed": "seed",
-            "iteration": "iter",
-            "max_iters": "max_iters",
-            "training": "training",
-        }
-        self._trained = {key: meta.get(name) for key, name in keys.items()}
+        self._trained = {key: meta.get(key) for key in ("seed", "max_iters", "training")}
+        self._trained["iteration"] = meta.get("iter")
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Log what this run will be judged by, once (iterations are one epoch)."""
@@ -112,10 +97,9 @@ class ReportHook(Hook):
         if not is_main_process() or metric is None or metric.summary is None:
             return
         protocol = self._protocol(runner, loop, stage)
-        path = Path(runner.work_dir) / self.filename
+        path = Path(runner.work_dir) / "report.json"
         write_report(path, metric.summary, protocol)
-        runner.logger.info(protocol_line(protocol))
-        runner.logger.info(f"numbers and protocol: {path}")
+        runner.logger.info(f"{protocol_line(protocol)}\nnumbers and protocol: {path}")
 
     @staticmethod
     def _metric(loop: Any) -> ZeroShotIoUMetric | None:
@@ -123,9 +107,11 @@ class ReportHook(Hook):
         return next((m for m in metrics if isinstance(m, ZeroShotIoUMetric)), None)
 
     def _protocol(self, runner: Runner, loop: Any, stage: str) -> dict[str, Any]:
-        dataset = loop.dataloader.dataset
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        model = model if hasattr(model, "protocol") else getattr(model, "module", model)
+        dataset, model = loop.dataloader.dataset, runner.model
+        while not hasattr(model, "protocol") and hasattr(model, "module"):  # DDP, averaging
+            model = model.module
+        mode = "val" if stage == "validation" else "test"
+        evaluated = (runner.cfg.get(f"{mode}_dataloader") or {}).get("dataset") or {}
         # In a test, as the checkpoint says: the test's config may differ, and a model from the
         # middle of a training is none of its results. (Until a training is begun, mmengine keeps
         # the loop's config in its place.)
@@ -139,8 +125,8 @@ class ReportHook(Hook):
             }
         protocol = {
             **data_protocol(dataset.metainfo, len(dataset)),
-            "pipeline": _pipeline(runner, "val" if stage == "validation" else "test"),
-            **(model.protocol() if hasattr(model, "protocol") else {}),
+            "pipeline": json.loads(json.dumps(evaluated.get("pipeline", []), default=str)),
+            **getattr(model, "protocol", dict)(),
             "stage": stage,
             **{key: trained.get(key) for key in ("iteration", "max_iters", "training", "seed")},
             "config": Path(getattr(runner.cfg, "filename", None) or "unknown").stem,
@@ -149,12 +135,6 @@ class ReportHook(Hook):
             "code": code_version(),
         }
         return protocol | {"fingerprint": protocol_fingerprint(protocol)}
-
-
-def _pipeline(runner: Runner, mode: str) -> list[dict[str, Any]]:
-    """The transforms of the images that are evaluated, as the config has them."""
-    dataset = (runner.cfg.get(f"{mode}_dataloader") or {}).get("dataset") or {}
-    return json.loads(json.dumps(dataset.get("pipeline", []), default=str))
 
 
 def _training(runner: Runner) -> str:

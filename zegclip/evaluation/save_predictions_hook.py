@@ -44,8 +44,8 @@ class SavePredictionsHook(Hook):
             other = owners.setdefault(Path(image).stem, image)
             if other != image:
                 raise InputError(
-                    f"--out: {other} and {image} would both be {Path(image).stem}.png; give images "
-                    "of their own names, or test each folder by itself (data_prefix.img_path)"
+                    f"--out: {other} and {image} would both be {Path(image).stem}.png; test each "
+                    "folder by itself (data_prefix.img_path)"
                 )
 
     def after_test_iter(

@@ -23,22 +23,20 @@ OTHER = "other data set"
 def scores(confusion: np.ndarray, vocabulary: Vocabulary) -> dict[str, Any]:
     """pAcc, mIoU(S), mIoU(U), hIoU and each class's IoU and accuracy, in percent.
 
-    Classes without a pixel in ground truth and prediction are left out of the means and listed.
-    A number that does not exist (no unseen class in the split, nothing but ignored pixels) is left
-    out. The seen and unseen means come from the same matrix over all classes: the generalised
-    protocol (ZegCLIP, Sec. 4.1). In the cross-dataset setting nothing is told apart, and the one
-    mean is mIoU.
+    Classes without a pixel in ground truth and prediction are left out of the means and listed;
+    a number that does not exist (nothing but ignored pixels, say) is left out. The seen and unseen
+    means come from one matrix over all classes: the generalised protocol (ZegCLIP, Sec. 4.1). In
+    the cross-dataset setting nothing is told apart, and the one mean is mIoU.
 
     Args:
         confusion: ``(C, C)`` pixel counts, ``[ground truth, prediction]``, without ignored pixels;
-            ``(C, C + 1)``: the last column counts pixels that were given no class, which are
-            wrong, but no other class's false positives.
+            ``(C, C + 1)``: the last column counts pixels that were given no class.
         vocabulary: the classes and their split.
 
     Returns:
         ``pAcc``, ``mIoU_S``, ``mIoU_U``, ``hIoU`` (or ``pAcc``, ``mIoU``) as far as they exist;
-        ``per_class``, by name ``IoU``, ``Acc`` (``None`` where ground truth has no pixel) and
-        ``split`` (``seen`` or ``unseen``; ``other data set``); ``absent``, the names left out.
+        ``per_class``, by name ``IoU``, ``Acc`` (``None``: not in ground truth) and ``split``
+        (``seen``, ``unseen`` or ``other data set``); ``absent``, the names left out.
     """
     confusion = np.asarray(confusion, dtype=np.int64)
     predicted = confusion.sum(0)[: len(confusion)]
@@ -50,10 +48,11 @@ def scores(confusion: np.ndarray, vocabulary: Vocabulary) -> dict[str, Any]:
         if union[index] == 0:
             absent.append(name)
             continue
+        split = "unseen" if name in vocabulary.unseen else "seen"
         per_class[name] = {
             "IoU": float(100 * hits[index] / union[index]),
             "Acc": float(100 * hits[index] / labelled[index]) if labelled[index] else None,
-            "split": _split(name, vocabulary),
+            "split": OTHER if vocabulary.setting == "cross_dataset" else split,
         }
     result: dict[str, Any] = {}
     if confusion.sum():
@@ -68,33 +67,20 @@ def scores(confusion: np.ndarray, vocabulary: Vocabulary) -> dict[str, Any]:
     return {**result, "per_class": per_class, "absent": absent}
 
 
-def _split(name: str, vocabulary: Vocabulary) -> str:
-    if vocabulary.setting == "cross_dataset":
-        return OTHER
-    return "unseen" if name in vocabulary.unseen else "seen"
-
-
 def harmonic_mean(seen: float, unseen: float) -> float:
     """``2SU / (S + U)``; 0 where both are."""
     return 2 * seen * unseen / (seen + unseen) if seen + unseen else 0.0
 
 
-def render_scores(summary: Mapping[str, Any], width: int = 100) -> str:
-    """The overall row, each class, and what was left out, as text.
-
-    Args:
-        summary: what :func:`~zegclip.evaluation.scores.scores` returns.
-        width: characters a line.
-    """
+def render_scores(summary: Mapping[str, Any]) -> str:
+    """What :func:`scores` returns as text: each class, what was left out, the overall row."""
     columns = CROSS_DATASET_COLUMNS if "mIoU" in summary else COLUMNS
     overall = Table(title="all classes, in percent")
     for title in columns.values():
         overall.add_column(title, justify="right")
     overall.add_row(*(_number(summary.get(key)) for key in columns))
 
-    classes = Table(title="per class")
-    classes.add_column("class")
-    classes.add_column("split")
+    classes = Table("class", "split", title="per class")
     for title in ("IoU", "Acc"):
         classes.add_column(title, justify="right")
     for name, entry in summary["per_class"].items():
@@ -102,25 +88,20 @@ def render_scores(summary: Mapping[str, Any], width: int = 100) -> str:
         classes.add_row(name, split, _number(entry["IoU"]), _number(entry["Acc"]))
 
     file = io.StringIO()
-    console = Console(file=file, width=width, color_system=None, markup=False, highlight=False)
+    console = Console(file=file, width=100, color_system=None, markup=False, highlight=False)
     console.print(classes)
     if summary["absent"]:
         names = ", ".join(summary["absent"])
         console.print(f"left out, in neither ground truth nor prediction: {names}")
-    missing = [title for key, title in columns.items() if key not in summary]
-    if missing:
-        console.print(f"{', '.join(missing)} left out: {_why(summary)}")
+    if missing := [title for key, title in columns.items() if key not in summary]:
+        lacking = {"seen", "unseen"} - {entry["split"] for entry in summary["per_class"].values()}
+        why = f"no {' and '.join(sorted(lacking))} class in ground truth or prediction"
+        if "pAcc" not in summary:
+            why = "every pixel of the ground truth is ignored"
+        console.print(f"{', '.join(missing)} left out: {why}")
     console.print(overall)
     return file.getvalue().rstrip()
 
 
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}"
-
-
-def _why(summary: Mapping[str, Any]) -> str:
-    if "pAcc" not in summary:
-        return "every pixel of the ground truth is ignored"
-    splits = {entry["split"] for entry in summary["per_class"].values()}
-    lacking = " and ".join(sorted({"seen", "unseen"} - splits))
-    return f"no {lacking} class in ground truth or prediction"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,6 @@ import torch
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from mmseg.registry import METRICS
-from torch import Tensor
 
 from zegclip.errors import InputError
 from zegclip.vocabulary import IGNORE_INDEX, Vocabulary
@@ -27,9 +26,8 @@ class ZeroShotIoUMetric(BaseMetric):
     repeats to give all processes equally many, so none is counted twice, and memory stays small.
 
     Args:
-        collect_device: ``"gpu"`` collects through the process group (which works without a GPU as
-            well); ``"cpu"``, mmengine's default, through files, which needs a file system that all
-            machines share and leaves a folder ``.dist_test`` behind.
+        collect_device: ``"gpu"`` collects through the process group (without a GPU as well);
+            ``"cpu"``, mmengine's default, through files, and leaves a folder ``.dist_test`` behind.
         allow_no_class: whether a prediction of 255 is "no class" instead of an error:
             a wrong pixel of its label's class, and no other class's false positive.
         **kwargs: mmengine's.
@@ -42,10 +40,7 @@ class ZeroShotIoUMetric(BaseMetric):
     default_prefix = ""
 
     def __init__(
-        self,
-        collect_device: str = "gpu",
-        allow_no_class: bool = False,
-        **kwargs: Any,
+        self, collect_device: str = "gpu", allow_no_class: bool = False, **kwargs: Any
     ) -> None:
         super().__init__(collect_device=collect_device, **kwargs)
         self.allow_no_class = allow_no_class
@@ -62,43 +57,39 @@ class ZeroShotIoUMetric(BaseMetric):
         Raises:
             InputError: sizes differ, or an id is outside the classes.
         """
-        num_classes = len(self._meta()["classes"])
-        for sample in data_samples:
-            image = str(sample.get("img_path", f"image {len(self.results)}"))
-            prediction = sample["pred_sem_seg"]["data"]
-            label = sample["gt_sem_seg"]["data"].to(prediction.device)
-            self.results.append(self._count(prediction, label, num_classes, image))
-
-    def _count(
-        self, prediction: Tensor, label: Tensor, num_classes: int, image: str
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Positions in the flattened confusion matrix that are not zero, and their counts."""
-        if prediction.shape != label.shape:
-            raise InputError(
-                f"{image}: the prediction is {tuple(prediction.shape)}, its label "
-                f"{tuple(label.shape)}: predictions must come in the original size (ori_shape), "
-                "and labels must be loaded after any resizing of the test pipeline"
-            )
-        valid = label != IGNORE_INDEX
-        label, prediction = label[valid].long(), prediction.long()
-        no_class = (prediction == IGNORE_INDEX) & self.allow_no_class
-        for ids, what in ((prediction[~no_class], "the prediction"), (label, "the label")):
-            outside = ids[(ids < 0) | (ids >= num_classes)]
-            if outside.numel():
-                raise InputError(
-                    f"{image}: {what} holds the id {int(outside[0])}, but the {num_classes} "
-                    f"classes are 0..{num_classes - 1}; do model and data set have the same "
-                    "class list?"
-                )
+        num_classes = len(self.dataset_meta["classes"])
         columns = num_classes + self.allow_no_class  # one more for "no class", the last
-        prediction = prediction.masked_fill(no_class, num_classes)
-        counts = torch.bincount(label * columns + prediction[valid], minlength=0)
-        positions = counts.nonzero()[:, 0]
-        return positions.cpu().numpy(), counts[positions].cpu().numpy()
+        for sample in data_samples:
+            image = sample.get("img_path", f"image {len(self.results)}")
+            prediction = sample["pred_sem_seg"]["data"].long()
+            label = sample["gt_sem_seg"]["data"].to(prediction.device).long()
+            if prediction.shape != label.shape:
+                raise InputError(
+                    f"{image}: the prediction is {tuple(prediction.shape)}, its label "
+                    f"{tuple(label.shape)}: predictions must come in the original size "
+                    "(ori_shape), and labels be loaded after any resizing of the test pipeline"
+                )
+            valid = label != IGNORE_INDEX
+            no_class = (prediction == IGNORE_INDEX) & self.allow_no_class
+            for ids, what in (
+                (prediction[~no_class], "the prediction"),
+                (label[valid], "the label"),
+            ):
+                outside = ids[(ids < 0) | (ids >= num_classes)]
+                if outside.numel():
+                    raise InputError(
+                        f"{image}: {what} holds the id {int(outside[0])}, but the {num_classes} "
+                        f"classes are 0..{num_classes - 1}; do model and data set have the same "
+                        "class list?"
+                    )
+            prediction = prediction.masked_fill(no_class, num_classes)
+            counts = torch.bincount(label[valid] * columns + prediction[valid])
+            positions = counts.nonzero()[:, 0]
+            self.results.append((positions.cpu().numpy(), counts[positions].cpu().numpy()))
 
     def compute_metrics(self, results: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
         """Sum all images' counts, log the tables, and return the overall numbers in percent."""
-        vocabulary = Vocabulary.from_metainfo(self._meta())
+        vocabulary = Vocabulary.from_metainfo(self.dataset_meta)
         num_classes = len(vocabulary.classes)
         columns = num_classes + self.allow_no_class
         confusion = np.zeros(num_classes * columns, dtype=np.int64)
@@ -108,11 +99,3 @@ class ZeroShotIoUMetric(BaseMetric):
         print_log(f"{len(results)} images\n{render_scores(self.summary)}", logger="current")
         keys = COLUMNS | CROSS_DATASET_COLUMNS
         return {key: self.summary[key] for key in keys if key in self.summary}
-
-    def _meta(self) -> Mapping[str, Any]:
-        if not self.dataset_meta:
-            raise InputError(
-                "ZeroShotIoUMetric needs the data set's metainfo: mmengine's evaluator sets it; "
-                "elsewhere set metric.dataset_meta = dataset.metainfo"
-            )
-        return self.dataset_meta

@@ -73,19 +73,14 @@ def test_every_file_format_gives_the_same_model(
 
 
 def test_fingerprint_follows_weights_and_activation(
-    tiny_clip_config: Path, model: nn.Module, config_with: Callable[..., str]
+    tiny_clip_config: Path, config_with: Callable[..., str]
 ) -> None:
     pairs = [(str(tiny_clip_config), "random:1"), (str(tiny_clip_config), "random:2")]
     pairs.append((config_with(quick_gelu=False), "random:1"))
     found = [load_clip(*pair).fingerprint for pair in pairs]
     assert len(set(found)) == 3
     assert [load_clip(*pair).fingerprint for pair in pairs] == found
-    before = loading.fingerprint(model)
-    model.visual.proj += 1
-    assert loading.fingerprint(model) != before
-
-
-def test_fingerprint_is_the_one_in_published_checkpoints() -> None:
+    # It is the one in checkpoints.
     mini = ("data/mini/tiny_clip.json", "data/mini/tiny_clip.safetensors")
     assert check_clip(*mini) is None
     checkpoint = torch.load(PROJECT_ROOT / "data/mini/mini_model.pth", weights_only=True)
@@ -102,7 +97,6 @@ def test_fingerprint_is_the_one_in_published_checkpoints() -> None:
         ("RN50", "openai", ["RN50", "not a plain ViT", "ViT-B-16-quickgelu"]),
         ("coca_ViT-B-32", "laion2b_s13b_b90k", ["coca_ViT-B-32", "not a plain ViT"]),
         ("no.json", "random", ["config not found", "no.json"]),
-        ("ViT-B-16", "random:x", ["the seed is no number"]),
         # The other activation: tags of both models, and of the other one alone.
         ("ViT-B-16", "openai", ["QuickGELU", "use model_name='ViT-B-16-quickgelu'"]),
         ("ViT-B-16", "dfn2b", ["QuickGELU", "use model_name='ViT-B-16-quickgelu'"]),
@@ -121,12 +115,9 @@ def test_what_is_missing_is_found_without_loading(
 
 
 def test_tags_are_open_clips(
-    tmp_path: Path,
-    model: nn.Module,
-    config_with: Callable[..., str],
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, tiny_clip_config: Path, model: nn.Module, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = json.loads(Path(config_with()).read_text())
+    config = json.loads(tiny_clip_config.read_text())
     monkeypatch.setattr("open_clip.get_model_config", lambda name: config)
     save_like_openai(model, tmp_path / "ViT-B-16.pt")
     reachable = True
@@ -152,7 +143,7 @@ def test_files_that_do_not_fit_the_model_are_named(
     save_like_openai(model, tmp_path / "openai.pt")
     save_file(state, tmp_path / "gelu.safetensors", {"quick_gelu": "false"})
     torch.save(state, tmp_path / "small.pt")
-    described = "The file looks like a ViT of width 64, 3 layers, patch 8"
+    described = "look like those of a ViT of width 64, 3 layers, patch 8"
     for config, file, message in (
         ({"quick_gelu": True}, "gelu.safetensors", 'with GELU.*"quick_gelu": false in .*json'),
         ({"quick_gelu": False}, "openai.pt", 'with QuickGELU.*"quick_gelu": true in .*json'),

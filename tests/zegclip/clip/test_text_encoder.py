@@ -27,17 +27,13 @@ def embed(clip: LoadedClip, *texts: str) -> Tensor:
         return clip.model.encode_text(clip.tokenizer(list(texts)), normalize=True)
 
 
-def test_single_template_is_the_text_tower(clip: LoadedClip, tmp_path: Path) -> None:
-    encoder = TextEncoder(clip, cache_dir=tmp_path)
-    rows = encoder(Vocabulary(classes=("cat", "tvmonitor"), synonyms={"tvmonitor": ("tv",)}))
-    expected = embed(clip, "a photo of a cat", "a photo of a tv")
-    torch.testing.assert_close(rows, expected, atol=1e-6, rtol=0)
-
-
 @pytest.mark.parametrize("texts_at_once", [256, 4])
 def test_templates_and_synonyms_are_averaged_as_unit_vectors(
     texts_at_once: int, clip: LoadedClip, tmp_path: Path
 ) -> None:
+    single = TextEncoder(clip, cache_dir=tmp_path)(VOCABULARY)
+    expected = embed(clip, "a photo of a cat", "a photo of a bus")
+    torch.testing.assert_close(single, expected, atol=1e-6, rtol=0)
     encoder = TextEncoder(clip, ["a {}.", "one {}"], tmp_path, texts_at_once)
     rows = encoder(Vocabulary(classes=("cat", "bus"), synonyms={"cat": ("cat", "kitten")}))
     words = [
@@ -58,13 +54,7 @@ def test_second_time_comes_from_the_cache(
     with monkeypatch.context() as patch:
         patch.setattr(TextEncoder, "embed", lambda *_: pytest.fail("computed again"))
         assert torch.equal(TextEncoder(clip)(VOCABULARY), first)
-    # A broken file is replaced, a folder that cannot be made is no error.
-    (file,) = (tmp_path / "made").iterdir()
-    whole = file.read_bytes()
-    file.write_bytes(whole[:40])
-    with pytest.warns(UserWarning, match="broken and computed anew"):
-        assert torch.equal(TextEncoder(clip)(VOCABULARY), first)
-    assert file.read_bytes() == whole
+    (file,) = (tmp_path / "made").iterdir()  # a folder cannot be made there, which is no error
     with pytest.warns(UserWarning, match="not cached"):
         assert torch.equal(TextEncoder(clip, cache_dir=file)(VOCABULARY), first)
 
@@ -98,8 +88,8 @@ def test_templates() -> None:
         assert find_templates(list(templates)) == templates
     for bad, message in (
         ("vild", "'vild' is not one of single, multi15, imagenet80"),
-        ([], "empty"),
-        (["a photo"], "'a photo' must hold"),
+        ([], "templates=..:"),
+        (["a photo"], "'a photo'.: each must hold"),
         (["{} and {}"], "exactly once"),
     ):
         with pytest.raises(InputError, match=message):

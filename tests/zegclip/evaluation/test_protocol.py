@@ -8,6 +8,7 @@ import pytest
 
 from zegclip.evaluation import protocol_fingerprint, protocol_line, training_fingerprint
 
+CLIP = {"model_name": "ViT-B-16-quickgelu", "weights": "a.pt", "fingerprint": "ab" * 32}
 PROTOCOL: dict[str, Any] = {
     "dataset": "PASCAL VOC 2012 (20 classes)",
     "images": 1449,
@@ -16,7 +17,7 @@ PROTOCOL: dict[str, Any] = {
     "num_classes": 20,
     "words": {"sofa": ["sofa"]},
     "ignore_rule": "background ignored",
-    "clip": {"model_name": "ViT-B-16-quickgelu", "weights": "a.pt", "fingerprint": "ab" * 32},
+    "clip": CLIP,
     "templates": ["a photo of a {}"],
     "inference": {"mode": "slide"},
     "gamma": 0.1,
@@ -27,9 +28,8 @@ PROTOCOL: dict[str, Any] = {
 @pytest.mark.parametrize(
     "change",
     [
-        {"seed": 3},
-        {"checkpoint": "other.pth", "iteration": 7, "stage": "test", "code": "0.2"},
-        {"clip": PROTOCOL["clip"] | {"weights": "elsewhere.pt"}},
+        {"seed": 3, "checkpoint": "other.pth", "iteration": 7, "stage": "test", "code": "0.2"},
+        {"clip": CLIP | {"weights": "elsewhere.pt"}},
         dict(reversed(PROTOCOL.items())),
     ],
 )
@@ -37,26 +37,10 @@ def test_the_run_does_not_count(change: dict[str, Any]) -> None:
     assert protocol_fingerprint(change | PROTOCOL | change) == protocol_fingerprint(PROTOCOL)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"gamma": 0.0},
-        {"unseen": ["sofa"]},
-        {"words": {"sofa": ["couch"]}},
-        {"images": 1448},
-        {"clip": PROTOCOL["clip"] | {"fingerprint": "cd" * 32}},
-        {"inference": {"mode": "whole"}},
-        {"dataset": "another"},
-        {"setting": "transductive"},
-        {"templates": ["a {}"]},
-        {"ignore_rule": "nothing ignored"},
-        {"trusty_weighting": "none"},
-        {"pipeline": [{"type": "Resize"}]},
-        {"normalisation": {"mean": [0.0]}},
-    ],
-)
-def test_what_numbers_depend_on_counts(change: dict[str, Any]) -> None:
-    assert protocol_fingerprint(PROTOCOL | change) != protocol_fingerprint(PROTOCOL)
+@pytest.mark.parametrize("key", [*PROTOCOL, "pipeline"])
+def test_what_numbers_depend_on_counts(key: str) -> None:
+    changed = {"clip": CLIP | {"fingerprint": "cd" * 32}}.get(key, "something else")
+    assert protocol_fingerprint(PROTOCOL | {key: changed}) != protocol_fingerprint(PROTOCOL)
 
 
 def test_line() -> None:
@@ -81,15 +65,14 @@ CONFIG: dict[str, Any] = {
         ({"work_dir": "x", "load_from": "y.pth"}, True),
         ({"model": CONFIG["model"] | {"test_cfg": {"mode": "slide"}}}, True),
         ({"train_cfg": {"max_iters": 100, "val_interval": 100}}, True),
+        ({"custom_hooks": [{"type": "SavePredictionsHook"}]}, True),
+        ({"train_dataloader": CONFIG["train_dataloader"] | {"num_workers": 0}}, True),
         ({"train_cfg": {"max_iters": 200}}, False),
         ({"optim_wrapper": {"optimizer": {"lr": 2e-3}}}, False),
-        ({"model": {"decode_head": {"type": "TrustyHead"}}}, False),
         ({"model": {"decode_head": {"type": "ATMHead", "gamma": 0.3}}}, False),
         ({"auto_scale_lr": {"enable": True}}, False),
         ({"custom_hooks": [{"type": "EMAHook"}]}, False),
-        ({"custom_hooks": [{"type": "SavePredictionsHook"}]}, True),
         ({"train_dataloader": CONFIG["train_dataloader"] | {"batch_size": 8}}, False),
-        ({"train_dataloader": CONFIG["train_dataloader"] | {"num_workers": 0}}, True),
     ],
 )
 def test_runs_of_which_one_takes_the_mean(change: dict[str, Any], same: bool) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import lru_cache
-from pathlib import Path
+from functools import cache
 
 import numpy as np
 from PIL import Image
@@ -39,33 +38,31 @@ class Drawing:
     pixels: np.ndarray = field(repr=False, compare=False)
 
 
-def class_words(folder: Path = ARTWORK) -> dict[str, tuple[str, ...]]:
+def class_words() -> dict[str, tuple[str, ...]]:
     """The words for every class; the first is the one to use at test."""
-    index = json.loads((folder / "index.json").read_text())
+    index = json.loads((ARTWORK / "index.json").read_text())
     return {name: tuple(words) for name, words in index["class_words"].items()}
 
 
-@lru_cache(maxsize=2)
-def load_drawings(folder: Path = ARTWORK) -> tuple[Drawing, ...]:
+@cache
+def load_drawings() -> tuple[Drawing, ...]:
     """All drawings, in the order of the index."""
-    index = json.loads((folder / "index.json").read_text())
+    index = json.loads((ARTWORK / "index.json").read_text())
     cell = index["cell"]
     sheets: dict[str, np.ndarray] = {}
     drawings = []
     for entry in index["drawings"]:
         style = entry["style"]
         if style not in sheets:
-            with Image.open(folder / f"{style}.webp") as sheet:
+            with Image.open(ARTWORK / f"{style}.webp") as sheet:
                 sheets[style] = np.asarray(sheet.convert("RGBA"))
         top, left = entry["row"] * cell, entry["column"] * cell
         pixels = sheets[style][top : top + cell, left : left + cell]
         rows, columns = (np.flatnonzero((pixels[..., 3] > 16).any(axis)) for axis in (1, 0))
         pixels = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].copy()
         words = (*index["class_words"].get(entry["name"], [entry["name"]]), *entry["words"])
-        held_out = entry["split"] == "val"
-        drawings.append(
-            Drawing(entry["name"], words, style, entry["code"], entry["is_class"], held_out, pixels)
-        )
+        facts = (style, entry["code"], entry["is_class"], entry["split"] == "val")
+        drawings.append(Drawing(entry["name"], words, *facts, pixels))
     return tuple(drawings)
 
 

@@ -75,11 +75,7 @@ def jittered(pixels: np.ndarray, rng: np.random.Generator, strength: float = 1.0
 
 
 def transformed(
-    drawing: Drawing,
-    side: float,
-    rng: np.random.Generator,
-    rotation: float = MAX_ROTATION,
-    colour: float = 1.0,
+    drawing: Drawing, side: float, rng: np.random.Generator, colour: float = 1.0
 ) -> np.ndarray:
     """The drawing with its longest side ``side`` pixels, maybe flipped, rotated: (h, w, 4)."""
     source = jittered(drawing.pixels, rng, colour)
@@ -88,7 +84,7 @@ def transformed(
     height, width = source.shape[:2]
     scale = side / max(height, width)
     aspect = np.exp(rng.uniform(-0.12, 0.12))
-    angle = np.deg2rad(rng.uniform(-rotation, rotation))
+    angle = np.deg2rad(rng.uniform(-MAX_ROTATION, MAX_ROTATION))
     cos, sin = np.cos(angle), np.sin(angle)
     linear = np.array([[cos, -sin], [sin, cos]]) @ np.diag([scale * aspect, scale / aspect])
     out_width, out_height = np.ceil(np.abs(linear) @ [width, height]).astype(int) + 2
@@ -98,12 +94,8 @@ def transformed(
     if scale < 0.6:  # warpAffine does not filter when it shrinks
         source = cv2.GaussianBlur(source, (0, 0), 0.4 / scale)
     return cv2.warpAffine(
-        np.ascontiguousarray(source),
-        matrix,
-        (int(out_width), int(out_height)),
-        flags=cv2.INTER_LINEAR,
-        borderValue=(0, 0, 0, 0),
-    )
+        np.ascontiguousarray(source), matrix, (int(out_width), int(out_height))
+    )  # (transparent outside)
 
 
 def overlap(box: Sequence[float], other: Sequence[float]) -> float:
@@ -141,7 +133,7 @@ def compose_scene(
 
     Args:
         drawings: one to four, drawn in this order.
-        rng: the only source of randomness.
+        rng: random numbers.
         size: side of the scene in pixels.
         object_side: range of the objects' longest side as a share of ``size``;
             default :data:`OBJECT_SIDE`.
@@ -155,18 +147,14 @@ def compose_scene(
         side = size * np.exp(rng.uniform(np.log(low), np.log(high)))
         layer = transformed(drawing, side, rng, colour=colour)
         height, width = layer.shape[:2]
-        best = None
-        for _ in range(6):
+        tries: list[tuple[float, tuple[int, int, int, int]]] = []
+        while len(tries) < 6 and (not tries or tries[-1][0] > MAX_OVERLAP):
             # Up to 15 % of the object may lie outside.
             x = int(rng.uniform(-0.15 * width, size - 0.85 * width))
             y = int(rng.uniform(-0.15 * height, size - 0.85 * height))
             box = (x, y, x + width, y + height)
-            covered = max((overlap(box, other) for other in boxes), default=0.0)
-            if best is None or covered < best[0]:
-                best = (covered, box)
-            if covered <= MAX_OVERLAP:
-                break
-        assert best is not None
-        boxes.append(best[1])
-        paste(image, mask, layer, best[1][0], best[1][1], label)
+            tries.append((max((overlap(box, other) for other in boxes), default=0.0), box))
+        box = min(tries, key=lambda each: each[0])[1]
+        boxes.append(box)
+        paste(image, mask, layer, box[0], box[1], label)
     return Scene(np.clip(image, 0, 255).astype(np.uint8), mask, tuple(drawings))

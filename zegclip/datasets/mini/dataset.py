@@ -11,7 +11,7 @@ from mmseg.registry import DATASETS
 from zegclip.files import find_path
 
 from ..benchmarks import VOC20Dataset
-from .scenes import SCENES, make_scenes
+from .scenes import make_scenes
 
 
 @DATASETS.register_module()
@@ -23,11 +23,9 @@ class MiniSceneDataset(VOC20Dataset):
             (to choose settings on, so that they are not chosen on the validation's scenes).
         number: of scenes; default: 2000, 300 and 300.
         seed: of the scenes.
-        data_root: the folder that the scenes' folders are made in; default ``data/mini/scenes``.
+        data_root: the folder that the scenes' folders are made in; default ``data/mini/scenes``,
+            or the user's cache folder (see :func:`~zegclip.datasets.mini.scenes.scenes_root`).
         **kwargs: :class:`~zegclip.datasets.benchmarks.VOC20Dataset`'s, but for where files lie.
-
-    Raises:
-        InputError: there is no such split, or what :class:`VOC20Dataset` raises.
 
     Example:
         >>> len(MiniSceneDataset(split="selection", number=20))  # doctest: +SKIP
@@ -44,7 +42,7 @@ class MiniSceneDataset(VOC20Dataset):
         data_root: str | Path | None = None,
         **kwargs: Any,
     ) -> None:
-        folder = make_scenes(split, number, seed, find_path(data_root or SCENES))
+        folder = make_scenes(split, number, seed, data_root and find_path(data_root))
         super().__init__(
             data_root=str(folder),
             data_prefix={"img_path": "JPEGImages", "seg_map_path": "SegmentationClass"},

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import tempfile
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -13,7 +14,7 @@ from mmengine.logging import print_log
 from PIL import Image
 
 from zegclip.errors import InputError
-from zegclip.files import PROJECT_ROOT
+from zegclip.files import PROJECT_ROOT, cache_folder
 
 from ..benchmarks import VOC21Dataset
 from .artwork import ARTWORK, Drawing, by_name, load_drawings
@@ -26,7 +27,7 @@ SCENES = PROJECT_ROOT / "data" / "mini" / "scenes"
 SPLITS = {"train": 2000, "val": 300, "selection": 300}
 
 
-@lru_cache(maxsize=1)
+@cache
 def scene_classes() -> dict[str, tuple[Drawing, ...]]:
     """The 20 classes in VOC's order (label 1 is the first), each with its drawings."""
     return by_name(drawing for drawing in load_drawings() if drawing.is_class)
@@ -55,7 +56,20 @@ def make_scene(split: str, index: int, seed: int = 0) -> tuple[Scene, np.ndarray
     return scene, labels
 
 
-@lru_cache(maxsize=1)
+def scenes_root() -> Path:
+    """The project's folder of scenes; where it cannot be written, one in the user's cache folder.
+
+    (An installed package may lie where only an administrator writes.)
+    """
+    try:
+        SCENES.mkdir(parents=True, exist_ok=True)
+        writable = os.access(SCENES, os.W_OK)
+    except OSError:
+        writable = False
+    return SCENES if writable else cache_folder() / "mini_scenes"
+
+
+@cache
 def _content_key() -> str:
     """Of what all scenes depend on beside split, number and seed."""
     digest = hashlib.sha256(f"{VERSION} {SIZE}".encode())
@@ -65,7 +79,7 @@ def _content_key() -> str:
 
 
 def make_scenes(
-    split: str = "val", number: int | None = None, seed: int = 0, root: str | Path = SCENES
+    split: str = "val", number: int | None = None, seed: int = 0, root: str | Path | None = None
 ) -> Path:
     """A folder of scenes in VOC's layout, made on first use (seconds) and used again after.
 
@@ -77,7 +91,7 @@ def make_scenes(
             table's, without the drawings that only ``val`` shows).
         number: of scenes; default: :data:`SPLITS`'.
         seed: the same seed gives the same scenes.
-        root: the folder is made in it.
+        root: the folder is made in it; default: :func:`scenes_root`.
 
     Returns:
         The folder with ``JPEGImages`` and ``SegmentationClass``, files named ``{split}_00000``.
@@ -88,15 +102,16 @@ def make_scenes(
     if split not in SPLITS:
         raise InputError(f"the mini benchmark has no split {split!r}, but {', '.join(SPLITS)}")
     number = SPLITS[split] if number is None else number
-    folder = Path(root) / f"{split}_{number}_seed{seed}_{_content_key()}"
+    folder = Path(root or scenes_root()) / f"{split}_{number}_seed{seed}_{_content_key()}"
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     print_log(f"Drawing {number} scenes into {folder}", logger="current")
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".part") as work:
-        _write_scenes(Path(work) / "scenes", split, number, seed)
+        unfinished = Path(work) / "scenes"
+        _write_scenes(unfinished, split, number, seed)
         try:
-            (Path(work) / "scenes").rename(folder)
+            unfinished.rename(folder)
         except OSError:
             if not folder.is_dir():  # else another process was faster, with the same scenes
                 raise
@@ -105,13 +120,13 @@ def make_scenes(
 
 def _write_scenes(folder: Path, split: str, number: int, seed: int) -> None:
     images, masks = folder / "JPEGImages", folder / "SegmentationClass"
-    for part in (images, masks):
-        part.mkdir(parents=True)
+    images.mkdir(parents=True)
+    masks.mkdir()
     palette = np.array(VOC21Dataset.METAINFO["palette"], np.uint8).tobytes()
+    quality = [cv2.IMWRITE_JPEG_QUALITY, 95]
     for index in range(number):
         name = f"{split}_{index:05d}"
         scene, labels = make_scene(split, index, seed)
-        quality = [cv2.IMWRITE_JPEG_QUALITY, 95]
         cv2.imwrite(str(images / f"{name}.jpg"), scene.image[..., ::-1], quality)
         mask = Image.fromarray(labels)
         mask.putpalette(palette)
