@@ -133,11 +133,11 @@ class ConsensusDecoder(nn.Module):
     ) -> None:
         super().__init__()
         if num_layers < 1:
-            raise ValueError(f"num_layers={num_layers} must be at least 1")
+            raise InputError(f"num_layers={num_layers} must be at least 1")
         if isinstance(order, str) or sorted(order) != sorted(ORDER):
-            raise ValueError(f"order={order!r} must hold each of {', '.join(ORDER)} once")
+            raise InputError(f"order={order!r} must hold each of {', '.join(ORDER)} once")
         if masks not in MASKS:
-            raise ValueError(f"masks={masks!r} is not one of {', '.join(MASKS)}")
+            raise InputError(f"masks={masks!r} is not one of {', '.join(MASKS)}")
         self.temperature = temperature
         route = {
             "regions_per_side": regions_per_side,
@@ -152,7 +152,7 @@ class ConsensusDecoder(nn.Module):
             for each in [*[steps] * (num_layers - 1), last_steps]
         )
         if local_consensus and not any("local_consensus" in layer.steps for layer in self.layers):
-            raise ValueError(
+            raise InputError(
                 f"with num_layers=1 and order={tuple(order)} the masks are made before any "
                 "local_consensus: use more layers, another order, masks='cosine', or "
                 "local_consensus=False"

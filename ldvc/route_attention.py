@@ -11,6 +11,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from zegclip.errors import InputError
 from zegclip.heads import CrossAttention
 
 ROUTINGS = ("detached", "differentiable")
@@ -59,14 +60,14 @@ class RouteAttention(CrossAttention):
     ) -> None:
         super().__init__(embed_dims, num_heads)
         if not 1 <= topk <= regions_per_side**2:
-            raise ValueError(
+            raise InputError(
                 f"topk={topk} must be from 1 to regions_per_side * regions_per_side = "
                 f"{regions_per_side**2}"
             )
         if routing not in ROUTINGS:
-            raise ValueError(f"routing={routing!r} is not one of {', '.join(ROUTINGS)}")
+            raise InputError(f"routing={routing!r} is not one of {', '.join(ROUTINGS)}")
         if local_kernel and local_kernel % 2 == 0:
-            raise ValueError(f"local_kernel={local_kernel} must be odd, or 0 for none")
+            raise InputError(f"local_kernel={local_kernel} must be odd, or 0 for none")
         self.regions_per_side = regions_per_side
         self.topk = topk
         self.routing = routing

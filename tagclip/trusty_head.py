@@ -9,6 +9,7 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from zegclip.errors import InputError
 from zegclip.heads import (
     ATTENTION_MEANING,
     ATMDecoder,
@@ -81,7 +82,7 @@ class TrustyHead(ZeroShotHead):
             ("trusty_weighting", trusty_weighting, WEIGHTINGS),
         ):
             if value not in allowed:
-                raise ValueError(f"{word}={value!r} is not one of {', '.join(allowed)}")
+                raise InputError(f"{word}={value!r} is not one of {', '.join(allowed)}")
         decoder = decoder or {}
         shared = {key: decoder[key] for key in ("num_heads", "dropout") if key in decoder}
         self.trusty_token = nn.Parameter(torch.empty(1, embed_dims))
@@ -127,7 +128,7 @@ class TrustyHead(ZeroShotHead):
         num_classes = output.mask_logits.shape[1]
         if self.needs_unseen_map:
             if unseen_map is None:
-                raise ValueError(
+                raise InputError(
                     "trusty_target='unseen_gt' needs the data set's unseen map: set "
                     "keep_unseen_map=True in HideUnseenLabels of the training pipeline"
                 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from zegclip.errors import InputError
 from zegclip.heads import RelationshipDescriptor, match
 
 STRUCTURES = ("project_first", "attend_first")
@@ -32,7 +33,7 @@ class TrustyLearner(nn.Module):
     ) -> None:
         super().__init__()
         if structure not in STRUCTURES:
-            raise ValueError(f"structure={structure!r} is not one of {', '.join(STRUCTURES)}")
+            raise InputError(f"structure={structure!r} is not one of {', '.join(STRUCTURES)}")
         self.structure = structure
         self.relationship_descriptor = RelationshipDescriptor(embed_dims)
         self.self_attention = nn.MultiheadAttention(

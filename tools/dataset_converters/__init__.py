@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zegclip  # noqa: F401  (first: it makes mmseg importable)
+
 from . import ade, coco_stuff, context, voc
 from .data_set import DataSet
 

@@ -32,7 +32,7 @@ class ZeroShotDataset(BaseSegDataset):
 
     Args:
         unseen: names of the unseen classes; default: ``METAINFO``'s.
-        setting: ``inductive``, ``transductive``, ``supervised`` or ``cross_dataset``.
+        setting: ``inductive`` (default), ``transductive``, ``supervised`` or ``cross_dataset``.
         synonyms: words for the prompt templates by class, instead of ``METAINFO``'s.
         ann_file: list of image names without suffix, or several, of which each name is used once.
             Empty: every image of the folder.
@@ -63,7 +63,7 @@ class ZeroShotDataset(BaseSegDataset):
     def __init__(
         self,
         unseen: Sequence[str] | None = None,
-        setting: str = "inductive",
+        setting: str | None = None,
         synonyms: Mapping[str, Sequence[str]] | None = None,
         ann_file: str | Sequence[str] = "",
         img_suffix: str | Sequence[str] = ".jpg",
@@ -95,7 +95,7 @@ class ZeroShotDataset(BaseSegDataset):
     def vocabulary_of(cls, config: Mapping[str, Any]) -> Vocabulary:
         """The vocabulary that a config's data set would have, without looking for its files."""
         words = {key: config.get(key) for key in ("metainfo", "unseen", "synonyms")}
-        metainfo = cls._with_split(setting=config.get("setting", "inductive"), **words)
+        metainfo = cls._with_split(setting=config.get("setting"), **words)
         return Vocabulary.from_metainfo(metainfo | {"palette": None})
 
     @classmethod
@@ -123,13 +123,14 @@ class ZeroShotDataset(BaseSegDataset):
         cls,
         metainfo: Mapping[str, Any] | None,
         unseen: Sequence[str] | None,
-        setting: str,
+        setting: str | None,
         synonyms: Mapping[str, Sequence[str]] | None,
     ) -> dict[str, Any]:
         """``METAINFO`` with what was given, and a checked split."""
-        words = {"unseen": unseen, "synonyms": synonyms}
-        given = dict(metainfo or {}) | {"setting": setting}
+        words = {"unseen": unseen, "synonyms": synonyms, "setting": setting}
+        given = {"setting": "inductive"} | dict(metainfo or {})
         given |= {key: value for key, value in words.items() if value is not None}
+        setting = given["setting"]
         merged = {"dataset_name": cls.__name__} | cls.METAINFO | given
         if isinstance(merged.get("classes"), str):
             merged["classes"] = read_names(find_path(merged["classes"]))

@@ -15,6 +15,9 @@ from zegclip.vocabulary import IGNORE_INDEX
 
 from .files import first_few
 
+# Pillow knows more formats, and starts other programs for some of them.
+_MASKS = ("PNG", "TIFF", "BMP", "GIF")
+_IMAGES = (*_MASKS, "JPEG", "WEBP", "PPM")
 # What Pillow raises for broken files (SyntaxError: broken PNG chunks).
 _BROKEN = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
@@ -35,7 +38,7 @@ def read_mask(source: bytes | str | os.PathLike[str], name: str = "") -> np.ndar
     file = io.BytesIO(source) if isinstance(source, bytes) else os.fspath(source)
     name = name or (file if isinstance(file, str) else "mask")
     try:
-        with Image.open(file) as image:
+        with Image.open(file, formats=_MASKS) as image:
             mode, stored = image.mode, str(image.tile[0][3]) if image.tile else ""
             mask = np.array(image)
     except _BROKEN as error:
@@ -125,7 +128,7 @@ def read_labels(sample: Mapping[str, Any], image_size: tuple[int, int] | None = 
 def image_size(file: str | os.PathLike[str]) -> tuple[int, int]:
     """(H, W) of an image as it is loaded, EXIF orientation applied; only its header is read."""
     try:
-        with Image.open(file) as image:
+        with Image.open(file, formats=_IMAGES) as image:
             width, height = image.size
             turned = image.getexif().get(274, 1) >= 5  # Exif 2.3: by a quarter, maybe mirrored
     except _BROKEN as error:

@@ -82,7 +82,7 @@ def _config_of(checkpoint: str) -> str:
             return str(candidate)
     raise InputError(
         f"which config {checkpoint} was trained with cannot be told (there is no "
-        f"{candidates[0].name} beside it): give it, config=PATH"
+        f"{candidates[0].name} beside it): give it (config=PATH, --config PATH)"
     )
 
 

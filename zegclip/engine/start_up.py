@@ -58,6 +58,7 @@ def missing(
             kind = dataset_class(dataset)
             if kind is None or not issubclass(kind, ZeroShotDataset):
                 continue
+            kind.vocabulary_of(dataset)  # a split that does not fit is said before anything else
             if lacking := kind.missing(dataset):
                 problem = f"{kind.__name__}: there is no {', no '.join(map(str, lacking))}. "
                 problem += kind.how_to_get()

@@ -94,6 +94,8 @@ def protocol_line(protocol: Mapping[str, Any]) -> str:
         )
     if inference := protocol.get("inference"):
         parts.append(f"{inference['mode']} inference")
+        if any(step.get("type") == "TestTimeAug" for step in protocol.get("pipeline", ())):
+            parts.append("test-time augmentation")
         # What the head adds to it: numbers and names, each by its own key.
         parts += [
             f"{key.replace('_', ' ')} {protocol[key]}"

@@ -129,7 +129,7 @@ class ReportHook(Hook):
             **getattr(model, "protocol", dict)(),
             "stage": stage,
             **{key: trained.get(key) for key in ("iteration", "max_iters", "training", "seed")},
-            "config": Path(getattr(runner.cfg, "filename", None) or "unknown").stem,
+            "config": _config(runner),
             "deterministic": runner.deterministic,
             "checkpoint": runner._load_from,
             "code": code_version(),
@@ -140,3 +140,7 @@ class ReportHook(Hook):
 def _training(runner: Runner) -> str:
     cfg = runner.cfg
     return training_fingerprint(cfg.to_dict() if hasattr(cfg, "to_dict") else dict(cfg))
+
+
+def _config(runner: Runner) -> str:
+    return Path(getattr(runner.cfg, "filename", None) or "unknown").stem

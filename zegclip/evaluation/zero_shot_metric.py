@@ -10,6 +10,7 @@ import torch
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from mmseg.registry import METRICS
+from torch import Tensor
 
 from zegclip.errors import InputError
 from zegclip.vocabulary import IGNORE_INDEX, Vocabulary
@@ -58,34 +59,47 @@ class ZeroShotIoUMetric(BaseMetric):
             InputError: sizes differ, or an id is outside the classes.
         """
         num_classes = len(self.dataset_meta["classes"])
+        if num_classes > IGNORE_INDEX:
+            raise InputError(
+                f"{num_classes} classes cannot be told apart by labels of which {IGNORE_INDEX} is "
+                "ignored"
+            )
         columns = num_classes + self.allow_no_class  # one more for "no class", the last
         for sample in data_samples:
             image = sample.get("img_path", f"image {len(self.results)}")
-            prediction = sample["pred_sem_seg"]["data"].long()
-            label = sample["gt_sem_seg"]["data"].to(prediction.device).long()
+            prediction = sample["pred_sem_seg"]["data"]
+            label = sample["gt_sem_seg"]["data"].to(prediction.device)
             if prediction.shape != label.shape:
                 raise InputError(
                     f"{image}: the prediction is {tuple(prediction.shape)}, its label "
                     f"{tuple(label.shape)}: predictions must come in the original size "
                     "(ori_shape), and labels be loaded after any resizing of the test pipeline"
                 )
-            valid = label != IGNORE_INDEX
+            # (32 bits: half of the memory to go through.)
+            prediction, label = prediction.flatten().int(), label.flatten().int()
+            ignored = label == IGNORE_INDEX
             no_class = (prediction == IGNORE_INDEX) & self.allow_no_class
-            for ids, what in (
-                (prediction[~no_class], "the prediction"),
-                (label[valid], "the label"),
-            ):
-                outside = ids[(ids < 0) | (ids >= num_classes)]
-                if outside.numel():
-                    raise InputError(
-                        f"{image}: {what} holds the id {int(outside[0])}, but the {num_classes} "
-                        f"classes are 0..{num_classes - 1}; do model and data set have the same "
-                        "class list?"
-                    )
+            self._check(prediction.masked_fill(no_class, 0), f"{image}: the prediction")
+            self._check(label.masked_fill(ignored, 0), f"{image}: the label")
             prediction = prediction.masked_fill(no_class, num_classes)
-            counts = torch.bincount(label[valid] * columns + prediction[valid])
+            # Ignored pixels are counted behind the matrix, and left there.
+            cells = num_classes * columns
+            index = (label * columns + prediction).masked_fill_(ignored, cells)
+            counts = torch.bincount(index, minlength=cells + 1)[:cells]
             positions = counts.nonzero()[:, 0]
             self.results.append((positions.cpu().numpy(), counts[positions].cpu().numpy()))
+
+    def _check(self, ids: Tensor, what: str) -> None:
+        """Refuse ids that are no class's."""
+        if not ids.numel():
+            return
+        num_classes = len(self.dataset_meta["classes"])
+        low, high = (int(each) for each in ids.aminmax())
+        if low < 0 or high >= num_classes:
+            raise InputError(
+                f"{what} holds the id {low if low < 0 else high}, but the {num_classes} classes "
+                f"are 0..{num_classes - 1}; do model and data set have the same class list?"
+            )
 
     def compute_metrics(self, results: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
         """Sum all images' counts, log the tables, and return the overall numbers in percent."""

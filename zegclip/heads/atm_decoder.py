@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zegclip.errors import InputError
+
 from .layers import AttentionLogits, CrossAttention
 
 # What a softmax of the masks over the patches is, for a figure's caption.
@@ -72,7 +74,7 @@ class ATMDecoder(nn.Module):
     ) -> None:
         super().__init__()
         if num_layers < 1:
-            raise ValueError(f"num_layers={num_layers} must be at least 1")
+            raise InputError(f"num_layers={num_layers} must be at least 1")
         self.layers = nn.ModuleList(
             ATMDecoderLayer(embed_dims, num_heads, feedforward_channels, dropout)
             for _ in range(num_layers - 1)

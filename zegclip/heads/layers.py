@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zegclip.errors import InputError
+
 
 def match(class_embeddings: Tensor, cls_embedding: Tensor) -> Tensor:
     """``T * g``, every class embedding weighted by every image's embedding.
@@ -77,7 +79,7 @@ class AttentionLogits(nn.Module):
     def __init__(self, embed_dims: int, num_heads: int) -> None:
         super().__init__()
         if embed_dims % num_heads:
-            raise ValueError(f"num_heads={num_heads} does not divide embed_dims={embed_dims}")
+            raise InputError(f"num_heads={num_heads} does not divide embed_dims={embed_dims}")
         self.num_heads = num_heads
         self.query = nn.Linear(embed_dims, embed_dims)
         self.key = nn.Linear(embed_dims, embed_dims)
@@ -121,7 +123,7 @@ class CrossAttention(nn.Module):
     def __init__(self, embed_dims: int, num_heads: int) -> None:
         super().__init__()
         if embed_dims % num_heads:
-            raise ValueError(f"num_heads={num_heads} does not divide embed_dims={embed_dims}")
+            raise InputError(f"num_heads={num_heads} does not divide embed_dims={embed_dims}")
         self.num_heads = num_heads
         self.query = nn.Linear(embed_dims, embed_dims)
         self.key = nn.Linear(embed_dims, embed_dims)

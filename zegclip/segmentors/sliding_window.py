@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from zegclip.errors import InputError
 from zegclip.heads import Prediction
 
 Box = tuple[int, int, int, int]  # top, left, bottom, right; pixels, the ends not included
@@ -23,27 +24,27 @@ def checked_test_cfg(test_cfg: Mapping[str, Any], patch_size: int) -> dict[str, 
         patch_size: pixels.
 
     Raises:
-        ValueError: a setting that cannot be.
+        InputError: a setting that cannot be.
     """
     known = {"mode": "whole", "crop_size": None, "stride": None, "window_batch": 4}
     if unknown := set(test_cfg) - set(known):
-        raise ValueError(f"test_cfg: unknown {sorted(unknown)}; known are {sorted(known)}")
+        raise InputError(f"test_cfg: unknown {sorted(unknown)}; known are {sorted(known)}")
     checked = {**known, **test_cfg}
     if checked["mode"] == "slide":
         crop, stride = (tuple(checked[key] or ()) for key in ("crop_size", "stride"))
         if len(crop) != 2 or any(side % patch_size for side in crop):
-            raise ValueError(
+            raise InputError(
                 f"test_cfg: crop_size={crop} must be (height, width) in multiples of the patch "
                 f"size {patch_size}"
             )
         if len(stride) != 2 or any(not 1 <= s <= c for s, c in zip(stride, crop, strict=True)):
-            raise ValueError(
+            raise InputError(
                 f"test_cfg: stride={stride} must be between 1 and crop_size={crop}, or pixels are "
                 "left out"
             )
         checked |= {"crop_size": crop, "stride": stride}
     elif checked["mode"] != "whole":
-        raise ValueError(f"test_cfg: mode={checked['mode']!r} is neither 'whole' nor 'slide'")
+        raise InputError(f"test_cfg: mode={checked['mode']!r} is neither 'whole' nor 'slide'")
     return checked
 
 

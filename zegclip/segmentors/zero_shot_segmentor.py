@@ -14,6 +14,7 @@ from torch import Tensor
 
 from zegclip.clip import LoadedClip, load_clip
 from zegclip.datasets.from_config import completed_metainfo
+from zegclip.errors import InputError
 from zegclip.heads import HeadOutput, Prediction, ZeroShotHead, upsample
 from zegclip.vocabulary import Vocabulary, make_palette
 
@@ -84,7 +85,7 @@ class ZeroShotSegmentor(BaseSegmentor):
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         if train_cfg is not None or pretrained is not None:
-            raise ValueError("model.train_cfg and model.pretrained are not used: leave them out")
+            raise InputError("model.train_cfg and model.pretrained are not used: leave them out")
         if not isinstance(clip, LoadedClip):
             clip = load_clip(**clip)
         self.clip_source = {"model_name": clip.model_name, "weights": clip.weights}

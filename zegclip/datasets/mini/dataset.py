@@ -43,6 +43,10 @@ class MiniSceneDataset(VOC20Dataset):
         **kwargs: Any,
     ) -> None:
         folder = make_scenes(split, number, seed, data_root and find_path(data_root))
+        name = self.METAINFO["dataset_name"]
+        if split != "val" or seed:  # what a report must say
+            name += f", {split} scenes of seed {seed}"
+        kwargs["metainfo"] = {"dataset_name": name} | dict(kwargs.get("metainfo") or {})
         super().__init__(
             data_root=str(folder),
             data_prefix={"img_path": "JPEGImages", "seg_map_path": "SegmentationClass"},
