@@ -32,7 +32,7 @@ class BuildWithMim(build_py):
         for name in MIM:
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             if (HERE / name).is_dir():
-                ignored = shutil.ignore_patterns("__pycache__", "scenes*")
+                ignored = shutil.ignore_patterns("__pycache__", "scenes")
                 shutil.copytree(HERE / name, target / name, ignore=ignored)
             else:
                 shutil.copy(HERE / name, target / name)

@@ -21,7 +21,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
     source = folder / "source"  # a build leaves files behind
-    large = shutil.ignore_patterns(".*", "work_dirs", "scenes*", "__pycache__", "*.egg-info")
+    large = shutil.ignore_patterns(".*", "work_dirs", "scenes", "__pycache__", "*.egg-info")
     shutil.copytree(ROOT, source, ignore=lambda path, names: {
         *large(path, names), *(set(names) - {"mini"} if path == str(ROOT / "data") else ()),
     })  # fmt: skip

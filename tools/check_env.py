@@ -15,7 +15,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 INSTALL = "make setup   (or: python -m pip install -r requirements.txt)"
-NOT_REQUIRED = {"pytest", "ruff", "mypy"}  # the checkers: runs need all other packages
+NOT_REQUIRED = {"mypy", "pytest", "ruff", "selenium"}  # the checkers: runs need all other packages
 
 
 def packages() -> Iterator[tuple[str, str]]:

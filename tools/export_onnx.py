@@ -2,46 +2,46 @@
 """Export a trained model to ONNX; the vocabulary stays open.
 
 The file holds the image encoder and the head. Inputs: image (B, 3, H, W), float32, normalised,
-sides multiples of the patch size; class_embeddings (C, D), float32, unit rows. Outputs:
-probabilities (B, C, H, W), before calibration, and with TagCLIP trusty_map (B, 1, H, W). B, C, H
-and W are free.
+sides multiples of the patch size; class_embeddings (C, D), float32, unit rows; seen (C,), bool;
+inductive (), bool: whether to calibrate. Outputs: probabilities (B, C, H, W) and what else the
+method has, such as TagCLIP's trusty_map (B, 1, H, W). B, C, H and W are free.
 The text encoder is not in it: --words saves the embeddings of your classes as words.npz beside it,
-or zegclip.apis.OnnxSegmenter takes the text encoder in torch.
+or zegclip.apis.OnnxInferencer takes the text encoder in torch.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import sys
-import tempfile
-from collections.abc import Sequence
+import itertools
+import timeit
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from zegclip.errors import InputError
-
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-import zegclip  # noqa: F401  isort: skip  (first: prepares the stack)
+import numpy as np
 import torch
-from rich.console import Console
-from rich.table import Table
+import torch.nn.functional as F
+from onnx_export import INPUTS, OnnxModel, describe, export_onnx
+from torch import Tensor
 
 from zegclip.apis import make_vocabulary
+from zegclip.apis.class_words import WORDS, ClassWords
+from zegclip.apis.onnx_inferencer import open_session
+from zegclip.engine.launch import run
 from zegclip.engine.load_model import choose_files, load_model
-from zegclip.export import compare, describe, export_onnx, speed, words_of
-from zegclip.export.class_words import WORDS
-from zegclip.export.comparison import TIE, TOLERANCE
-from zegclip.export.onnx_model import HIGHEST_OPSET, LOWEST_OPSET, require_exporter
-from zegclip.export.session import require_runtime
+from zegclip.errors import InputError
+from zegclip.files import replacing
 from zegclip.segmentors import ZeroShotSegmentor
-from zegclip.vocabulary import Vocabulary
 
-console = Console(soft_wrap=True)  # paths stay in one piece
+# Greatest difference of a probability that is taken for rounding.
+TOLERANCE = 1e-3
+# Two classes whose probabilities are nearer than that are a tie: either may be the greater.
+TIE = 1e-5
+# Images, rows and columns of patches, classes.
+CASES = ((1, 16, 16, 20), (2, 7, 11, 5), (1, 19, 13, 1), (1, 4, 5, 37))
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options."""
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -49,77 +49,64 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         'data/mini/mini_model.pth \\\n      --out work_dirs/onnx/model.onnx --words "cat, dog" '
         "--check",
     )
-    parser.add_argument("config", help="as tools/test.py takes it")
-    parser.add_argument("checkpoint", help="what tools/train.py wrote: a .pth file")
-    parser.add_argument("--out", type=Path, required=True, metavar="ONNX", help="file to write")
-    parser.add_argument(
-        "--words",
-        metavar="NAMES",
-        help=f'classes such as "cat, a red bus", whose embeddings are saved as {WORDS} beside the '
-        "model",
-    )
-    parser.add_argument(
-        "--check",
-        action="store_true",
-        help="compare with torch in ONNX Runtime before anything is written",
-    )
-    parser.add_argument(
-        "--benchmark",
-        action="store_true",
-        help="time ONNX Runtime against torch, one thread each, one image of 16x16 patches",
-    )
-    parser.add_argument(
-        "--opset",
-        type=int,
-        default=LOWEST_OPSET,
-        help=f"of ONNX, {LOWEST_OPSET} (default) to {HIGHEST_OPSET}",
-    )
-    parser.add_argument("--force", action="store_true", help="overwrite what is there")
-    args = parser.parse_args(argv)
-    if args.out.suffix != ".onnx":
-        parser.error(f"--out {args.out} must end with .onnx")
-    if not LOWEST_OPSET <= args.opset <= HIGHEST_OPSET:
-        parser.error(f"--opset {args.opset} must be from {LOWEST_OPSET} to {HIGHEST_OPSET}")
-    return args
+    add = parser.add_argument
+    add("config", help="as tools/test.py takes it")
+    add("checkpoint", help="what tools/train.py wrote: a .pth file")
+    add("--out", type=Path, required=True, metavar="ONNX", help="file to write")
+    add("--words", help=f'classes, "cat, a red bus"; their embeddings go to {WORDS} beside it')
+    add("--check", action="store_true", help="compare with torch before anything is written")
+    add("--benchmark", action="store_true", help="time ONNX Runtime and torch, one thread each")
+    return parser.parse_args(argv)
 
 
-def check_outputs(args: argparse.Namespace) -> None:
-    """Everything that will be written can be, and nothing is lost by it.
+def random_inputs(
+    model: ZeroShotSegmentor, case: tuple[int, int, int, int], inductive: bool = True
+) -> dict[str, Tensor]:
+    """Images that are not all noise, since then all regions look alike; unit embeddings."""
+    images, rows, columns, classes = case
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.randn(images, 3, rows, columns, generator=generator)
+    image = F.interpolate(coarse, scale_factor=model.image_encoder.patch_size, mode="bilinear")
+    image += 0.3 * torch.randn(image.shape, generator=generator)
+    embeddings = torch.randn(classes, model.image_encoder.embed_dims, generator=generator)
+    seen = torch.arange(classes) % 3 > 0
+    inputs = (image, F.normalize(embeddings, dim=-1), seen, torch.tensor(inductive))
+    return dict(zip(INPUTS, inputs))
 
-    Raises:
-        SystemExit: a file is there already and --force is not given, or the folder cannot be
-            written to.
+
+@torch.no_grad()
+def compare(
+    model: ZeroShotSegmentor, path: Path, cases: Sequence[tuple[int, int, int, int]] = CASES
+) -> Iterator[tuple[str, float, float]]:
+    """Run random images and class embeddings through both.
+
+    Args:
+        model: on the CPU, in evaluation mode.
+        path: what was exported from it.
+        cases: images, rows and columns of patches, classes.
+
+    Yields:
+        The case in words; the greatest difference of an output; and the share of pixels with
+        another arg-max, ties left out.
     """
-    files = [args.out, *([args.out.parent / WORDS] if args.words is not None else [])]
-    there = [str(file) for file in files if file.exists()]
-    if folders := [file for file in files if file.is_dir()]:
-        raise SystemExit(f"error: {folders[0]} is a folder, where a file is to be written")
-    if there and not args.force:
-        raise SystemExit(f"error: {' and '.join(there)} exist(s) already: --force overwrites")
-    try:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=args.out.parent):
-            pass
-    except OSError as error:
-        reason = error.strerror
-        raise SystemExit(f"error: {args.out.parent} cannot be written to: {reason}") from None
+    session, own = open_session(path), OnnxModel(model).eval()
+    for case, inductive in itertools.product(cases, (False, True)):
+        inputs = random_inputs(model, case, inductive)
+        expected = [maps.numpy() for maps in own(**inputs)]
+        found = session.run(None, {name: each.numpy() for name, each in inputs.items()})
+        difference = np.max([np.abs(a - b).max() for a, b in zip(expected, found, strict=True)])
+        ours, theirs = (maps[0].argmax(1)[:, None] for maps in (expected, found))
+        best, other = (np.take_along_axis(expected[0], each, 1) for each in (ours, theirs))
+        words = "{} x {}x{} patches, {} classes".format(*case) + ", calibrated" * inductive
+        yield words, float(difference), float((best - other > TIE).mean())
 
 
-def check_equal(model: ZeroShotSegmentor, path: Path) -> None:
-    """Show how near the file is to torch.
-
-    Raises:
-        InputError: it is not the same but for rounding.
-    """
-    table = Table("images", "patches", "classes", "greatest difference", "other labels")
+def check(model: ZeroShotSegmentor, path: Path) -> None:
+    """Show how near the file is to torch; ``InputError`` if it is not the same but for rounding."""
     failed = False
-    for result in compare(model, path):
-        images, rows, columns, classes = result.case
-        labels = f"{result.other_labels} of {result.pixels}"
-        sizes = (str(images), f"{rows}x{columns}", str(classes))
-        table.add_row(*sizes, f"{result.difference:.1e}", labels)
-        failed = failed or not result.equal
-    console.print(table)
+    for words, difference, others in compare(model, path):
+        print(f"{words}: greatest difference {difference:.1e}, other labels {others:.2%}")
+        failed |= not difference <= TOLERANCE or others > 0
     if failed:
         raise InputError(
             f"ONNX Runtime and torch differ: more than {TOLERANCE} in a probability, or in an "
@@ -127,51 +114,39 @@ def check_equal(model: ZeroShotSegmentor, path: Path) -> None:
         )
 
 
-def run(args: argparse.Namespace, words: Vocabulary | None) -> None:
+@torch.no_grad()
+def benchmark(model: ZeroShotSegmentor, path: Path) -> None:
+    """Print the time of one run in both, one thread each: the best of ten."""
+    session, own = open_session(path, threads=1), OnnxModel(model).eval()
+    inputs = random_inputs(model, CASES[0])
+    feed = {name: tensor.numpy() for name, tensor in inputs.items()}
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torchs = min(timeit.repeat(lambda: own(**inputs), number=1, repeat=10)) * 1e3
+    onnxs = min(timeit.repeat(lambda: session.run(None, feed), number=1, repeat=10)) * 1e3
+    torch.set_num_threads(threads)
+    times = f"torch {torchs:.1f} ms, ONNX Runtime {onnxs:.1f} ms"
+    print(f"{times}: ONNX Runtime takes {onnxs / torchs:.2f} of torch's time")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
     """Load, export, compare, and put the files in their place."""
+    args = parse_args(argv)
+    vocabulary = None if args.words is None else make_vocabulary(args.words)
     cfg, checkpoint = choose_files(args.config, args.checkpoint)
     model = load_model(cfg, checkpoint, torch.device("cpu"))
-    description = describe(cfg, model)
-    saved = None
-    if words is not None:
-        names = [word for synonyms in words.words for word in synonyms]
-        if cut := model.text_encoder.too_long(names):
-            raise InputError(f"{cut[0]!r} is too long for the text encoder: use fewer words")
-        saved = words_of(model, words)
-    folder = args.out.parent
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".export_onnx") as unfinished:
-        file = Path(unfinished) / args.out.name
-        export_onnx(model, file, description, args.opset)
+    words = None if vocabulary is None else ClassWords.embed(model, vocabulary)
+    with replacing(args.out) as part:
+        export_onnx(model, part, describe(cfg, model))
         if args.check:
-            check_equal(model, file)
+            check(model, part)
         if args.benchmark:
-            own, other = speed(model, file)
-            console.print(
-                f"torch {own * 1e3:.1f} ms, ONNX Runtime {other * 1e3:.1f} ms: ONNX Runtime takes "
-                f"{other / own:.2f} of torch's time"
-            )
-        if saved is not None:
-            saved.save(folder / WORDS)
-        os.replace(file, args.out)
-    size = args.out.stat().st_size / 1e6
-    console.print(f"written: {args.out} ({size:.1f} MB, opset {args.opset})")
-    if saved is not None:
-        console.print(f"written: {folder / WORDS} ({len(saved.names)} classes)")
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    args = parse_args(argv)
-    check_outputs(args)
-    try:
-        require_exporter()
-        if args.check or args.benchmark:
-            require_runtime()
-        words = None if args.words is None else make_vocabulary(args.words)
-        run(args, words)
-    except InputError as error:
-        raise SystemExit(f"error: {error}") from None
-    return 0
+            benchmark(model, part)
+    print(f"written: {args.out} ({args.out.stat().st_size / 1e6:.1f} MB)")
+    if words is not None:
+        words.save(args.out.parent / WORDS)
+        print(f"written: {args.out.parent / WORDS} ({len(words.words)} classes)")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

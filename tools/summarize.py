@@ -1,169 +1,194 @@
 #!/usr/bin/env python
-"""Collect the report.json of many runs into one table, beside the published numbers.
+"""Put the report.json of many runs into one table, beside the published numbers.
 
-Runs of one config that were trained alike and judged by one protocol (its fingerprint) are one row,
-mean ± standard deviation over the seeds.
+Runs of one config that were trained alike (but for the seed) and judged by one protocol are one
+row, mean ± standard deviation over the seeds. Unfinished runs are left out and named.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-import zegclip  # noqa: F401  isort: skip  (first: prepares the stack)
-from dataset_converters.files import write_bytes
+import pandas as pd
+from results_table import four, markdown, mean_std, published, read, record
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from zegclip.evaluation.summary import (
-    SummaryRow,
-    differences,
-    read_reports,
-    repeated_seeds,
-    summarise,
-)
+from zegclip.datasets import COCOStuff171Dataset, Context59Dataset, VOC20Dataset
+from zegclip.engine.launch import run
+from zegclip.errors import InputError
+from zegclip.evaluation import COLUMNS, protocol_fingerprint
+from zegclip.evaluation.protocol import OF_THE_RUN
 
-PUBLISHED = ROOT / "docs" / "results" / "published.json"
-MEASURED = ROOT / "docs" / "results" / "measured.json"
-SCORES = {"pAcc": "pAcc", "mIoU_S": "mIoU(S)", "mIoU_U": "mIoU(U)", "hIoU": "hIoU"}
-FORMATS = ("table", "markdown", "csv")
+# The unseen classes that published numbers are of, by data set.
+SPLITS = {
+    kind.METAINFO["dataset_name"]: set(kind.METAINFO["unseen"])
+    for kind in (VOC20Dataset, COCOStuff171Dataset, Context59Dataset)
+}
+SCORES = [*COLUMNS, "mIoU"]  # (mIoU: of the cross-dataset setting)
+HEADING = ["config", "setting", "runs", *COLUMNS.values(), "published", "protocol"]
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+def note(text: str) -> None:
+    """Beside the table, which may go into a file."""
+    print(text, file=sys.stderr)
+
+
+def read_report(path: Path) -> dict[str, Any]:
+    """One ``report.json`` as a row: scores, and which run it is of.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: it is none of ours.
+    """
+    content = json.loads(path.read_text(encoding="utf-8"))
+    protocol = content["protocol"]
+    scores = {key: float(content[key]) for key in SCORES if key in content}
+    if not scores or not {"dataset", "setting"} <= set(protocol):
+        raise ValueError("no scores, or no protocol")
+    config = protocol.get("config") or path.parent.name
+    if predictions := protocol.get("predictions"):  # the config is only the data set's
+        config = f"{predictions} (predictions, {config})"
+    return {
+        **dict.fromkeys(SCORES),
+        **scores,
+        "config": config,
+        "protocol": protocol_fingerprint(protocol),
+        # Runs of which nothing says how they were trained are not averaged.
+        "training": protocol.get("training") or str(path.parent),
+        "seed": protocol.get("seed"),
+        "iteration": protocol.get("iteration"),
+        "max_iters": protocol.get("max_iters"),
+        "code": protocol.get("code"),
+        "folder": str(path.parent),
+        "content": protocol,
+    }
+
+
+def read_reports(folders: Sequence[Path]) -> pd.DataFrame:
+    """All finished runs whose ``report.json`` is in or below the folders, one a row.
+
+    A run that left several reports (validated, then tested elsewhere) counts once: equal seeds and
+    scores.
+
+    Raises:
+        InputError: there is none.
+    """
+    rows = []
+    for path in sorted(
+        {path.resolve() for folder in folders for path in folder.rglob("report.json")}
+    ):
+        try:
+            row = read_report(path)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            note(f"warning: {path} is no report of ours and is left out ({error!r})")
+            continue
+        if row["max_iters"] and (row["iteration"] or 0) < row["max_iters"]:
+            at = f"{row['iteration'] or 0} of {row['max_iters']}"
+            note(f"warning: {row['folder']} is unfinished ({at} iterations) and is left out")
+            continue
+        rows.append(row)
+    if not rows:
+        raise InputError(
+            f"no finished run's report.json in {', '.join(map(str, folders))} or below"
+        )
+    table = pd.DataFrame(rows)
+    return table.drop_duplicates(["config", "protocol", "training", "seed", *SCORES])
+
+
+def cells(runs: pd.DataFrame) -> list[str]:
+    """One row of the table."""
+    first = runs.iloc[0]
+    protocol, records = first["content"], runs.to_dict("records")
+    if first["mIoU"] is None or pd.isna(first["mIoU"]):
+        scores = mean_std(records)
+    else:
+        accuracy, mean = mean_std(records, ["pAcc", "mIoU"])
+        scores = [accuracy, f"{mean} (mIoU)", "", ""]
+    theirs = None
+    if SPLITS.get(protocol["dataset"]) == set(protocol.get("unseen") or ()):
+        method = first["config"].partition("_")[0]
+        theirs = published(method, protocol["setting"], protocol["dataset"])
+    counted = str(len(runs))
+    return [first["config"], protocol["setting"], counted, *scores, four(theirs), first["protocol"]]
+
+
+def differences(groups: Sequence[pd.DataFrame]) -> list[str]:
+    """For configs with several rows: in what they differ, a line each."""
+    lines: list[str] = []
+    first: dict[str, Any] = {}
+    for runs in groups:
+        row = runs.iloc[0]
+        base = first.setdefault(row["config"], row)
+        if base is row:
+            continue
+        one, other = base["content"], row["content"]
+        keys = sorted((set(one) | set(other)) - set(OF_THE_RUN))
+        parts = [
+            f"{key} ({str(one.get(key))[:40]} / {str(other.get(key))[:40]})"
+            for key in keys
+            if one.get(key) != other.get(key)
+        ]
+        if base["training"] != row["training"]:
+            parts.append("how they were trained")
+        where = f"{base['folder']} and {row['folder']}"
+        lines.append(f"{row['config']}: {where} differ in {', '.join(parts)}")
+    return lines
+
+
+def render(rows: list[list[str]], kind: str) -> str:
+    """The table as text."""
+    if kind == "csv":
+        return pd.DataFrame(rows, columns=HEADING).to_csv(index=False)
+    if kind == "markdown":
+        return markdown([HEADING, *rows]) + "\n"
+    table = Table(*HEADING)
+    for row in rows:
+        table.add_row(*map(escape, row))
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    with console.capture() as captured:
+        console.print(table)
+    return captured.get()
+
+
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="example: python tools/summarize.py work_dirs --format markdown",
+        epilog="example: python tools/summarize.py work_dirs --format markdown > results.md",
     )
     parser.add_argument("work_dirs", nargs="+", type=Path, metavar="WORK_DIR", help="and below it")
-    parser.add_argument("--format", choices=FORMATS, default="table")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write the table there")
+    parser.add_argument("--format", choices=("table", "markdown", "csv"), default="table")
     parser.add_argument(
-        "--force", action="store_true", help="overwrite the file, or a recorded row"
-    )
-    parser.add_argument(
-        "--record",
-        action="store_true",
-        help="put the rows into docs/results/measured.json, which the results pages show",
+        "--record", action="store_true", help="into docs/results/measured.json and its pages"
     )
     args = parser.parse_args(argv)
-    if absent := [str(folder) for folder in args.work_dirs if not folder.is_dir()]:
-        parser.error(f"no such folder: {', '.join(absent)}")
-    if args.out and args.out.exists() and not args.force:
-        parser.error(f"{args.out} exists: say --force to overwrite it")
-    return args
-
-
-def cells(row: SummaryRow, published: Sequence[dict[str, Any]]) -> list[str]:
-    """One row of the table, as text."""
-    keys = ["pAcc", "mIoU"] if "mIoU" in row.runs[0].scores else list(SCORES)
-    scores = dict.fromkeys(SCORES, "")
-    for key in keys:
-        mean, std = row.mean(key), row.std(key)
-        text = "" if mean is None else f"{mean:.1f}" + (f" ± {std:.1f}" if std is not None else "")
-        scores["mIoU_S" if key == "mIoU" else key] = f"{text} (mIoU)" if key == "mIoU" else text
-    reference = row.published(published)
-    theirs = ""
-    if reference is not None:
-        values = [reference[key] for key in SCORES]
-        theirs = " / ".join("–" if value is None else f"{value:.1f}" for value in values)
-    setting = row.protocol.get("setting", "")
-    return [row.config, setting, str(len(row.runs)), *scores.values(), theirs, row.fingerprint]
-
-
-HEADING = ["config", "setting", "runs", *SCORES.values(), "published", "protocol"]
-
-
-def rendered(rows: list[list[str]], kind: str) -> str:
-    """The table as text in one of FORMATS."""
-    file = io.StringIO()
-    if kind == "csv":
-        csv.writer(file, lineterminator="\n").writerows([HEADING, *rows])
-    elif kind == "markdown":
-        lines = ["| " + " | ".join(row) + " |" for row in [HEADING, *rows]]
-        file.write("\n".join([lines[0], "|" + "---|" * len(HEADING), *lines[1:]]) + "\n")
-    else:
-        table = Table(*HEADING)
-        for row in rows:
-            table.add_row(*map(escape, row))
-        width = None if sys.stdout.isatty() else 160
-        Console(file=file, width=width or Console().width).print(table)
-    return file.getvalue()
-
-
-def record(rows: Sequence[SummaryRow], force: bool) -> None:
-    """Put rows into measured.json; rows of other configs stay.
-
-    Raises:
-        SystemExit: a recorded row is of another protocol or of more runs, and not ``force``.
-    """
-    known = json.loads(MEASURED.read_text()) if MEASURED.is_file() else {}
-    for row in rows:
-        old = known.get(row.config) or {}
-        runs = len(old.get("runs", ()))
-        if old and not force and (old.get("protocol") != row.fingerprint or runs > len(row.runs)):
-            raise SystemExit(
-                f"error: not recorded: {row.config} is there already with {runs} run(s) of "
-                f"protocol {old.get('protocol')}, this is {len(row.runs)} of {row.fingerprint}: "
-                "say --force to replace it"
-            )
-        known[row.config] = {
-            "dataset": row.protocol.get("dataset"),
-            "setting": row.protocol.get("setting"),
-            "protocol": row.fingerprint,
-            "scores": {
-                key: {"mean": row.mean(key), "std": row.std(key)}
-                for key in row.runs[0].scores
-                if row.mean(key) is not None
-            },
-            "runs": [run.record() for run in row.runs],
-        }
-    text = json.dumps(dict(sorted(known.items())), indent=2) + "\n"
-    write_bytes(MEASURED, text.encode())
-
-
-def main(argv: list[str] | None = None) -> int:
-    args = parse_args(argv)
-    reports, problems = read_reports(args.work_dirs)
-    for problem in problems:
-        print(f"warning: {problem}", file=sys.stderr)
-    for report in reports:
-        if not report.finished:
-            at = f"{report.iteration or '?'} of {report.max_iters}"
-            print(f"warning: {report.folder} is unfinished ({at} iterations)", file=sys.stderr)
-    rows = summarise(reports)
-    if not rows:
-        folders = ", ".join(map(str, args.work_dirs))
-        raise SystemExit(f"error: no finished run's report.json in {folders} or below")
-    text = rendered([cells(row, json.loads(PUBLISHED.read_text())) for row in rows], args.format)
-    if args.out:
-        write_bytes(args.out, text.encode())
-        print(f"written: {args.out}")
-    else:
-        print(text, end="")
-    several = differences(rows)
-    for line in [*several, *repeated_seeds(rows)]:
-        print(f"note: {line}", file=sys.stderr)
+    reports = read_reports(args.work_dirs)
+    groups = [
+        runs.sort_values("seed") for _, runs in reports.groupby(["config", "protocol", "training"])
+    ]
+    print(render([cells(runs) for runs in groups], args.format), end="")
+    several = differences(groups)
+    for line in several:
+        note(f"note: {line}")
+    for runs in groups:
+        for seed in runs["seed"][runs["seed"].duplicated()].dropna().unique():
+            note(f"note: {runs['config'].iloc[0]}: seed {seed:.0f} is counted twice")
     if args.record:
         if several:
-            raise SystemExit(
-                "error: not recorded, because a config has several rows (see the notes): name the "
-                "work dirs of one of them"
-            )
-        record(rows, args.force)
-        print(f"written: {MEASURED}; into the pages: python tools/results_table.py --write")
-    return 0
+            raise InputError("not recorded, because a config has several rows: name one's folders")
+        measured = read("measured")
+        for runs in groups:
+            keep = ["seed", "iteration", "code", *SCORES]
+            entry = json.loads(runs[keep].dropna(axis=1, how="all").to_json(orient="records"))
+            measured[runs["config"].iloc[0]] = {"protocol": runs["protocol"].iloc[0], "runs": entry}
+        record("measured", dict(sorted(measured.items())))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

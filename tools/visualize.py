@@ -1,51 +1,30 @@
 #!/usr/bin/env python
-"""Draw the papers' figures: predictions, trusty maps, attention, regions and their consensus.
-
-predictions  image, ground truth, one prediction for each CONFIG CHECKPOINT pair
-trust        the trusty map of TagCLIP over the image
-attention    what a class attends to in the last layer, methods side by side
-consensus    LDVC: which regions a region attends to, and masks with and without that attention
-             (a second pair: a model trained with model.decode_head.local_consensus=False)
-"""
+"""Draw the papers' figures: predictions, trusty maps, attention, regions and their consensus."""
 
 from __future__ import annotations
 
 import argparse
-import sys
+import inspect
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-# So that the script runs from any folder, installed or not.
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from matplotlib.figure import Figure
+from mmengine.config import Config, DictAction
+from mmengine.registry import init_default_scope
+from mmseg.registry import DATASETS, MODELS
 
-import zegclip  # noqa: F401  isort: skip  (first: prepares the stack)
-from mmengine.config import DictAction
-from PIL import Image
-from rich.console import Console
-
-import ldvc  # noqa: F401  (registers its modules, as the next one does)
+import ldvc  # noqa: F401  (registers its figures, as the next one does)
 import tagclip  # noqa: F401
-from zegclip.engine.launch import error_messages
-from zegclip.engine.load_model import choose_device
-from zegclip.heads import CONSENSUS, TRUST
-from zegclip.visualization import (
-    Method,
-    attention_figure,
-    consensus_figure,
-    image_names,
-    images_named,
-    images_with,
-    prediction_figure,
-    trust_figure,
-)
-from zegclip.visualization.loading import (
-    build_datasets,
-    check_classes,
-    check_consensus,
-    check_shows,
-    find_sources,
-    load_methods,
-)
-from zegclip.visualization.saving import check_target, save_picture
+from zegclip.datasets import ZeroShotDataset
+from zegclip.engine import check_not_trained, start_up
+from zegclip.engine.launch import find_checkpoint, load_config, run
+from zegclip.engine.load_model import choose_device, load_model
+from zegclip.errors import InputError
+from zegclip.files import replacing
+from zegclip.visualization import FIGURES, Method, image_names, images_named, images_with
+from zegclip.vocabulary import check_known
 
 EXAMPLE = """examples:
   python tools/visualize.py trust configs/tagclip_mini_inductive.py data/mini/mini_model.pth \\
@@ -55,23 +34,29 @@ EXAMPLE = """examples:
       configs/ldvc_voc_inductive.py work_dirs/ldvc_voc_inductive/iter_20000.pth \\
       --names 2007_000129 2007_000323 --out side_by_side.pdf
   python tools/visualize.py attention CONFIG CHECKPOINT --classes sofa train --out attention.png"""
-FIGURES = ("predictions", "trust", "attention", "consensus")
-console = Console(soft_wrap=True)
+# As the papers write their methods; another method is called as its configs are.
+TITLES = {"zegclip": "ZegCLIP", "tagclip": "TagCLIP", "ldvc": "LDVC"}
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+def parse_args() -> argparse.Namespace:
     """The arguments; what argparse cannot see is refused here."""
+    listed = [
+        f"  {name:<12} {(inspect.getdoc(figure) or '').splitlines()[0]}"
+        for name, figure in FIGURES.module_dict.items()
+    ]
     parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
+        description="\n".join([__doc__ or "", *listed]),
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("figure", choices=FIGURES)
+    parser.add_argument("figure", choices=list(FIGURES.module_dict))
     parser.add_argument(
         "pairs",
         nargs="+",
         metavar="CONFIG CHECKPOINT",
         help="a config and what tools/train.py made of it; several pairs stand side by side",
     )
-    parser.add_argument("--out", type=Path, required=True, help=".png, .jpg, .pdf or .webp")
+    parser.add_argument("--out", type=Path, required=True, help=".png, .jpg, .pdf, .svg or .webp")
     parser.add_argument("--force", action="store_true", help="replace --out if it is there")
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
@@ -109,71 +94,101 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         metavar="KEY=VALUE",
         help="override settings of all configs, e.g. test_dataloader.dataset.data_root=PATH",
     )
-    args = parser.parse_args(argv)
+    args = parser.parse_args()
     if len(args.pairs) % 2:
         parser.error(f"a CHECKPOINT belongs to each CONFIG, but there are {len(args.pairs)} files")
-    args.pairs = list(zip(args.pairs[::2], args.pairs[1::2]))
-    if args.figure == "consensus" and len(args.pairs) > 2:
-        parser.error("consensus takes one pair, and at most one more of a model without LCSA")
-    if args.titles and len(args.titles) != len(args.pairs):
-        parser.error(f"--titles: {len(args.titles)} for {len(args.pairs)} CONFIG CHECKPOINT pairs")
-    if args.point and args.figure != "consensus":
-        parser.error("--point is for the consensus figure")
-    if args.images < 1:
-        parser.error("--images must be at least 1")
-    if not 64 <= args.panel_height <= 2048:
-        parser.error("--panel-height must be between 64 and 2048 pixels")
+    if args.titles and len(args.titles) != len(args.pairs) // 2:
+        parser.error(f"--titles: {len(args.titles)} for {len(args.pairs) // 2} pairs")
+    if args.point and "point" not in inspect.signature(FIGURES.get(args.figure)).parameters:
+        parser.error(f"--point: the {args.figure} figure takes none")
+    if args.images < 1 or not 64 <= args.panel_height <= 2048:
+        parser.error("--images must be at least 1, --panel-height from 64 to 2048 pixels")
     return args
 
 
-def load(args: argparse.Namespace) -> list[Method]:
-    """Check what is needed, choose the images and load the models."""
-    check_target(args.out, args.force)
+def check_target(path: Path, force: bool) -> None:
+    """Refuse a file that could not or should not be written."""
+    formats = Figure().canvas.get_supported_filetypes()
+    if path.suffix.lower().lstrip(".") not in formats:
+        raise InputError(f"{path}: a figure's file ends in one of .{', .'.join(formats)}")
+    if path.exists() and not force:
+        raise InputError(f"{path} is there already: --force replaces it")
+    folder = next(folder for folder in path.absolute().parents if folder.exists())
+    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise InputError(f"{path} cannot be written")
+
+
+def read_pair(args: argparse.Namespace, config: str, checkpoint: str) -> tuple[Config, Any]:
+    """A config, with the checkpoint as its ``load_from``, and its test data; both are checked."""
+    rest = {"unseen": None, "work_dir": None, "launcher": "none", "local_rank": 0}
+    cfg = load_config(argparse.Namespace(config=config, cfg_options=args.cfg_options, **rest))
+    cfg.load_from = find_checkpoint(checkpoint)
+    init_default_scope(cfg.get("default_scope") or "mmseg")
+    head, needed = MODELS.get(cfg.model.decode_head.type), FIGURES.get(args.figure).head
+    if not (isinstance(head, type) and issubclass(head, needed)):
+        raise InputError(
+            f"{config}: its head, {cfg.model.decode_head.type}, has no {args.figure} to show; a "
+            f"{needed.__name__} has"
+        )
+    start_up.check(cfg, ["test"])
+    dataset = cfg.get("test_dataloader") and DATASETS.build(cfg.test_dataloader.dataset)
+    if not isinstance(dataset, ZeroShotDataset) or "seg_map_path" not in dataset.get_data_info(0):
+        raise InputError(
+            f"{config}: a figure needs a test_dataloader with a ZeroShotDataset and its labels; to "
+            "draw photographs use tools/image_demo.py"
+        )
+    return cfg, dataset
+
+
+def load_methods(args: argparse.Namespace) -> list[Method]:
+    """Check all pairs, choose the images, and then load the models."""
     device = choose_device(args.device)
-    sources = find_sources(args.pairs, args.titles, args.cfg_options)
-    if args.figure == "trust":
-        check_shows(sources, TRUST)
-    if args.figure == "consensus":
-        check_shows(sources, CONSENSUS)
-    check_classes(sources, args.classes)
-    datasets = build_datasets(sources)
-    first = datasets[0]
-    if args.names:
-        images_named(first, args.names)
-        names = args.names
-    else:
-        classes = args.classes or first.metainfo["unseen"] or first.metainfo["classes"]
-        every = image_names(first)
-        names = [every[index] for index in images_with(first, classes, args.images)]
-    methods = load_methods(sources, datasets, names, device)
-    if args.figure == "consensus":
-        check_consensus(methods)
-    console.print(f"{args.figure}: {', '.join(names)}")
+    configs, checkpoints = args.pairs[::2], args.pairs[1::2]
+    pairs = [read_pair(args, *pair) for pair in zip(configs, checkpoints)]
+    first = pairs[0][1]
+    classes = first.metainfo["classes"]
+    for config, (_, dataset) in zip(configs, pairs):
+        if dataset.metainfo["classes"] != classes:
+            raise InputError(
+                f"{configs[0]} and {config} have other classes: methods side by side need configs "
+                "of one data set"
+            )
+    check_known(args.classes, classes, "--classes")
+    indices = images_named(first, args.names or ()) or images_with(first, args.images, args.classes)
+    names = [image_names(first)[index] for index in indices]
+    print(f"{args.figure}: {', '.join(names)}")
+    methods = []
+    for title, (cfg, dataset) in zip(args.titles or titles(configs, checkpoints), pairs):
+        model = load_model(cfg, cfg.load_from, device)
+        if model.dataset_meta is not None:
+            check_not_trained(model.dataset_meta, dataset.metainfo)
+        model.dataset_meta = dataset.metainfo
+        methods.append(Method(title, model, dataset, images_named(dataset, names)))
     return methods
 
 
-def draw(args: argparse.Namespace, methods: list[Method]) -> Image.Image:
-    """The figure."""
-    if args.figure == "predictions":
-        return prediction_figure(methods, args.panel_height)
-    if args.figure == "trust":
-        return trust_figure(methods, args.panel_height)
-    if args.figure == "attention":
-        return attention_figure(methods, args.classes, args.panel_height)
-    without = methods[1] if len(methods) > 1 else None
-    point = (args.point[0], args.point[1]) if args.point else None
-    return consensus_figure(methods[0], without, point, args.classes, args.panel_height)
+def titles(configs: list[str], checkpoints: list[str]) -> list[str]:
+    """The methods' names, with as much more as tells them apart."""
+    stems = [Path(config).stem for config in configs]
+    names = [TITLES.get(stem.partition("_")[0], stem.partition("_")[0]) for stem in stems]
+    if len(set(names)) < len(names):
+        return [f"{stem}, {Path(file).stem}" for stem, file in zip(stems, checkpoints)]
+    return names
 
 
-def main(argv: list[str] | None = None) -> int:
+def main() -> None:
     """Check, draw, write."""
-    args = parse_args(argv)
-    with error_messages():
-        picture = draw(args, load(args))
-        save_picture(picture, args.out)
-    console.print(f"written: {args.out} ({picture.width} x {picture.height} pixels)")
-    return 0
+    args = parse_args()
+    check_target(args.out, args.force)
+    methods = load_methods(args)
+    draw: Callable[..., Figure] = FIGURES.get(args.figure)
+    options = {key: vars(args)[key] for key in ("classes", "point", "panel_height")}
+    taken = inspect.signature(draw).parameters
+    figure = draw(methods, **{key: value for key, value in options.items() if key in taken})
+    with replacing(args.out) as part:
+        figure.savefig(part)
+    print(f"written: {args.out}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

@@ -8,8 +8,8 @@ import pickle
 import pickletools
 import threading
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -71,12 +71,18 @@ _PLAIN_MODULES = ("torch", "torch.storage", "torch._utils", "torch.serialization
 _PLAIN_GLOBALS = {("collections", "OrderedDict"), ("__builtin__", "set"), ("_codecs", "encode")}
 
 
-def read_checkpoint(file: str | os.PathLike[str] | io.BytesIO, map_location: Any = "cpu") -> Any:
+def read_checkpoint(
+    file: str | os.PathLike[str] | io.BytesIO,
+    map_location: Any = "cpu",
+    also: Sequence[tuple[Any, str]] = (),
+) -> Any:
     """Read a checkpoint as data: tensors, numbers, text and containers of them, nothing else.
 
     Args:
         file: path of a file that ``torch.save`` wrote, or its content.
         map_location: as in :func:`torch.load`.
+        also: further harmless types that may be in the file, with their dotted names. (torch keeps
+            them in a list of the whole process meanwhile, so this is for programs.)
 
     Raises:
         InputError: there is no such file, it is broken, or it holds something else than data.
@@ -86,15 +92,17 @@ def read_checkpoint(file: str | os.PathLike[str] | io.BytesIO, map_location: Any
     if isinstance(source, Path) and not source.is_file():
         raise InputError(f"checkpoint not found: {name}")
     try:
-        if foreign := _foreign_globals(source):
+        foreign = _foreign_globals(source) - {name for _, name in also}
+        if foreign:
             raise InputError(
-                f"{name} is refused: it holds more than tensors, numbers and text ({foreign[0]}), "
+                f"{name} is refused: it holds more than plain data ({min(foreign)}), "
                 "and opening such a file can run any code in it. Get it as safetensors or as a "
                 "plain state dict; if it is your own, save its 'state_dict' alone where it was made"
             )
         if isinstance(source, io.BytesIO):
             source.seek(0)
-        return torch.load(source, map_location=map_location, weights_only=True)
+        with torch.serialization.safe_globals(list(also)) if also else nullcontext():
+            return torch.load(source, map_location=map_location, weights_only=True)
     except (
         pickle.UnpicklingError, RuntimeError, EOFError, KeyError, OSError, zipfile.BadZipFile
     ) as error:  # fmt: skip
@@ -105,13 +113,13 @@ def read_checkpoint(file: str | os.PathLike[str] | io.BytesIO, map_location: Any
         ) from error
 
 
-def _foreign_globals(source: Path | io.BytesIO) -> list[str]:
+def _foreign_globals(source: Path | io.BytesIO) -> set[str]:
     """Names that unpickling the archive would look up and that are not plain data's."""
     with zipfile.ZipFile(source) as archive:
         members = [name for name in archive.namelist() if name.endswith("/data.pkl")]
         content = archive.read(members[0] if members else "data.pkl")  # (KeyError: no checkpoint)
     strings: list[str] = []
-    found: list[str] = []
+    found: set[str] = set()
     for opcode, argument, _ in pickletools.genops(content):
         if opcode.name == "GLOBAL":
             module, _, attribute = str(argument).partition(" ")
@@ -122,5 +130,5 @@ def _foreign_globals(source: Path | io.BytesIO) -> list[str]:
                 strings.append(argument)
             continue
         if module not in _PLAIN_MODULES and (module, attribute) not in _PLAIN_GLOBALS:
-            found.append(f"{module}.{attribute}")
+            found.add(f"{module}.{attribute}")
     return found

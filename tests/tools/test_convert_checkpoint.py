@@ -4,267 +4,248 @@ from __future__ import annotations
 
 import json
 import os
-import runpy
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import convert_checkpoint
 import numpy as np
+import open_clip
 import pytest
 import torch
-from mmengine.logging import MessageHub, MMLogger
-from mmseg.visualization import SegLocalVisualizer
-from PIL import Image
+from check_reference import clip_config, published_name, read
+from mmengine.config import Config
+from mmseg.registry import MODELS
+from model_converters.published import our_names, summary
+from torch import Tensor
+
+from zegclip.errors import InputError
+from zegclip.files import read_checkpoint
+from zegclip.vocabulary import Vocabulary
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(Path(__file__).parent / "reference"))
+pytestmark = pytest.mark.filterwarnings("ignore:trusty_target='unseen_gt'")
 
-from files import (  # noqa: E402
-    arrays_of,
-    published_state,
-    write_clip,
-    write_config,
-    write_published,
+
+def archive_of(method: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    return read(ROOT / "tests" / "data" / f"{method}_reference.npz")
+
+
+def published_state(method: str) -> dict[str, Tensor]:
+    """The parameters as the published code's state dict has them."""
+    state = {k: v for k, v in archive_of(method)[1].items() if k.startswith("state.")}
+    return {published_name(key.removeprefix("state.")): value for key, value in state.items()}
+
+
+def write_config(folder: Path, method: str) -> Path:
+    """The archive's CLIP as files, and a config of ours for it."""
+    config, head = archive_of(method)[0], archive_of(method)[0]["head"]
+    clip = open_clip.CLIP(**clip_config(config)).state_dict()
+    for name, value in published_state(method).items():
+        if name.startswith("text_encoder."):
+            clip[name.removeprefix("text_encoder.")] = value
+        elif name.startswith("backbone.") and "prompt" not in name:
+            clip[name.replace("backbone.", "visual.")] = value
+    torch.save(clip, folder / "clip.pt")
+    (folder / "clip.json").write_text(json.dumps(clip_config(config)))
+    decoder = {
+        "num_layers": head["layers"],
+        "num_heads": head["heads"],
+        "feedforward_channels": head["ffn"],
+    }
+    path = folder / f"{method}_reference.py"
+    path.write_text(
+        f"""
+_base_ = {str(ROOT / "configs" / f"{method}_voc_inductive.py")!r}
+model = dict(
+    clip=dict(model_name={str(folder / "clip.json")!r}, weights={str(folder / "clip.pt")!r}),
+    image_encoder=dict(num_prompts={config["prompts"]["tokens"]}),
+    decode_head=dict(decoder={decoder}),
+    test_cfg=dict(_delete_=True, mode="whole"),
 )
-
-METHODS = ("zegclip", "tagclip")
-
-
-def run(monkeypatch: pytest.MonkeyPatch, script: str, *args: object) -> None:
-    """Run a script in this process."""
-    monkeypatch.setattr(sys, "argv", [script, *map(str, args)])
-    monkeypatch.delenv("LOCAL_RANK", raising=False)
-    for kept in (SegLocalVisualizer, MMLogger, MessageHub):
-        kept._instance_dict.clear()
-    try:
-        runpy.run_path(str(ROOT / "tools" / script), run_name="__main__")
-    except SystemExit as stop:
-        if stop.code:
-            raise
+"""
+    )
+    return path
 
 
-def converted(folder: Path, method: str, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A published file, converted to ``ours.pth`` (and ``ours.py``)."""
-    config = write_config(folder, method)
-    write_published(folder / "official.pth", arrays_of(method))
-    run(
-        monkeypatch, "convert_checkpoint.py", folder / "official.pth",
-        "--method", method, "--config", config, "--out", folder / "ours.pth",
-    )  # fmt: skip
+def convert(folder: Path, method: str, state: Any = None, config: Path | None = None) -> Path:
+    """A checkpoint as mmcv 1.x writes it, converted to ``ours.pth`` (and ``ours.py``)."""
+    config = config or write_config(folder, method)
+    meta = {
+        "mmcv_version": "1.4.4",
+        "CLASSES": [f"class {index}" for index in range(6)],
+        "hook_msgs": {"last_ckpt": "iter_20000.pth"},
+    }
+    content = {"meta": meta, "state_dict": published_state(method) if state is None else state}
+    content["optimizer"] = {"state": {0: {"step": 7}}, "param_groups": [{"lr": 1e-4}]}
+    torch.save(content, folder / "official.pth")
+    arguments = [folder / "official.pth", "--method", method, "--config", config]
+    convert_checkpoint.main([*map(str, arguments), "--out", str(folder / "ours.pth")])
     return folder / "ours.pth"
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_the_published_numbers_through_tools_test(
-    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def load(config: Path, checkpoint: Path) -> Any:
+    model = MODELS.build(Config.fromfile(config).model)
+    model.load_state_dict(read_checkpoint(checkpoint)["state_dict"])
+    return model.eval()
+
+
+@pytest.mark.parametrize(
+    ("method", "published", "ours"),
+    [
+        ("zegclip", "backbone.conv1.weight", "image_encoder.visual.conv1.weight"),
+        (
+            "zegclip",
+            "decode_head.decoder_1.layers.1.multihead_attn.k.bias",
+            "decode_head.decoder.layers.1.cross_attention.key.bias",
+        ),
+        (
+            "zegclip",
+            "decode_head.decoder_1.layers.2.multihead_attn.k.bias",
+            "decode_head.decoder.mask_attention.key.bias",
+        ),
+        ("zegclip", "decode_head.decoder_1.layers.2.linear1.weight", None),
+        ("zegclip", "decode_head.decoder_1.layers.0.self_attn.in_proj_weight", None),
+        (
+            "tagclip",
+            "decode_head.decoder.layers.0.norm1.weight",
+            "decode_head.trusty_learner.norm.weight",
+        ),
+        ("tagclip", "decode_head.decoder.layers.1.norm1.weight", None),
+        ("tagclip", "something.else", None),
+    ],
+)
+def test_names(method: str, published: str, ours: str | None) -> None:
+    assert our_names([published, *published_state(method)], method)[published] == ours
+
+
+def test_names_are_put_together() -> None:
+    names = ["a.layers.0.norm1.weight", "a.layers.1.norm1.bias", "b.in_proj_weight"]
+    assert summary(names) == "a.layers.*.norm1 (2), b.in_proj (1)"
+
+
+@pytest.mark.parametrize("method", ["zegclip", "tagclip"])
+def test_a_converted_model_gives_the_published_numbers(
+    method: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    checkpoint = converted(tmp_path, method, monkeypatch)
+    checkpoint = convert(tmp_path, method)
     said = capsys.readouterr().out
-    assert "class_embedding_twice=True" in said
+    (dropped,) = (line for line in said.splitlines() if line.startswith("dropped"))
+    assert "linear1 (2)" in dropped and "class_embedding_twice=True" in said
     if method == "zegclip":
-        assert "decode_head.decoder_1.layers.*.self_attn.in_proj_weight (3)" in said
+        assert "decode_head.decoder_1.layers.*.self_attn.in_proj (6)" in dropped
     else:
-        assert "decode_head.decoder.layers.*.norm1.weight (2)" in said
+        assert "decode_head.decoder.layers.*.norm1 (4)" in dropped
         assert "trusty_target='unseen_gt'" in said
 
-    arrays = arrays_of(method)
-    published = "weight_both.inductive" if method == "tagclip" else "inductive"
-    theirs = arrays[f"out.eval.{published}"]
-    monkeypatch.chdir(tmp_path)
-    run(
-        monkeypatch, "test.py", checkpoint.with_suffix(".py"), checkpoint,
-        "--work-dir", tmp_path / "w", "--out", tmp_path / "maps",
-    )  # fmt: skip
-    for index, probabilities in enumerate(theirs):
-        ours = np.load(tmp_path / "probabilities" / f"{index}.npy")
-        np.testing.assert_allclose(ours, probabilities, rtol=0, atol=1e-5)
-        labels = np.asarray(Image.open(tmp_path / "maps" / f"{index}.png"))
-        top = np.sort(probabilities, axis=0)
-        clear = top[-1] - top[-2] > 2e-5
-        assert clear.mean() > 0.9
-        np.testing.assert_array_equal(labels[clear], probabilities.argmax(0)[clear])
-    report = json.loads((tmp_path / "w" / "report.json").read_text())
-    assert report["protocol"]["unseen"] == ["class 3", "class 5"]
-
-    options = ["test_dataloader.dataset.setting=transductive", "custom_hooks.2.out_dir=t"]
-    run(
-        monkeypatch, "test.py", checkpoint.with_suffix(".py"), checkpoint,
-        "--work-dir", tmp_path / "w", "--cfg-options", *options,
-    )  # fmt: skip
-    name = "weight_none.transductive" if method == "tagclip" else "transductive"
-    np.testing.assert_allclose(np.load("t/1.npy"), arrays[f"out.eval.{name}"][1], rtol=0, atol=1e-5)
+    model, (_, arrays) = load(checkpoint.with_suffix(".py"), checkpoint), archive_of(method)
+    embeddings = model.text_encoder.tower(arrays["in.tokens"])
+    model.class_embeddings = lambda: embeddings  # of token ids that no words make
+    weighted = {"inductive": "weight_both.", "transductive": "weight_none."}
+    for setting, weighting in weighted.items():
+        classes = tuple(f"class {index}" for index in range(len(embeddings)))
+        unseen = tuple(classes[index] for index in arrays["in.unseen"])
+        model.set_vocabulary(Vocabulary(classes, unseen=unseen, setting=setting))
+        name = f"out.eval.{weighting if method == 'tagclip' else ''}{setting}"
+        with torch.no_grad():
+            samples = model.predict(arrays["in.image"])
+        for sample, theirs in zip(samples, arrays[name], strict=True):
+            np.testing.assert_allclose(sample.seg_logits.data, theirs, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_there_and_back(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ours = converted(tmp_path, method, monkeypatch)
-    run(
-        monkeypatch, "convert_checkpoint.py", ours, "--reverse",
-        "--method", method, "--config", ours.with_suffix(".py"), "--out", tmp_path / "back.pth",
-    )  # fmt: skip
-    back = torch.load(tmp_path / "back.pth", weights_only=True)["state_dict"]
-    theirs = published_state(arrays_of(method))
-    assert set(back) == set(theirs)
-    unused = {name for name in back if not torch.equal(back[name], theirs[name])}
-    assert all(".self_attn." in name or ".norm1." in name for name in unused)
-    used_attention = "decode_head.decoder.layers.0.self_attn.in_proj_weight"
-    assert used_attention not in unused
-    for name in unused:
-        assert back[name].shape == theirs[name].shape
-
-
-def test_a_model_without_the_quirk_keeps_its_function(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_file_that_counts_the_class_embedding_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Its class embedding is halved, and found out to be when it is converted again."""
-    checkpoint = converted(tmp_path, "zegclip", monkeypatch)
-    state = torch.load(checkpoint, weights_only=True)["state_dict"]
-    del state["clip_fingerprint"]  # it says which function it was trained with
-    torch.save({"state_dict": state}, tmp_path / "plain.pth")
-    config = tmp_path / "zegclip_reference.py"
-    run(
-        monkeypatch, "convert_checkpoint.py", tmp_path / "plain.pth", "--reverse",
-        "--method", "zegclip", "--config", config, "--out", tmp_path / "theirs.pth",
-    )  # fmt: skip
-    theirs = torch.load(tmp_path / "theirs.pth", weights_only=True)["state_dict"]
-    clip = torch.from_numpy(arrays_of("zegclip")["state.visual.class_embedding"])
-    assert torch.equal(theirs["backbone.class_embedding"] * 2, clip)
-
-    capsys.readouterr()
-    run(
-        monkeypatch, "convert_checkpoint.py", tmp_path / "theirs.pth",
-        "--method", "zegclip", "--config", config, "--out", tmp_path / "again.pth",
-    )  # fmt: skip
+    state = published_state("zegclip")
+    convert(
+        tmp_path,
+        "zegclip",
+        state | {"backbone.class_embedding": state["backbone.class_embedding"] / 2},
+    )
     assert "class_embedding_twice=False" in capsys.readouterr().out
-    again = torch.load(tmp_path / "again.pth", weights_only=True)["state_dict"]
-    assert all(torch.equal(again[name], state[name]) for name in state)
 
 
-class TestRefusals:
-    def test_a_trusty_map_of_the_paper_has_no_place_in_the_published_code(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        ours = converted(tmp_path, "tagclip", monkeypatch)
-        seen = tmp_path / "seen.py"
-        seen.write_text(
-            "_base_ = './ours.py'\nmodel = dict(decode_head=dict(trusty_target='seen'))\n"
-        )
-        options = ["--method", "tagclip", "--config", seen, "--out", tmp_path / "back.pth"]
-        monkeypatch.chdir(tmp_path)
-        with pytest.raises(SystemExit, match="set model.decode_head.trusty_target='unseen_gt'"):
-            run(monkeypatch, "test.py", seen, ours)
-        state = torch.load(ours, weights_only=True)["state_dict"]
-        del state["clip_fingerprint"]
-        torch.save(state, "plain.pth")
-        with pytest.raises(SystemExit, match="reads its map the other way round"):
-            run(monkeypatch, "convert_checkpoint.py", "plain.pth", "--reverse", *options)
+@pytest.mark.parametrize(
+    ("method", "option"),
+    [
+        ("zegclip", "model.image_encoder.class_embedding_twice=True"),
+        ("tagclip", "model.decode_head.trusty_target='unseen_gt'"),
+    ],
+)
+def test_the_config_beside_it_is_needed(method: str, option: str, tmp_path: Path) -> None:
+    checkpoint = convert(tmp_path, method)
+    with pytest.raises(InputError, match=f"set {option}"):
+        load(tmp_path / f"{method}_reference.py", checkpoint)
+    with pytest.raises(InputError, match=r"another model.*tools/convert_checkpoint\.py"):
+        load(tmp_path / f"{method}_reference.py", tmp_path / "official.pth")
 
-    def test_the_config_without_the_quirk(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        checkpoint = converted(tmp_path, "zegclip", monkeypatch)
-        monkeypatch.chdir(tmp_path)
-        with pytest.raises(SystemExit, match="set model.image_encoder.class_embedding_twice=True"):
-            run(monkeypatch, "test.py", "zegclip_reference.py", checkpoint)
 
-    def test_another_method(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        config = write_config(tmp_path, "tagclip")
-        write_published(tmp_path / "official.pth", arrays_of("zegclip"))
-        with pytest.raises(SystemExit, match="no tagclip checkpoint.*lacks decode_head"):
-            run(
-                monkeypatch, "convert_checkpoint.py", tmp_path / "official.pth",
-                "--method", "tagclip", "--config", config, "--out", tmp_path / "o.pth",
-            )  # fmt: skip
-        assert not (tmp_path / "o.pth").exists()
+def transpose(state: dict[str, Tensor], config: Path) -> None:
+    state["decode_head.q_proj.weight"] = state["decode_head.q_proj.weight"].T.contiguous()
 
-    def test_another_number_of_prompts(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        config = write_config(tmp_path, "zegclip")
-        config.write_text(config.read_text().replace("num_prompts=3", "num_prompts=5"))
-        write_published(tmp_path / "official.pth", arrays_of("zegclip"))
-        with pytest.raises(SystemExit, match=r"prompt_embeddings is \(3, 3, 64\).*\(3, 5, 64\)"):
-            run(
-                monkeypatch, "convert_checkpoint.py", tmp_path / "official.pth",
-                "--method", "zegclip", "--config", config, "--out", tmp_path / "o.pth",
-            )  # fmt: skip
 
-    def test_a_file_that_says_nothing_of_its_clip(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        config, state = write_config(tmp_path, "zegclip"), published_state(arrays_of("zegclip"))
-        learned = {k: v for k, v in state.items() if k.startswith("decode_head") or "prompt" in k}
-        torch.save({"state_dict": learned}, tmp_path / "learned.pth")
-        with pytest.raises(
-            SystemExit, match=r"lacks backbone\.class_embedding.*complete checkpoint"
-        ):
-            run(
-                monkeypatch, "convert_checkpoint.py", tmp_path / "learned.pth",
-                "--method", "zegclip", "--config", config, "--out", tmp_path / "o.pth",
-            )  # fmt: skip
+def leave_clip_out(state: dict[str, Tensor], config: Path) -> None:
+    for key in [key for key in state if key.startswith("backbone") and "prompt" not in key]:
+        del state[key]
 
-    def test_an_unconverted_file_is_not_tested(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """mmengine would load nothing of it, and report random numbers."""
-        config = write_config(tmp_path, "zegclip")
-        text = config.read_text().replace("train_dataloader = val", "val")
-        text = text.replace("train_cfg = val_cfg = optim_wrapper = param_scheduler", "val_cfg")
-        config.write_text(text)  # one that could train, too
-        state = published_state(arrays_of("zegclip"))
-        torch.save({"state_dict": state}, tmp_path / "official.pth")
-        monkeypatch.chdir(tmp_path)
-        with pytest.raises(SystemExit, match=r"another model.*tools/convert_checkpoint\.py"):
-            run(monkeypatch, "test.py", config, tmp_path / "official.pth")
-        assert not list(tmp_path.glob("work_dirs/*/report.json"))
 
-    def test_a_transposed_matrix(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        config, arrays = write_config(tmp_path, "zegclip"), arrays_of("zegclip")
-        arrays["state.head.q_proj.weight"] = arrays["state.head.q_proj.weight"].T.copy()
-        write_published(tmp_path / "official.pth", arrays)
-        with pytest.raises(SystemExit, match=r"q_proj\.weight is \(64, 32\)"):
-            run(
-                monkeypatch, "convert_checkpoint.py", tmp_path / "official.pth",
-                "--method", "zegclip", "--config", config, "--out", tmp_path / "o.pth",
-            )  # fmt: skip
+def change_clip(state: dict[str, Tensor], config: Path) -> None:
+    state["backbone.proj"] = state["backbone.proj"] * 1.1
 
-    def test_other_clip_weights(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        config, arrays = write_config(tmp_path, "zegclip"), arrays_of("zegclip")
-        write_published(tmp_path / "official.pth", arrays)
-        write_clip(tmp_path, arrays | {"state.visual.proj": arrays["state.visual.proj"] * 1.1})
-        with pytest.raises(SystemExit, match="backbone.proj is not that of the config's CLIP"):
-            run(
-                monkeypatch, "convert_checkpoint.py", tmp_path / "official.pth",
-                "--method", "zegclip", "--config", config, "--out", tmp_path / "o.pth",
-            )  # fmt: skip
 
-    def test_code_in_the_file_is_not_run(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        torch.save({"state_dict": {}, "meta": os.getcwd}, tmp_path / "evil.pth")
-        with pytest.raises(SystemExit, match=r"evil\.pth is refused.*getcwd.*could run code"):
-            run(
-                monkeypatch, "convert_checkpoint.py", tmp_path / "evil.pth",
-                "--method", "zegclip", "--out", tmp_path / "o.pth",
-            )  # fmt: skip
+def change_prompts(state: dict[str, Tensor], config: Path) -> None:
+    config.write_text(config.read_text().replace("num_prompts=3", "num_prompts=5"))
 
-    @pytest.mark.parametrize("content", [b"", b"no checkpoint at all", b"hello\n"])
-    def test_unreadable(
-        self, content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        (tmp_path / "bad.pth").write_bytes(content)
-        with pytest.raises(SystemExit, match=r"bad\.pth is (no readable checkpoint|refused)"):
-            run(
-                monkeypatch, "convert_checkpoint.py", tmp_path / "bad.pth",
-                "--method", "zegclip", "--out", tmp_path / "o.pth",
-            )  # fmt: skip
 
-    def test_existing_files_stay(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        ours = converted(tmp_path, "zegclip", monkeypatch)
-        with pytest.raises(SystemExit):
-            run(
-                monkeypatch, "convert_checkpoint.py", tmp_path / "official.pth",
-                "--method", "zegclip", "--out", ours,
-            )  # fmt: skip
-        assert "say --force to overwrite" in capsys.readouterr().err
+def use_another_method(state: dict[str, Tensor], config: Path) -> None:
+    for key in [key for key in state if key.startswith("decode_head.")]:
+        state[key.replace("decoder_1", "decoder")] = state.pop(key)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (transpose, r"q_proj\.weight is \(64, 32\)"),
+        (leave_clip_out, r"lacks backbone\.class_embedding.*complete checkpoint"),
+        (change_clip, "visual.proj is not that of the config's CLIP"),
+        (change_prompts, r"prompt_embeddings is \(3, 3, 64\).*\(3, 5, 64\)"),
+        (use_another_method, "no zegclip checkpoint.*lacks decode_head"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_files_that_do_not_fit(
+    change: Callable[[dict[str, Tensor], Path], None], message: str, tmp_path: Path
+) -> None:
+    config, state = write_config(tmp_path, "zegclip"), published_state("zegclip")
+    change(state, config)
+    with pytest.raises(InputError, match=message):
+        convert(tmp_path, "zegclip", state, config)
+    assert not (tmp_path / "ours.pth").exists()
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ({"code": os.getcwd}, r"official\.pth is refused.*getcwd"),
+        ({}, "holds no tensors"),
+        ({"image_encoder.prompts": torch.zeros(1)}, "one of ours already"),
+    ],
+)
+def test_files_that_are_none(state: Any, message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=message):
+        convert(tmp_path, "zegclip", state, tmp_path / "unused.py")
+
+
+def test_existing_files_stay(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "ours.pth").touch()
+    with pytest.raises(SystemExit):
+        convert(tmp_path, "zegclip")
+    assert "say --force to overwrite" in capsys.readouterr().err
+
+
+def test_numbers_in_the_logs_of_old_files_do_no_harm(tmp_path: Path) -> None:
+    meta = {"hook_msgs": {"best_score": np.float64(0.5), "epoch": np.int64(3)}}
+    torch.save({"state_dict": {"module.x": torch.ones(1)}, "meta": meta}, tmp_path / "old.pth")
+    assert set(convert_checkpoint.read_tensors(tmp_path / "old.pth")) == {"x"}
+    with pytest.raises(InputError, match="refused"):
+        read_checkpoint(tmp_path / "old.pth")

@@ -1,4 +1,4 @@
-"""tools/summarize.py and zegclip.evaluation.summary on written reports."""
+"""tools/summarize.py on written reports."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import summarize
 
-from tools import summarize
-from zegclip.evaluation.summary import read_reports, summarise
+from zegclip.errors import InputError
 
 PROTOCOL: dict[str, Any] = {
     "dataset": "PASCAL VOC 2012 (20 classes)",
@@ -37,18 +37,23 @@ def write(folder: Path, score: float, seed: int | None, **protocol: Any) -> None
     (folder / "report.json").write_text(json.dumps(content))
 
 
-def table(folder: Path, capsys: pytest.CaptureFixture[str], *more: str) -> list[dict[str, str]]:
-    assert summarize.main([str(folder), "--format", "csv", *more]) == 0
-    return list(csv.DictReader(capsys.readouterr().out.splitlines()))
+@pytest.fixture
+def table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
+    """What the tool prints of the reports in tmp_path: rows, and what it says beside them."""
+
+    def summarised(*more: str) -> tuple[list[dict[str, str]], str]:
+        summarize.main([str(tmp_path), "--format", "csv", *more])
+        output = capsys.readouterr()
+        return list(csv.DictReader(output.out.splitlines())), output.err
+
+    return summarised
 
 
-def test_mean_and_deviation_over_seeds_beside_the_published_row(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_mean_and_deviation_over_seeds_beside_the_published_row(tmp_path: Path, table: Any) -> None:
     values = [70.0, 72.0, 77.0]
     for seed, value in enumerate(values):
         write(tmp_path / "runs" / str(seed), value, seed)
-    (row,) = table(tmp_path, capsys)
+    (row,), _ = table()
     assert row["config"] == "zegclip_voc_inductive" and row["runs"] == "3"
     assert row["mIoU(U)"] == f"73.0 ± {statistics.stdev(values):.1f}"
     assert row["mIoU(S)"] == "80.0 ± 0.0"
@@ -56,106 +61,98 @@ def test_mean_and_deviation_over_seeds_beside_the_published_row(
 
 
 def test_one_run_has_no_deviation_and_other_splits_no_published_row(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, table: Any
 ) -> None:
     write(tmp_path / "a", 50.0, 0, unseen=["cat"])
-    (row,) = table(tmp_path, capsys)
+    (row,), _ = table()
     assert row["mIoU(U)"] == "50.0" and row["published"] == ""
 
 
-def test_a_run_that_was_validated_and_tested_counts_once(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_run_that_was_validated_and_tested_counts_once(tmp_path: Path, table: Any) -> None:
     write(tmp_path / "train", 50.0, 0)
-    write(tmp_path / "test", 50.0, 0, stage="test", iteration=None, max_iters=None)
+    write(tmp_path / "test", 50.0, 0, stage="test")
     write(tmp_path / "other", 60.0, 1)
-    (row,) = table(tmp_path, capsys)
-    assert row["runs"] == "2"
+    (row,), said = table()
+    assert row["runs"] == "2" and "twice" not in said
+    write(tmp_path / "again", 51.0, 1)
+    (row,), said = table()
+    assert row["runs"] == "3" and "seed 1 is counted twice" in said
 
 
 @pytest.mark.parametrize(
     ("change", "note"),
-    [({"gamma": 0.0}, "differ in gamma (0.1 / 0.0)"), ({"training": "ff"}, "with other settings")],
+    [
+        ({"gamma": 0.0}, "differ in gamma (0.1 / 0.0)"),
+        ({"training": "ff"}, "differ in how they were trained"),
+        ({"training": None}, "differ in how they were trained"),
+    ],
 )
 def test_what_differs_is_not_averaged(
     change: dict[str, Any],
     note: str,
     tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    table: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     write(tmp_path / "a", 50.0, 0)
     write(tmp_path / "b", 60.0, 1, **change)
-    monkeypatch.setattr(summarize, "MEASURED", tmp_path / "measured.json")
-    with pytest.raises(SystemExit, match="not recorded, because a config has several rows"):
-        summarize.main([str(tmp_path), "--record"])
-    output = capsys.readouterr()
-    assert output.out.count("zegclip_voc_inductive") == 2
-    assert note in output.err
-    assert not (tmp_path / "measured.json").exists()
+    rows, said = table()
+    assert [row["runs"] for row in rows] == ["1", "1"] and note in said
+    monkeypatch.setattr(summarize, "record", None)
+    with pytest.raises(InputError, match="not recorded, because a config has several rows"):
+        table("--record")
 
 
-def test_cross_dataset_has_one_mean(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    config = {"config": "zegclip_coco_to_voc", "setting": "cross_dataset", "unseen": []}
-    write(tmp_path / "a", 93.0, 0, **config)
-    (row,) = table(tmp_path, capsys)
-    assert row["mIoU(S)"] == "93.0 (mIoU)" and row["mIoU(U)"] == row["hIoU"] == ""
+def test_other_rows(tmp_path: Path, table: Any) -> None:
+    """Cross-dataset runs have one mean; two systems' predictions are two rows."""
+    cross = {"config": "zegclip_coco_to_voc", "setting": "cross_dataset", "unseen": []}
+    write(tmp_path / "a", 93.0, 0, **cross)
+    for name in ("sam", "clip"):
+        write(tmp_path / name, 50.0, None, predictions=name, max_iters=None, training=None)
+    (first, second, third), _ = table()
+    assert [row["config"] for row in (first, second)] == [
+        "clip (predictions, zegclip_voc_inductive)",
+        "sam (predictions, zegclip_voc_inductive)",
+    ]
+    assert third["mIoU(S)"] == "93.0 (mIoU)" and third["mIoU(U)"] == third["hIoU"] == ""
 
 
+@pytest.mark.parametrize("content", ['{"pAcc": 9', "[]", "{}", '{"pAcc": 9, "protocol": {}}'])
 def test_unfinished_and_broken_reports_are_named(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write(tmp_path / "half", 50.0, 0, iteration=4000)
-    (tmp_path / "broken").mkdir()
-    (tmp_path / "broken" / "report.json").write_text('{"pAcc": 9')
-    with pytest.raises(SystemExit, match="no finished run's report.json"):
+    write(tmp_path / "start", 50.0, 0, iteration=None)
+    (tmp_path / "report.json").write_text(content)
+    with pytest.raises(InputError, match="no finished run's report.json in .* or below"):
         summarize.main([str(tmp_path)])
     said = capsys.readouterr().err
     assert "half is unfinished (4000 of 20000 iterations)" in said
-    assert f"{tmp_path / 'broken' / 'report.json'} is no report of ours" in said
+    assert f"{tmp_path / 'report.json'} is no report of ours" in said
 
 
 def test_record_keeps_rows_of_other_configs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, table: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    measured = tmp_path / "measured.json"
-    monkeypatch.setattr(summarize, "MEASURED", measured)
-    measured.write_text('{"ldvc_voc_inductive": {}}')
-    for seed in (0, 1):
-        write(tmp_path / "runs" / str(seed), 70.0 + seed, seed)
-    assert summarize.main([str(tmp_path / "runs"), "--record"]) == 0
-    content = json.loads(measured.read_text())
-    assert list(content) == ["ldvc_voc_inductive", "zegclip_voc_inductive"]
-    entry = content["zegclip_voc_inductive"]
-    assert entry["scores"]["mIoU_U"] == {"mean": 70.5, "std": pytest.approx(0.5**0.5)}
-    assert [run["seed"] for run in entry["runs"]] == [0, 1]
-    assert entry["runs"][0]["code"] == "0.1.0 (abc)"
+    recorded: dict[str, Any] = {}
+    monkeypatch.setattr(summarize, "record", lambda name, content: recorded.update(content))
+    monkeypatch.setattr(
+        summarize, "read", lambda name: {"ldvc_voc_inductive": {}} if name == "measured" else []
+    )
+    for seed in (1, 0):
+        write(tmp_path / str(seed), 70.0 + seed, seed)
+    table("--record")
+    assert list(recorded) == ["ldvc_voc_inductive", "zegclip_voc_inductive"]
+    runs = recorded["zegclip_voc_inductive"]["runs"]
+    assert [(run["seed"], run["mIoU_U"]) for run in runs] == [(0, 70.0), (1, 71.0)]
+    assert runs[0]["code"] == "0.1.0 (abc)" and "mIoU" not in runs[0]
 
 
-def test_existing_files_are_not_overwritten(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    write(tmp_path / "runs", 70.0, 0)
-    out = tmp_path / "table.md"
-    options = [str(tmp_path / "runs"), "--format", "markdown", "--out", str(out)]
-    assert summarize.main(options) == 0
-    first = out.read_text()
-    assert first.splitlines()[1].count("---") == 9 and "| zegclip_voc_inductive |" in first
-    with pytest.raises(SystemExit):
-        summarize.main(options)
-    assert "say --force to overwrite" in capsys.readouterr().err
-    assert summarize.main([*options, "--force"]) == 0
-
-
-def test_old_reports_are_named_after_their_dumped_config(tmp_path: Path) -> None:
-    write(tmp_path / "a", 50.0, 0, config=None)
-    (tmp_path / "a" / "tagclip_mini_inductive.py").touch()
-    reports, problems = read_reports([tmp_path, tmp_path / "a"])
-    assert not problems and len(reports) == 1
-    assert summarise(reports)[0].config == "tagclip_mini_inductive"
-
-
-def test_a_folder_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        summarize.main(["no_such_folder"])
-    assert "no such folder: no_such_folder" in capsys.readouterr().err
+@pytest.mark.parametrize("kind", ["table", "markdown"])
+def test_formats(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path / "a", 50.0, 0)
+    summarize.main([str(tmp_path), "--format", kind])
+    shown = capsys.readouterr().out
+    assert "zegclip_voc_inductive" in shown and "94.6 / 91.9 / 77.8 / 84.3" in shown
+    if kind == "markdown":
+        assert shown.splitlines()[1].count("---") == len(summarize.HEADING)

@@ -33,7 +33,7 @@ def state():
     return (torch.get_num_threads(), ours, dict(MODULE2PACKAGE),
             dict(checkpoint.CheckpointLoader._schemes), checkpoint._safe_torch_load,
             checkpoint.load_url, utils._init_dist_pytorch,
-            model.MMDistributedDataParallel.__init__, torch.serialization.get_safe_globals())
+            model.MMDistributedDataParallel.__init__, getattr in torch.serialization.get_safe_globals())
 torch.set_num_threads(3)
 zegclip_noise = {noise!r}
 before = state()

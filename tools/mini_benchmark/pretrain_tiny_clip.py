@@ -15,22 +15,22 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
-import sys
 import time
 from pathlib import Path
+from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-
-from tools.mini.tiny_clip.captions import Composer, batches  # isort: skip  (first: the stack)
 import cv2
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from tools.mini.tiny_clip.judge import Judge
-from tools.mini.tiny_clip.model import TinyClip
+from tiny_clip.captions import Batches, Composer
+from tiny_clip.judge import Judge
+from tiny_clip.model import TinyClip
 from torch import nn
+from torch.utils.data import DataLoader
+
+from zegclip.engine.launch import run
+from zegclip.files import PROJECT_ROOT, replacing
 
 
 def learning_rate(step: int, steps: int, peak: float, warmup: int = 150) -> float:
@@ -41,35 +41,53 @@ def learning_rate(step: int, steps: int, peak: float, warmup: int = 150) -> floa
     return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share)))
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="example: python tools/mini_benchmark/pretrain_tiny_clip.py --crop-steps 100 "
         "--scene-steps 50 --out /tmp/tiny_clip.safetensors",
     )
-    parser.add_argument("--config", type=Path, default=ROOT / "data/mini/tiny_clip.json")
-    parser.add_argument("--out", type=Path, default=ROOT / "data/mini/tiny_clip.safetensors")
+    folder = PROJECT_ROOT / "data" / "mini"
+    parser.add_argument("--config", type=Path, default=folder / "tiny_clip.json")
+    parser.add_argument("--out", type=Path, default=folder / "tiny_clip.safetensors")
     parser.add_argument("--crop-steps", type=int, default=1500, help="steps on 48-pixel crops")
     parser.add_argument("--scene-steps", type=int, default=4900, help="steps on 96-pixel scenes")
     parser.add_argument("--batch-size", type=int, default=40, help="scenes; crops: four times")
     parser.add_argument("--class-share", type=float, default=0.45, help="objects of VOC's classes")
     parser.add_argument("--lr", type=float, default=1.5e-3)
     parser.add_argument("--weight-decay", type=float, default=0.05)
-    parser.add_argument("--patch-weight", type=float, default=0.5)
-    parser.add_argument("--max-uses", type=int, default=3, help="of a batch, if composing is slow")
+    parser.add_argument("--patch-weight", type=float, default=0.5, help="of the patch loss")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--judge-every", type=int, default=500, help="steps; saves too")
-    parser.add_argument("--resume", type=Path, help="a checkpoint of this script (OUT.ckpt)")
     parser.add_argument("--judge", type=Path, help="only measure these weights (.safetensors)")
+    parser.add_argument("--judge-every", type=int, default=500, help="steps; saves too")
     parser.add_argument("--judge-number", type=int, default=200, help="renderings of each kind")
-    parser.add_argument("--stop-after", type=int, help="steps, for short comparisons")
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
-def main() -> int:
-    args = parse_args()
+def build_optimizer(model: nn.Module, args: argparse.Namespace) -> torch.optim.Optimizer:
+    """AdamW, without decay of norms and biases."""
+    trained = [p for name, p in model.named_parameters() if not name.startswith("fast.")]
+    groups = [
+        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": args.weight_decay},
+        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=args.lr, betas=(0.9, 0.98), eps=1e-6, fused=True)
+
+
+def save(model: TinyClip, out: Path, report: dict[str, Any], args: argparse.Namespace) -> None:
+    """The weights, and beside them what they are worth and how they were made."""
+    with replacing(out) as part:
+        save_file(model.export(), part)
+    paths = ("out", "config", "judge")
+    settings = {key: value for key, value in vars(args).items() if key not in paths}
+    with replacing(out.with_name(f"{out.stem}_report.json")) as part:
+        part.write_text(json.dumps(report | {"settings": settings}, indent=2))
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads)
     cv2.setNumThreads(1)
@@ -80,77 +98,45 @@ def main() -> int:
     if args.judge:
         model.load_exported(args.judge)
         print(json.dumps({key: round(value, 2) for key, value in judge(model).items()}, indent=1))
-        return 0
-    trained = [p for n, p in model.named_parameters() if not n.startswith("fast.")]
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": [p for p in trained if p.ndim >= 2], "weight_decay": args.weight_decay},
-            {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
-        ],
-        lr=args.lr,
-        betas=(0.9, 0.98),
-        eps=1e-6,
-        fused=True,
-    )
+        return
+    optimizer = build_optimizer(model, args)
     steps = args.crop_steps + args.scene_steps
-    start, spent = 0, 0.0
-    if args.resume:
-        state = torch.load(args.resume, weights_only=True)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        start, spent = state["step"], state["seconds"]
-    plan = [(i, 48 if i < args.crop_steps else 96) for i in range(start, steps)]
+    sizes = [48] * args.crop_steps + [96] * args.scene_steps
+    # A process composes beside the training; it needs less time for a batch than a step takes.
+    loader = DataLoader(
+        Batches(composer, sizes), batch_size=None, num_workers=1, prefetch_factor=12
+    )
     grid = model.clip.visual.grid_size[0]
-    began = time.time() - spent
+    began = time.monotonic()
     mean_loss: dict[str, float] = {}
-    report: dict = {}
-    for step, batch in zip(range(start, steps), batches(composer, plan, args.max_uses)):
+    for step, batch in enumerate(loader):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, steps, args.lr)
+        # A crop stands anywhere in the grid of position embeddings.
         crop = batch.images.shape[1] * grid // config["vision_cfg"]["image_size"]
         rng = np.random.default_rng([args.seed, 9, step])
         top, left = (int(i) for i in rng.integers(0, grid - crop + 1, 2))
+        # Forward and backward in bfloat16, the step in float32.
         model.to_fast()
         optimizer.zero_grad()
         losses = model.loss(batch, (top, left), args.patch_weight)
         sum(losses.values()).backward()
         model.from_fast()
-        nn.utils.clip_grad_norm_(trained, 1.0)
+        nn.utils.clip_grad_norm_([p for g in optimizer.param_groups for p in g["params"]], 1.0)
         optimizer.step()
         for key, value in losses.items():
             mean_loss[key] = 0.95 * mean_loss.get(key, value.item()) + 0.05 * value.item()
-        done = step + 1
+        done, seconds = step + 1, time.monotonic() - began
         if done % 50 == 0:
-            seconds = time.time() - began
             values = " ".join(f"{key} {value:.3f}" for key, value in mean_loss.items())
             print(f"step {done}/{steps}  {values}  {seconds / done:.3f} s/step", flush=True)
-        if done % args.judge_every == 0 or done in (steps, args.stop_after):
+        if done % args.judge_every == 0 or done == steps:
             model.to_fast()
-            seconds = time.time() - began
             report = {"steps": done, "of": steps, "minutes": round(seconds / 60, 1)}
             report |= {key: round(value, 2) for key, value in judge(model).items()}
             print(json.dumps(report), flush=True)
-            args.out.parent.mkdir(parents=True, exist_ok=True)
-            save_file(model.export(), args.out)
-            state = {
-                "model": model.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "step": done,
-                "seconds": seconds,
-            }
-            torch.save(state, args.out.with_suffix(".ckpt.tmp"))
-            os.replace(args.out.with_suffix(".ckpt.tmp"), args.out.with_suffix(".ckpt"))
-        if done == args.stop_after:
-            break
-    settings = {
-        k: str(v) if isinstance(v, Path) else v
-        for k, v in vars(args).items()
-        if k not in ("out", "config", "resume")
-    }
-    report = {**report, "settings": settings}
-    args.out.with_name(args.out.stem + "_report.json").write_text(json.dumps(report, indent=2))
-    return 0
+            save(model, args.out, report, args)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run(main)

@@ -1,15 +1,21 @@
 """The Python interface: photographs and words in, segmentations out."""
 
 from .images import read_image
-from .onnx_segmenter import OnnxSegmenter
+from .inferencer import EncodedImage, ZeroShotInferencer
+from .onnx_inferencer import OnnxInferencer
 from .result import SegmentationResult
 from .words import make_vocabulary
-from .zero_shot_segmenter import EncodedImage, ZeroShotSegmenter
+
+# The names of the first release.
+ZeroShotSegmenter = ZeroShotInferencer
+OnnxSegmenter = OnnxInferencer
 
 __all__ = [
     "EncodedImage",
+    "OnnxInferencer",
     "OnnxSegmenter",
     "SegmentationResult",
+    "ZeroShotInferencer",
     "ZeroShotSegmenter",
     "make_vocabulary",
     "read_image",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import cv2
@@ -21,51 +21,57 @@ _NOT_OF_THE_IMAGE = ("Load", "Pack", "HideUnseenLabels")
 MAX_TOKENS = 4096
 
 
+def image_steps(cfg: Config) -> list[dict[str, Any]]:
+    """The steps of a config's test pipeline between reading and packing."""
+    dataset = (cfg.get("test_dataloader") or {}).get("dataset") or {}
+    while "pipeline" not in dataset and "dataset" in dataset:  # a wrapper
+        dataset = dataset["dataset"]
+    pipeline = dataset.get("pipeline") or cfg.get("test_pipeline") or []
+    return [step for step in pipeline if not step["type"].startswith(_NOT_OF_THE_IMAGE)]
+
+
 class Preprocessor:
-    """The steps of ``test_pipeline`` between reading and packing, then the data preprocessor.
+    """The image steps of a test pipeline, then the model's data preprocessor.
 
     Args:
-        cfg: a config; its ``test_dataloader``'s (or ``test_pipeline``'s) steps are used, in
-            practice mmseg's ``ResizeShortestEdge`` or ``Resize``, or none.
+        steps: from :func:`image_steps`, in practice mmseg's ``ResizeShortestEdge`` or ``Resize``,
+            or none.
         data_preprocessor: the model's; normalises.
         test_cfg: the model's, complete.
         patch_size: the model's, pixels.
 
     Raises:
-        InputError: a step is unknown.
+        InputError: the data preprocessor pads at test time.
     """
 
     def __init__(
         self,
-        cfg: Config,
+        steps: Sequence[Mapping[str, Any]],
         data_preprocessor: nn.Module,
         test_cfg: Mapping[str, Any],
         patch_size: int,
     ) -> None:
+        if getattr(data_preprocessor, "test_cfg", None):
+            raise InputError(
+                "model.data_preprocessor.test_cfg pads images at test time, which is not undone "
+                "here: leave it out (windows are padded to whole patches anyway)"
+            )
         self._data_preprocessor = data_preprocessor
         self._test_cfg = test_cfg
         self._patch_size = patch_size
-        self._own_side = min((cfg.model.get("data_preprocessor") or {}).get("size") or (512, 512))
-        try:
-            self._transforms = [TRANSFORMS.build(dict(step)) for step in image_steps(cfg)]
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"test_pipeline: {error}") from error
+        self._own_side = min(getattr(data_preprocessor, "size", None) or (512, 512))
+        self._transforms = [TRANSFORMS.build(dict(step)) for step in steps]
 
     def __call__(self, image: np.ndarray) -> Tensor:
         """``(H, W, 3)`` uint8, RGB -> normalised ``(1, 3, h, w)`` float32 on the model's device."""
         size = image.shape[:2]
-        results: dict[str, Any] = {
-            "img": np.ascontiguousarray(image[..., ::-1]),  # mmseg's images are BGR
-            "img_shape": size,
-            "ori_shape": size,
-            "seg_fields": [],
-        }
+        bgr = np.ascontiguousarray(image[..., ::-1])  # as mmseg's images are
+        results: Any = {"img": bgr, "img_shape": size, "ori_shape": size, "seg_fields": []}
         for transform in self._transforms:
             results = transform(results)
         pixels = self._fitting(results["img"])
         inputs = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
-        sample = SegDataSample(metainfo={"img_shape": pixels.shape[:2], "ori_shape": size})
-        data = {"inputs": [inputs], "data_samples": [sample]}
+        data = {"inputs": [inputs], "data_samples": [SegDataSample()]}
         return self._data_preprocessor(data, False)["inputs"]
 
     def _fitting(self, pixels: np.ndarray) -> np.ndarray:
@@ -73,7 +79,7 @@ class Preprocessor:
 
         Where the config has no resizing step, a larger image goes to the size of the training
         crops (its shorter side). Measured on 40 mini scenes enlarged by 2 and by 4, right pixels
-        with TagCLIP: 57 % and 21 % as they are, 69 % and 69 % shrunk to their own size.
+        with the mini model: 57 % and 21 % as they are, 69 % and 69 % shrunk to their own size.
         """
         if self._test_cfg["mode"] != "whole":
             return pixels
@@ -84,15 +90,3 @@ class Preprocessor:
             return pixels
         new = max(1, round(width * scale)), max(1, round(height * scale))
         return cv2.resize(pixels, new, interpolation=cv2.INTER_AREA)
-
-
-def image_steps(cfg: Config) -> list[dict[str, Any]]:
-    """The steps of a config's test pipeline between reading and packing."""
-    return [step for step in _pipeline(cfg) if not step["type"].startswith(_NOT_OF_THE_IMAGE)]
-
-
-def _pipeline(cfg: Config) -> list[dict[str, Any]]:
-    dataset = (cfg.get("test_dataloader") or {}).get("dataset") or {}
-    while "pipeline" not in dataset and "dataset" in dataset:  # a wrapper
-        dataset = dataset["dataset"]
-    return list(dataset.get("pipeline") or cfg.get("test_pipeline") or [])

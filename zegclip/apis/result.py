@@ -2,84 +2,112 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
-from PIL import Image
+import torch
+from PIL import Image, ImageDraw, ImageFont
 
+from zegclip.heads import upsample
+from zegclip.visualization import draw_labels
 from zegclip.vocabulary import make_palette
 
-from .drawing import draw_result
+# Names are legible beside a small picture only when it is enlarged.
+_LEAST_SIDE = 320
 
 
+@dataclass(eq=False, repr=False)
 class SegmentationResult:
     """Labels, probabilities and shares of one image.
 
-    Args:
-        labels: as the attribute.
-        scores: as the attribute, or a function that gives it: large images with many words need
-            gigabytes of it, so it is made when it is asked for.
-        classes: as the attribute.
-        image: as the attribute.
-        trusty_map: as the attribute.
-        palette: as the attribute; default: of :func:`~zegclip.visualization.make_palette`.
-        unseen: as the attribute.
-
     Attributes:
-        labels: ``(H, W)`` int64, index into ``classes`` of the most probable one.
-        scores: ``(C, H, W)`` float32, each class's probability at each pixel (each by itself: they
-            do not add up to 1). With ``seen=`` they are calibrated, and may be below 0.
-        trusty_map: ``(H, W)`` float32, TagCLIP's P(seen); ``None`` with other methods.
-        classes: the names, in label order.
         image: ``(H, W, 3)`` uint8, RGB, upright: what was segmented.
-        palette: an RGB colour of each class.
+        labels: ``(H, W)`` int64, index into ``classes`` of the most probable one.
+        probabilities: ``(C, h, w)`` float32, at the size in which the model saw the image.
+        classes: the names, in label order.
+        extra_maps: what the method has beside the classes, by name, ``(H, W)`` float32, 0..1
+            (``(K, H, W)`` where it has K of a name).
+        palette: an RGB colour of each class; default: :func:`~zegclip.vocabulary.make_palette`.
         unseen: the classes that were called unseen.
+
+    Example:
+        >>> result = ZeroShotInferencer()("photo.jpg", ["cat", "dog"])
+        >>> result.areas()["cat"]
+        0.31
+        >>> result.draw(opacity=0.6).save("photo_classes.png")
     """
 
-    def __init__(
-        self,
-        labels: np.ndarray,
-        scores: np.ndarray | Callable[[], np.ndarray],
-        classes: Sequence[str],
-        image: np.ndarray,
-        trusty_map: np.ndarray | None = None,
-        palette: Sequence[tuple[int, int, int]] | None = None,
-        unseen: Sequence[str] = (),
-    ) -> None:
-        self.labels = labels
-        self._scores = scores
-        self.classes = tuple(classes)
-        self.image = image
-        self.trusty_map = trusty_map
-        self.palette = tuple(palette or make_palette(len(self.classes)))
-        self.unseen = tuple(unseen)
+    image: np.ndarray
+    labels: np.ndarray
+    probabilities: np.ndarray
+    classes: tuple[str, ...]
+    extra_maps: dict[str, np.ndarray] = field(default_factory=dict)
+    palette: Sequence[tuple[int, int, int]] = ()
+    unseen: tuple[str, ...] = ()
 
-    @property
+    def __post_init__(self) -> None:
+        self.palette = self.palette or make_palette(len(self.classes))
+
+    @cached_property
     def scores(self) -> np.ndarray:
-        """See the class."""
-        if not isinstance(self._scores, np.ndarray):
-            self._scores = self._scores()
-        return self._scores
+        """Each class's probability at each pixel, ``(C, H, W)`` float32, made when asked for.
+
+        Each by itself: they do not add up to 1. With ``seen=`` they are calibrated, and may be
+        below 0. Of large images with many words they are gigabytes.
+        """
+        maps = torch.from_numpy(self.probabilities)[None]
+        return upsample(maps, self.labels.shape)[0].numpy()
 
     def areas(self) -> dict[str, float]:
         """Every class's share of the pixels, 0..1, in label order; they add up to 1."""
         counts = np.bincount(self.labels.ravel(), minlength=len(self.classes))
         return {name: float(count / self.labels.size) for name, count in zip(self.classes, counts)}
 
+    def largest(self, number: int | None = None) -> list[int]:
+        """Ids of the classes that are in the image, the largest first; at most so many."""
+        shares = list(self.areas().values())
+        present = [label for label, share in enumerate(shares) if share > 0]
+        return sorted(present, key=lambda label: -shares[label])[:number]
+
+    def label_of(self, label: int) -> str:
+        """Name and share of a class, as pictures and logs show them: ``"a red bus 12.5%"``."""
+        return f"{self.classes[label]} {(self.labels == label).mean():.1%}"
+
     def draw(self, opacity: float = 0.5, legend: bool = True) -> Image.Image:
-        """The image in its classes' colours, their names on it.
+        """The image in its classes' colours.
 
         Args:
             opacity: of the colours, 0..1.
-            legend: put a list of colours, names and shares beside it.
-
-        Raises:
-            ValueError: the opacity is not in 0..1.
+            legend: put colours, names and shares of the classes beside it; unseen names are red.
         """
-        return draw_result(self, opacity, legend)
+        picture = Image.fromarray(draw_labels(self.image, self.labels, self.palette, opacity))
+        scale = max(1, min(_LEAST_SIDE // min(picture.size), 1024 // max(picture.size)))
+        picture = picture.resize(
+            (picture.width * scale, picture.height * scale), Image.Resampling.NEAREST
+        )
+        return self._beside_legend(picture) if legend else picture
+
+    def _beside_legend(self, picture: Image.Image) -> Image.Image:
+        size = max(12, min(picture.size) // 28)  # of the letters, pixels
+        line = round(1.5 * size)
+        font = ImageFont.load_default(size)
+        shown = self.largest(max(1, (max(picture.height, 240) - size) // line))
+        lines = [self.label_of(label) for label in shown]
+        width = round(max(map(font.getlength, lines))) + 3 * size
+        height = max(picture.height, len(lines) * line + size)
+        sheet = Image.new("RGB", (picture.width + width, height), "white")
+        sheet.paste(picture)
+        pen = ImageDraw.Draw(sheet)
+        for row, (label, text) in enumerate(zip(shown, lines)):
+            left, top = picture.width + size // 2, size // 2 + row * line
+            pen.rectangle((left, top, left + size, top + size), tuple(self.palette[label]))
+            ink = "red" if self.classes[label] in self.unseen else "black"
+            pen.text((left + 1.5 * size, top + size / 2), text, ink, font, anchor="lm")
+        return sheet
 
     def __repr__(self) -> str:
         height, width = self.labels.shape
-        largest = sorted(self.areas().items(), key=lambda item: -item[1])[:3]
-        shares = ", ".join(f"{name} {share:.0%}" for name, share in largest if share)
+        shares = ", ".join(map(self.label_of, self.largest(3)))
         return f"SegmentationResult({width}x{height}, {len(self.classes)} classes: {shares})"

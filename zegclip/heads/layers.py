@@ -147,9 +147,8 @@ class CrossAttention(nn.Module):
         self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
     ) -> Tensor:
         """The attention between the projections: shapes as in :meth:`forward`."""
-        attended = F.scaled_dot_product_attention(
-            *(self._split_heads(each) for each in (query, key, value)), attn_mask=mask
-        )
+        query, key, value = (self._split_heads(each) for each in (query, key, value))
+        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         return attended.transpose(-3, -2).flatten(-2)
 
     def _split_heads(self, tokens: Tensor) -> Tensor:

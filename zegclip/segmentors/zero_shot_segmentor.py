@@ -131,8 +131,9 @@ class ZeroShotSegmentor(BaseSegmentor):
     @dataset_meta.setter
     def dataset_meta(self, metainfo: Mapping[str, Any]) -> None:
         # (mmseg's inferencer keeps classes and palette only; the rest is in its config.)
-        metainfo = completed_metainfo(metainfo, getattr(self, "cfg", None))
-        self.set_vocabulary(Vocabulary.from_metainfo(metainfo))
+        completed = completed_metainfo(metainfo, getattr(self, "cfg", None))
+        self.set_vocabulary(Vocabulary.from_metainfo(completed))
+        # (Its visualizer takes no other keys.)
         self._dataset_meta = dict(metainfo)
         if metainfo.get("palette") is None:  # mmseg's drawing needs one
             self._dataset_meta["palette"] = make_palette(len(self.vocabulary.classes))

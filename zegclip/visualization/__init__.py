@@ -1,36 +1,36 @@
 """Drawing: labels and maps over images, and the figures of the papers.
 
-Every figure takes models, asks their heads for what they can show, and knows no method by name.
+A figure takes models and asks their heads for what they can show. Those that one method alone has
+are in that method's package.
 """
 
-from .attention_figure import attention_figure
-from .choice import image_names, images_named, images_with, images_with_unseen
-from .consensus_figure import consensus_figure
+from .attention_maps import attention_maps
+from .choice import image_names, images_named, images_with
 from .dataset_sheet import dataset_row, dataset_sheet
-from .method import Method
-from .overlay import draw_heat_map, draw_labels, hatch
-from .prediction_figure import prediction_figure
-from .prediction_sheet import prediction_sheet
+from .figures import BARE_NOTE, FIGURES, register_figure
+from .method import Method, Scene, extra_maps, predicted_labels
+from .overlay import draw_heat_map, draw_labels
 from .prediction_sheet_hook import PredictionSheetHook
-from .sheet import make_sheet
-from .trust_figure import trust_figure
+from .sheet import Panel, figure_pixels, make_sheet
 
 __all__ = [
+    "BARE_NOTE",
+    "FIGURES",
     "Method",
+    "Panel",
     "PredictionSheetHook",
-    "attention_figure",
-    "consensus_figure",
+    "Scene",
+    "attention_maps",
     "dataset_row",
     "dataset_sheet",
     "draw_heat_map",
     "draw_labels",
-    "hatch",
+    "extra_maps",
+    "figure_pixels",
     "image_names",
     "images_named",
     "images_with",
-    "images_with_unseen",
     "make_sheet",
-    "prediction_figure",
-    "prediction_sheet",
-    "trust_figure",
+    "predicted_labels",
+    "register_figure",
 ]

@@ -1,16 +1,63 @@
-"""A trained model with the data set that it is shown on."""
+"""A trained model with the images that it is shown on."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
+import mmcv
 import numpy as np
 import torch
 from mmengine.dataset import pseudo_collate
+from mmengine.structures import PixelData
 
-from .scene import Scene
+from zegclip.vocabulary import Vocabulary, make_palette
+
+from .overlay import OPACITY, colour_labels
+from .sheet import Name, Panel
+
+BARE = -1  # in label maps that are drawn: a pixel without colour
+_LEAST_SHARE = 0.004  # of the pixels: below, a class is not named
+
+
+class Scene(NamedTuple):
+    """An image of a data set and its ground truth.
+
+    Attributes:
+        image: ``(H, W, 3)`` uint8, RGB.
+        labels: ``(H, W)`` int64; :data:`BARE` where it is ignored.
+        vocabulary: the data set's.
+    """
+
+    image: np.ndarray
+    labels: np.ndarray
+    vocabulary: Vocabulary
+
+    def present(self, labels: np.ndarray | None = None) -> list[int]:
+        """Ids of the classes in a label map, default the ground truth, the largest first."""
+        labels = self.labels if labels is None else labels
+        ids, counts = np.unique(labels[labels != BARE], return_counts=True)
+        large = counts >= _LEAST_SHARE * labels.size
+        return [int(label) for label in ids[large][np.argsort(-counts[large], kind="stable")]]
+
+    def unseen(self) -> list[int]:
+        """The unseen ones among the classes of the ground truth, the largest first."""
+        return [label for label in self.present() if label in self.vocabulary.unseen_ids]
+
+    def name(self, label: int) -> Name:
+        """A class's name as it is written under a panel."""
+        classes, palette = self.vocabulary.classes, self._palette()
+        return Name(classes[label], label in self.vocabulary.unseen_ids, palette[label])
+
+    def panel(self, labels: np.ndarray) -> Panel:
+        """A label map ``(H, W)`` over the image, with the names of its classes under it."""
+        names = [self.name(label) for label in self.present(labels)]
+        colours = colour_labels(labels, self._palette(), OPACITY)
+        return Panel(self.image, overlay=colours, names=names)
+
+    def _palette(self) -> Sequence[tuple[int, int, int]]:
+        return self.vocabulary.palette or make_palette(len(self.vocabulary.classes))
 
 
 @dataclass
@@ -24,12 +71,16 @@ class Method:
         dataset: a test data set.
         indices: of the images in ``dataset``, one a row of the figure; the same images for all
             methods of a figure, whatever the order of their data sets.
+
+    Example:
+        >>> method = Method("ZegCLIP", model, dataset, images_with(dataset, count=4))
+        >>> FIGURES.get("predictions")([method]).savefig("predictions.png")
     """
 
     title: str
     model: Any
     dataset: Any
-    indices: Sequence[int] = field(default_factory=list)
+    indices: Sequence[int]
 
     def data(self, row: int) -> dict[str, Any]:
         """The image of a row as a batch of one, as ``model.test_step`` takes it."""
@@ -37,30 +88,33 @@ class Method:
 
     @torch.no_grad()
     def predict(self, row: int) -> Any:
-        """The sample of a row with ``pred_sem_seg`` and, where there is one, ``trusty_map``."""
+        """The sample of a row with ``pred_sem_seg`` and the method's extra maps."""
         (sample,) = self.model.test_step(self.data(row))
         return sample
 
-    def labels(self, row: int) -> np.ndarray:
-        """The predicted label map of a row, ``(H, W)`` int64."""
-        return label_map(self.predict(row))
-
-    def scene(self, row: int, panel_height: int) -> Scene:
+    def scene(self, row: int) -> Scene:
         """The image of a row and its ground truth."""
         sample = self.dataset[self.indices[row]]["data_samples"]
-        return Scene.of(sample, self.dataset.metainfo, panel_height)
+        vocabulary = Vocabulary.from_metainfo(self.dataset.metainfo)
+        labels = sample.gt_sem_seg.data[0].cpu().numpy().astype(np.int64)
+        labels[labels >= len(vocabulary.classes)] = BARE
+        return Scene(mmcv.imread(sample.img_path, channel_order="rgb"), labels, vocabulary)
 
 
-def label_map(sample: Any) -> np.ndarray:
-    """The predicted label map of a sample, ``(H, W)`` int64."""
-    return sample.pred_sem_seg.data[0].cpu().numpy().astype(np.int64)
+def predicted_labels(sample: Any, scene: Scene) -> np.ndarray:
+    """The predicted label map, ``(H, W)`` int64; bare where the ground truth ignores pixels.
+
+    They count nowhere.
+    """
+    labels = sample.pred_sem_seg.data[0].cpu().numpy().astype(np.int64)
+    return np.where(scene.labels == BARE, BARE, labels)
 
 
-def trusty_map(sample: Any) -> np.ndarray:
-    """M_A of a sample, ``(H, W)`` float32, from 0 to 1."""
-    return sample.trusty_map.data[0].float().cpu().numpy()
-
-
-def font_size_for(panel_height: int) -> int:
-    """The size of names under a picture of this height, pixels."""
-    return max(12, round(panel_height / 14))
+def extra_maps(sample: Any) -> dict[str, np.ndarray]:
+    """What the method predicts beside the labels, by name: ``(H, W)`` float32, 0..1."""
+    maps = {}
+    for name, value in sample.items():
+        if isinstance(value, PixelData) and not name.startswith(("gt_", "pred_", "seg_")):
+            for number, each in enumerate(value.data.float().cpu().numpy()):
+                maps[name if number == 0 else f"{name} {number + 1}"] = each
+    return maps

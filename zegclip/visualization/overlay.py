@@ -1,125 +1,62 @@
-"""Label maps and heat maps drawn over an image."""
+"""Label maps and heat maps blended with an image."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from matplotlib import colormaps
+from PIL import Image
 
-SEEN_COLOUR, UNSEEN_COLOUR = (0, 0, 0), (214, 0, 0)
+HEAT_COLOURS = "jet"  # 0 blue, 1 red: the papers' colours
+OPACITY = 0.6
 
 
 def draw_labels(
     image: np.ndarray,
     labels: np.ndarray,
-    classes: Sequence[str],
     palette: Sequence[Sequence[int]],
-    unseen: Sequence[str] = (),
-    opacity: float = 0.6,
-    scale: int = 1,
-    min_share: float = 0.004,
-    write_names: bool = True,
-) -> Image.Image:
-    """Colour every class's pixels and write its name on it, unseen names in red.
+    opacity: float = OPACITY,
+) -> np.ndarray:
+    """Colour every class's pixels.
 
     Args:
         image: ``(H, W, 3)`` uint8, RGB.
-        labels: ``(H, W)`` ids; ids outside the classes (255) stay as they are.
-        classes: names in label order.
-        palette: RGB of each class.
-        unseen: names to write in red, as in TagCLIP's Fig. 1; the others are black.
-        opacity: of the colour, 0..1.
-        scale: the picture is this many times larger than the image.
-        min_share: classes with a smaller share of the pixels get no name.
-        write_names: ``False`` leaves the names out.
-
-    Raises:
-        ValueError: image and labels differ in size.
-    """
-    if image.shape[:2] != labels.shape:
-        raise ValueError(f"image is {image.shape[:2]}, labels are {labels.shape}")
-    colours = np.asarray(palette, dtype=np.float32).reshape(-1, 3)
-    known = labels < len(classes)
-    blended = image.astype(np.float32)
-    blended[known] = (1 - opacity) * blended[known] + opacity * colours[labels[known]]
-    picture = _enlarged(blended.astype(np.uint8), scale)
-    if not write_names:
-        return picture
-    pen = ImageDraw.Draw(picture)
-    font = ImageFont.load_default(size=max(10, min(picture.size) // 16))
-    for label in np.unique(labels[known]):
-        mask = labels == label
-        if mask.mean() < min_share:
-            continue
-        name = classes[label]
-        x, y = _deepest_point(mask)
-        _write(pen, (x * scale, y * scale), name, name in unseen, font, picture.size)
-    return picture
-
-
-def hatch(image: np.ndarray, mask: np.ndarray, period: int = 8) -> np.ndarray:
-    """Grey diagonal lines over a part of an image: what is ignored.
-
-    Args:
-        image: ``(H, W, 3)`` uint8, RGB.
-        mask: ``(H, W)`` bool, where to draw.
-        period: pixels from one line to the next; a line is a quarter of that.
+        labels: ``(H, W)`` ids; pixels of ids outside the palette stay as they are.
+        palette: RGB of each class, 0..255.
+        opacity: of the colours, 0..1.
 
     Returns:
-        A new ``(H, W, 3)`` uint8 image; outside ``mask`` it is the old one.
+        ``(H, W, 3)`` uint8.
     """
-    y, x = np.indices(mask.shape)
-    hatched = image.copy()
-    hatched[mask] = (image[mask].astype(np.float32) + 2 * 128) / 3  # paler towards grey
-    hatched[mask & ((x + y) % period < max(1, period // 4))] = 90
-    return hatched
+    return _over(image, colour_labels(labels, palette, opacity))
 
 
-def draw_heat_map(
-    image: np.ndarray, heat: np.ndarray, opacity: float = 0.55, scale: int = 1
-) -> Image.Image:
-    """A map over its image: blue is 0, red is 1 (as TagCLIP's Fig. 4 shows the trusty map).
+def draw_heat_map(image: np.ndarray, heat: np.ndarray, opacity: float = OPACITY) -> np.ndarray:
+    """A map over its image: 0 is blue, 1 is red.
 
     Args:
         image: ``(H, W, 3)`` uint8, RGB.
-        heat: ``(H, W)`` in 0..1; values outside are clipped.
-        opacity: of the colour, 0..1.
-        scale: the picture is this many times larger than the image.
+        heat: ``(H, W)``, 0..1; values outside are clipped.
+        opacity: of the colours, 0..1.
+
+    Returns:
+        ``(H, W, 3)`` uint8.
     """
-    levels = (heat.clip(0, 1) * 255).astype(np.uint8)
-    colours = cv2.applyColorMap(levels, cv2.COLORMAP_JET)[..., ::-1]
-    blended = (1 - opacity) * image.astype(np.float32) + opacity * colours
-    return _enlarged(blended.astype(np.uint8), scale)
+    return _over(image, colormaps[HEAT_COLOURS](heat.clip(0, 1), alpha=opacity, bytes=True))
 
 
-def _enlarged(image: np.ndarray, scale: int) -> Image.Image:
-    height, width = image.shape[:2]
-    return Image.fromarray(image).resize((width * scale, height * scale), Image.Resampling.NEAREST)
+def colour_labels(
+    labels: np.ndarray, palette: Sequence[Sequence[int]], opacity: float = OPACITY
+) -> np.ndarray:
+    """A label map as ``(H, W, 4)`` uint8, RGBA; transparent where the id is outside the palette."""
+    known = (labels >= 0) & (labels < len(palette))
+    colours = np.zeros((*labels.shape, 4), np.uint8)
+    colours[known, :3] = np.asarray(palette, np.uint8)[labels[known]]
+    colours[known, 3] = round(255 * opacity)
+    return colours
 
 
-def _deepest_point(mask: np.ndarray) -> tuple[int, int]:
-    """The pixel (x, y) of a mask that is farthest from its border."""
-    padded = np.pad(mask.astype(np.uint8), 1)
-    distance = cv2.distanceTransform(padded, cv2.DIST_L2, 3)[1:-1, 1:-1]
-    y, x = np.unravel_index(int(distance.argmax()), distance.shape)
-    return int(x), int(y)
-
-
-def _write(
-    pen: ImageDraw.ImageDraw,
-    centre: tuple[int, int],
-    name: str,
-    unseen: bool,
-    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
-    size: tuple[int, int],
-) -> None:
-    """A name in a white box, kept inside the picture."""
-    left, top, right, bottom = pen.textbbox((0, 0), name, font=font)
-    width, height = right - left + 4, bottom - top + 4
-    x = int(min(max(centre[0] - width / 2, 0), max(size[0] - width, 0)))
-    y = int(min(max(centre[1] - height / 2, 0), max(size[1] - height, 0)))
-    pen.rectangle((x, y, x + width, y + height), fill=(255, 255, 255))
-    colour = UNSEEN_COLOUR if unseen else SEEN_COLOUR
-    pen.text((x + 2 - left, y + 2 - top), name, fill=colour, font=font)
+def _over(image: np.ndarray, colours: np.ndarray) -> np.ndarray:
+    below = Image.fromarray(image).convert("RGBA")
+    return np.asarray(Image.alpha_composite(below, Image.fromarray(colours)).convert("RGB"))

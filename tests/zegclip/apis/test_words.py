@@ -19,39 +19,26 @@ def test_names(text: Any) -> None:
     assert vocabulary.setting == "cross_dataset" and not vocabulary.unseen
 
 
-def test_synonyms() -> None:
+def test_synonyms_and_seen_names() -> None:
     vocabulary = make_vocabulary({"cat": ["cat", "kitten"], "tv": "tv monitor"})
     assert vocabulary.words == (("cat", "kitten"), ("tv monitor",))
-
-
-def test_seen_names_make_it_inductive() -> None:
-    vocabulary = make_vocabulary("Cat, dog, bus", seen="cat, BUS")
-    assert (vocabulary.seen, vocabulary.unseen) == (("Cat", "bus"), ("dog",))
-    assert vocabulary.setting == "inductive"
-    assert make_vocabulary("cat", seen=[]).setting == "cross_dataset"
+    vocabulary = make_vocabulary("cat, dog, bus", seen="cat, bus")
+    assert (vocabulary.unseen, vocabulary.setting) == (("dog",), "inductive")
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("text", "seen", "message"),
     [
-        ([], "no words.*at least one"),
-        ("", "no words"),
-        ({}, "no words"),
-        (["cat", " "], "blank"),
-        ("cat,,dog", "blank"),
-        (["Cat", "dog", "cat"], "both 'Cat' and 'cat'"),
-        ("cat, cat", "'cat' twice"),
-        ({"cat": ["kitten", "Kitten"]}, "synonyms of 'cat' hold both"),
-        ({"cat": []}, r"synonyms\['cat'\] is empty"),
-        (["cat", 3], "3, which is not a name but a int"),
-        (5, "5: give a list"),
+        ([], None, "no words.*at least one"),
+        ("", None, "no words"),
+        (["cat", " "], None, "not a name"),
+        (["Cat", "dog", "cat"], None, "a class twice: Cat, dog, cat"),
+        ({"cat": []}, None, r"synonyms\['cat'\] is empty"),
+        (["cat", 3], None, "3, which is not a name"),
+        (5, None, "5: give a list"),
+        ("cat, dog", ["horse"], "seen names no class: 'horse'.*cat, dog"),
     ],
 )
-def test_what_is_refused(text: Any, message: str) -> None:
+def test_what_is_refused(text: Any, seen: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        make_vocabulary(text)
-
-
-def test_an_unknown_seen_name_is_named() -> None:
-    with pytest.raises(InputError, match="seen names 'horse'.*cat, dog"):
-        make_vocabulary("cat, dog", seen=["horse"])
+        make_vocabulary(text, seen)

@@ -1,9 +1,8 @@
-"""A data set and models whose every answer is known."""
+"""A data set and a model whose every answer is known."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,9 +13,8 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from PIL import Image
 
-from zegclip.segmentors.intermediate import ImageRegions
-
-CLASSES = ("cat", "dog", "sofa")
+CLASSES = ("cat", "bus", "sofa")
+PALETTE = [(200, 0, 0), (0, 200, 0), (0, 0, 200)]
 GREY = (90, 90, 90)
 HEIGHT, WIDTH = 10, 20
 
@@ -27,7 +25,7 @@ class FakeDataset:
     metainfo = {
         "classes": CLASSES,
         "unseen": ("sofa",),
-        "palette": [(200, 0, 0), (0, 200, 0), (0, 0, 200)],
+        "palette": PALETTE,
         "dataset_name": "stripes",
     }
 
@@ -47,61 +45,37 @@ class FakeDataset:
         stripes = self.labels[index]
         label = np.repeat(stripes, WIDTH // len(stripes))[None].repeat(HEIGHT, 0)
         sample = SegDataSample(gt_sem_seg=PixelData(data=torch.from_numpy(label)[None]))
-        sample.set_metainfo({"img_path": str(self.files[index])})
-        return {"inputs": torch.zeros(3, HEIGHT, WIDTH), "data_samples": sample}
+        sample.set_metainfo({"img_path": str(self.files[index]), "ori_shape": (HEIGHT, WIDTH)})
+        image = torch.full((3, HEIGHT, WIDTH), GREY[0], dtype=torch.uint8)
+        return {"inputs": image, "data_samples": sample}
 
 
-class FakeHead:
-    """Says what it shows; counts how often its attention among regions was switched off."""
-
-    def __init__(self, meaning: str) -> None:
-        self.attention_meaning = meaning
-        self.is_off = False
-
-    @contextmanager
-    def without_region_attention(self) -> Iterator[None]:
-        self.is_off = True
-        yield
-        self.is_off = False
+def batch(size: tuple[int, int], original: tuple[int, int] | None = None) -> dict[str, Any]:
+    """One random image as a batch, which is of another size on disk."""
+    sample = SegDataSample(metainfo={"ori_shape": original or size, "img_shape": size})
+    image = torch.rand(3, *size, generator=torch.Generator().manual_seed(1)) * 255
+    return {"inputs": [image], "data_samples": [sample]}
 
 
 class FakeModel:
-    """Predicts one class everywhere; with regions switched off, another one.
+    """Predicts one class everywhere, and extra maps of one value.
 
     Args:
         label: what it predicts.
-        trust: value of its trusty map, or ``None``.
-        without: what it predicts without its attention among regions.
         meaning: of its attention maps.
+        maps: values of its extra maps by name.
     """
 
-    def __init__(
-        self, label: int = 2, trust: float | None = None, without: int = 0, meaning: str = "means"
-    ) -> None:
-        self.label, self.trust, self.without = label, trust, without
-        self.decode_head = FakeHead(meaning)
-        self.points: list[tuple[float, float]] = []
+    def __init__(self, label: int = 2, meaning: str = "means", **maps: float) -> None:
+        self.label, self.maps = label, maps
+        self.decode_head = SimpleNamespace(attention_meaning=meaning)
+        self.tested = 0
 
     def test_step(self, data: dict[str, Any]) -> list[SegDataSample]:
-        label = self.without if self.decode_head.is_off else self.label
+        self.tested += 1
         for sample in data["data_samples"]:
-            sample.pred_sem_seg = PixelData(data=torch.full((1, HEIGHT, WIDTH), label))
-            if self.trust is not None:
-                heat = torch.full((1, HEIGHT, WIDTH), self.trust)
-                sample.trusty_map = PixelData(data=heat)
+            sample.pred_sem_seg = PixelData(data=torch.full((1, HEIGHT, WIDTH), self.label))
+            for name, value in self.maps.items():
+                heat = torch.full((1, HEIGHT, WIDTH), value)
+                sample.set_data({name: PixelData(data=heat)})
         return data["data_samples"]
-
-    def attention_maps(self, data: dict[str, Any]) -> list[torch.Tensor]:
-        """From 0.2 at the left to 0.3 at the right."""
-        return [torch.linspace(0.2, 0.3, WIDTH).expand(len(CLASSES), HEIGHT, WIDTH)]
-
-    def region_at(self, data: dict[str, Any], point: tuple[float, float]) -> ImageRegions:
-        """Two regions, left and right; the right one attends to the left one."""
-        self.points.append(point)
-        places: Any = [(0, 0, WIDTH / 2, HEIGHT), (WIDTH / 2, 0, WIDTH, HEIGHT)]
-        return ImageRegions(places, region=1, routes=[0], regions_a_side=(1, 2))
-
-
-def visualizer(*backends: Any) -> Any:
-    """What a runner's visualizer is to a hook."""
-    return SimpleNamespace(_vis_backends={str(i): b for i, b in enumerate(backends)})

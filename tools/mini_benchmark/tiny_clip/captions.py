@@ -1,21 +1,15 @@
-"""Captioned composites of emoji, in batches that a process composes beside the training."""
+"""Captioned composites of emoji, in batches."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import queue
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from multiprocessing.queues import Queue
-from typing import Any
 
-import cv2
 import numpy as np
-import torch
+from torch.utils.data import Dataset
 
 from zegclip.datasets.mini.artwork import Drawing, by_name, class_words, load_drawings
-from zegclip.datasets.mini.compositor import compose_scene
+from zegclip.datasets.mini.compositor import Scene, compose_scene
 
 TEMPLATES = (
     "a photo of a {}.",
@@ -52,10 +46,9 @@ class Composer:
     """
 
     def __init__(self, seed: int, batch_size: int, class_share: float):
-        groups = by_name(d for d in load_drawings() if not d.held_out)
-        self.groups = groups
-        self.classes = [n for n in groups if groups[n][0].is_class]
-        self.others = [n for n in groups if not groups[n][0].is_class]
+        self.groups = by_name(d for d in load_drawings() if not d.held_out)
+        self.classes = [name for name, group in self.groups.items() if group[0].is_class]
+        self.others = [name for name, group in self.groups.items() if not group[0].is_class]
         self.words = class_words()
         self.seed, self.batch_size, self.class_share = seed, batch_size, class_share
 
@@ -70,31 +63,19 @@ class Composer:
         return [self.groups[n][rng.integers(len(self.groups[n]))] for n in names]
 
     def caption(self, rng: np.random.Generator, words: Sequence[str]) -> str:
+        """A template filled with "dog", "dog and a cat" or "dog, a cat and a bus"."""
         template = TEMPLATES[rng.integers(len(TEMPLATES))]
-        joined = (
-            " and a ".join(words)
-            if len(words) < 3
-            else (", a ".join(words[:-1]) + " and a " + words[-1])
+        return template.format(
+            " and a ".join([*filter(None, [", a ".join(words[:-1])]), words[-1]])
         )
-        return template.format(joined)
 
     def batch(self, number: int, size: int) -> Batch:
+        """The batch of a number; pictures of ``size`` pixels."""
         rng = np.random.default_rng([self.seed, size, number])
-        scenes = []
-        for _ in range(self.batch_size * (96 // size) ** 2):
-            if size < 96:
-                count = 1 if rng.random() < 0.55 else 2
-                side = CROP_OBJECT_SIDE[count]
-            else:
-                count, side = int(rng.choice(4, p=(0.25, 0.3, 0.25, 0.2))) + 1, None
-            # Now and then strong: held-out drawings differ in colour. Always strong learns slowly.
-            colour = 3.0 if rng.random() < 0.3 else 1.0
-            scenes.append(compose_scene(self.pick(rng, count), rng, size, side, colour))
-        names = sorted({d.name for s in scenes for d in s.drawings})
-        column = {name: i for i, name in enumerate(names)}
-        shows = np.zeros((len(scenes), len(names)), bool)
-        for row, scene in enumerate(scenes):
-            shows[row, [column[d.name] for d in scene.drawings]] = True
+        scenes = [self.scene(rng, size) for _ in range(self.batch_size * (96 // size) ** 2)]
+        shown = [{d.name for d in scene.drawings} for scene in scenes]
+        names = sorted(set().union(*shown))
+        shows = np.array([[name in here for name in names] for here in shown])
         name_captions = []
         for name in names:
             words = self.words.get(name, (name,))
@@ -102,19 +83,30 @@ class Composer:
             word = words[0] if rng.random() < 0.5 else words[rng.integers(len(words))]
             name_captions.append(self.caption(rng, [word]))
         captions, fits = [], []
-        alike: dict[frozenset[str], list[int]] = {}
-        for row, scene in enumerate(scenes):
-            alike.setdefault(frozenset(d.name for d in scene.drawings), []).append(row)
         for scene in scenes:
             drawings = [scene.drawings[i] for i in rng.permutation(len(scene.drawings))]
             said = {d.name: d.words[rng.integers(len(d.words))] for d in drawings}
-            right = np.zeros(len(scenes), bool)
-            for row in alike[frozenset(said)]:
-                right[row] = all(said[d.name] in d.words for d in scenes[row].drawings)
             captions.append(self.caption(rng, list(said.values())))
-            fits.append(right)
-        images = np.stack([s.image for s in scenes])
-        return Batch(images, name_captions, captions, shows, np.stack(fits, axis=1))
+            fits.append(
+                [
+                    said.keys() == here and all(said[d.name] in d.words for d in other.drawings)
+                    for here, other in zip(shown, scenes, strict=True)
+                ]
+            )
+        images = np.stack([scene.image for scene in scenes])
+        return Batch(images, name_captions, captions, shows, np.array(fits).T)
+
+    def scene(self, rng: np.random.Generator, size: int) -> Scene:
+        """A crop with one or two objects, or a scene with one to four."""
+        side = None
+        if size < 96:
+            count = 1 if rng.random() < 0.55 else 2
+            side = CROP_OBJECT_SIDE[count]
+        else:
+            count = int(rng.choice(4, p=(0.25, 0.3, 0.25, 0.2))) + 1
+        # Now and then strong: held-out drawings differ in colour. Always strong learns slowly.
+        colour = 3.0 if rng.random() < 0.3 else 1.0
+        return compose_scene(self.pick(rng, count), rng, size, side, colour)
 
     def all_captions(self) -> list[str]:
         """Texts with every token that captions can hold."""
@@ -122,38 +114,19 @@ class Composer:
         return [*words, *(t.format("dog") for t in TEMPLATES), "a dog, a cat and a horse."]
 
 
-def produce(composer: Composer, plan: list[tuple[int, int]], out: Queue[Any]) -> None:
-    """Process: put the batches of the plan into the queue."""
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
-    os.nice(5)
-    for number, size in plan:
-        out.put((size, composer.batch(number, size)))
+class Batches(Dataset):
+    """The batches of a pretraining in their order, for a loader whose process composes them.
 
+    Args:
+        composer: draws them.
+        sizes: pixels, by step.
+    """
 
-def batches(composer: Composer, plan: list[tuple[int, int]], max_uses: int) -> Iterator[Batch]:
-    """The batches of the plan; one is shown again where composing is slower than learning."""
-    context = multiprocessing.get_context("fork")
-    line = context.Queue(maxsize=12)
-    worker = context.Process(target=produce, args=(composer, plan, line), daemon=True)
-    worker.start()
-    rng = np.random.default_rng(0)
-    kept: list[list] = []  # [batch, uses]
-    size_now = None
-    for _, size in plan:
-        if size != size_now:
-            kept, size_now = [], size
-        fresh = None
-        while fresh is None:
-            try:
-                found, batch = line.get_nowait() if kept else line.get()
-                if found == size:
-                    fresh = [batch, 0]
-            except queue.Empty:
-                fresh = kept.pop(int(rng.integers(len(kept))))
-        fresh[1] += 1
-        yield fresh[0]
-        if fresh[1] < max_uses:
-            kept.append(fresh)
-            kept = kept[-16:]
-    worker.terminate()
+    def __init__(self, composer: Composer, sizes: Sequence[int]):
+        self.composer, self.sizes = composer, sizes
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def __getitem__(self, step: int) -> Batch:
+        return self.composer.batch(step, self.sizes[step])

@@ -1,0 +1,145 @@
+"""The image encoder and the head as one ONNX graph for all image sizes and vocabularies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from torch import Tensor, nn
+
+from zegclip.apis.class_words import text_fingerprint
+from zegclip.apis.onnx_description import METADATA_KEY, ModelDescription
+from zegclip.apis.preprocessing import image_steps
+from zegclip.errors import InputError
+from zegclip.files import replacing
+from zegclip.segmentors import ZeroShotSegmentor
+
+INPUTS = ("image", "class_embeddings", "seen", "inductive")
+OPSET = 18
+
+
+class OnnxModel(nn.Module):
+    """From a normalised image and class embeddings to what the head predicts.
+
+    It calls the segmentor's own image encoder and head.
+
+    Args:
+        segmentor: a trained model.
+
+    Example:
+        >>> image, T = torch.randn(1, 3, 512, 512), torch.randn(2, 512)
+        >>> seen, inductive = torch.tensor([True, False]), torch.tensor(True)
+        >>> OnnxModel(segmentor)(image, T, seen, inductive)[0].shape
+        torch.Size([1, 2, 512, 512])
+    """
+
+    def __init__(self, segmentor: ZeroShotSegmentor) -> None:
+        super().__init__()
+        self.image_encoder = segmentor.image_encoder
+        self.decode_head = segmentor.decode_head
+
+    def forward(
+        self, image: Tensor, class_embeddings: Tensor, seen: Tensor, inductive: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Predict.
+
+        Args:
+            image: ``(B, 3, H, W)`` float32, normalised; sides are multiples of the patch size.
+            class_embeddings: ``(C, D)`` float32, unit rows.
+            seen: ``(C,)`` bool.
+            inductive: ``()`` bool: whether to calibrate.
+
+        Returns:
+            Probabilities ``(B, C, H, W)`` and the head's extra maps ``(B, K, H, W)``.
+        """
+        output = self.decode_head(*self.image_encoder(image), class_embeddings)
+        plain = self.decode_head.predict(output, (image.shape[-2], image.shape[-1]))
+        calibrated = self.decode_head.calibrate(plain, seen)
+        both = ((each.probabilities, *each.extra_maps.values()) for each in (calibrated, plain))
+        return tuple(torch.where(inductive, *pair) for pair in zip(*both))
+
+
+def describe(cfg: Config, model: ZeroShotSegmentor) -> ModelDescription:
+    """What the file of a model is to say.
+
+    Args:
+        cfg: the complete config that the model was built from.
+        model: with its checkpoint.
+
+    Raises:
+        InputError: the config prepares images in a way that a file cannot carry.
+    """
+    preprocessor = cfg.model.get("data_preprocessor") or {}
+    if preprocessor.get("test_cfg") or not preprocessor.get("bgr_to_rgb"):
+        raise InputError(
+            "model.data_preprocessor: only mean, std and size with bgr_to_rgb=True can be carried "
+            "by the file"
+        )
+    meta = model.dataset_meta or {}
+    known = ("classes", "unseen", "synonyms", "setting")
+    return ModelDescription(
+        config=Path(cfg.filename or "").name,
+        patch_size=model.image_encoder.patch_size,
+        mean=list(preprocessor["mean"]),
+        std=list(preprocessor["std"]),
+        size=list(preprocessor.get("size") or (512, 512)),
+        resize=[dict(step) for step in image_steps(cfg)],
+        test_cfg=dict(model.test_cfg),
+        calibration=model.decode_head.protocol(inductive=True),
+        templates=list(model.text_encoder.templates),
+        clip={**model.clip_source, "fingerprint": bytes(model.clip_fingerprint.cpu()).hex()},
+        text_fingerprint=text_fingerprint(model),
+        vocabulary={key: meta[key] for key in known if key in meta} or None,
+    )
+
+
+def export_onnx(
+    segmentor: ZeroShotSegmentor, path: str | Path, description: ModelDescription
+) -> None:
+    """Write a model to an ONNX file.
+
+    Args:
+        segmentor: a trained model, on the CPU, in evaluation mode.
+        path: the file; what is there is replaced.
+        description: goes into the file's metadata.
+    """
+    model = OnnxModel(segmentor).eval()
+    patch = segmentor.image_encoder.patch_size
+    # All lengths differ, so that none is taken for another.
+    example = (
+        torch.zeros(2, 3, 9 * patch, 11 * patch),
+        torch.eye(5, segmentor.image_encoder.embed_dims),
+        torch.arange(5) < 3,
+        torch.tensor(True),
+    )
+    dim = torch.export.Dim
+    classes = dim("classes")
+    shapes = (
+        {0: dim("batch"), 2: patch * dim("rows"), 3: patch * dim("columns")},
+        {0: classes},
+        {0: classes},
+        None,
+    )
+    with torch.no_grad():
+        output = model.decode_head(*model.image_encoder(example[0]), example[1])
+        program = torch.export.export(model, example, dynamic_shapes=shapes, strict=False)
+        exported = torch.onnx.export(
+            program,
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=INPUTS,
+            output_names=["probabilities", *output.extra_maps],
+            verbose=False,
+        )
+    assert exported is not None
+    # The exporter adds where in whose source files each node comes from: that goes.
+    for graph in exported.model.graphs():
+        for node in graph:
+            for named in (node, *node.outputs):
+                named.metadata_props.clear()
+        graph.metadata_props.clear()
+    exported.model.metadata_props.clear()
+    exported.model.metadata_props[METADATA_KEY] = description.to_json()
+    with replacing(path) as part:
+        exported.save(part, external_data=False)

@@ -1,0 +1,256 @@
+"""Photographs and words in, segmentations out: the Python interface of all methods."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias, Union, overload
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from torch import Tensor
+
+from zegclip.engine.load_model import choose_device, choose_files, load_model
+from zegclip.errors import InputError
+from zegclip.heads import upsample
+from zegclip.visualization.attention_maps import attention_of_windows
+from zegclip.vocabulary import Vocabulary
+
+from .images import ImageLike, is_image, read_image
+from .preprocessing import Preprocessor, image_steps
+from .result import SegmentationResult
+from .words import Text, make_vocabulary
+
+Words: TypeAlias = Text | Vocabulary | None
+Seen: TypeAlias = str | Iterable[str] | None
+Asked: TypeAlias = Union[ImageLike, "EncodedImage"]
+
+
+@dataclass(frozen=True, repr=False)
+class EncodedImage:
+    """An image that went through the image encoder, to be asked for any words.
+
+    Attributes:
+        image: ``(H, W, 3)`` uint8, RGB, upright.
+        input_size: (h, w) in which the model saw it.
+        windows: patch and CLS embeddings of its windows, in groups with their boxes.
+        encoded_by: the inferencer that can be asked.
+    """
+
+    image: np.ndarray
+    input_size: tuple[int, int]
+    windows: list[Any]
+    encoded_by: ZeroShotInferencer
+
+
+class ZeroShotInferencer:
+    """A trained model that segments photographs into whatever words are given.
+
+    May be used from several threads: one is served at a time.
+
+    Args:
+        config: path of a config, as the tools take it; see
+            :func:`~zegclip.engine.load_model.choose_files` for what is left out.
+        checkpoint: path of the checkpoint. Without both: the mini model, which is in the
+            repository and knows drawings of VOC's 20 classes, not photographs.
+        device: ``"cuda"``, ``"cpu"``, ...; default: CUDA where there is one.
+
+    Attributes:
+        model: the segmentor.
+        config: path of the config.
+        checkpoint: path of the checkpoint.
+
+    Raises:
+        InputError: a file is missing, or they do not fit together.
+
+    Example:
+        >>> segment = ZeroShotInferencer()
+        >>> result = segment("photo.jpg", ["cat", "a red bus"])
+        >>> result.areas()
+        >>> encoded = segment.encode("photo.jpg")
+        >>> segment(encoded, ["dog"])  # does not run the image encoder again
+    """
+
+    def __init__(
+        self,
+        config: str | Path | Config | None = None,
+        checkpoint: str | Path | None = None,
+        device: str | torch.device | None = None,
+    ) -> None:
+        cfg, file = choose_files(config, checkpoint)
+        model = load_model(cfg, file, choose_device(device))
+        self.config, self.checkpoint = str(cfg.filename), file
+        self.model: Any = model
+        self._text_encoder: Any = model.text_encoder
+        self._preprocess = Preprocessor(
+            image_steps(cfg),
+            model.data_preprocessor,
+            model.test_cfg,
+            model.image_encoder.patch_size,
+        )
+        meta = model.dataset_meta
+        self._own_vocabulary = Vocabulary.from_metainfo(meta) if meta else None
+        self._lock = threading.RLock()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The class names that the checkpoint was trained for, ``()`` if it has none."""
+        return self._own_vocabulary.classes if self._own_vocabulary else ()
+
+    @overload
+    def __call__(  # type: ignore[overload-overlap]  # (a str is an Iterable: the first one wins)
+        self, image: Asked, text: Words = None, seen: Seen = None
+    ) -> SegmentationResult: ...
+
+    @overload
+    def __call__(
+        self, image: Iterable[Asked], text: Words = None, seen: Seen = None
+    ) -> list[SegmentationResult]: ...
+
+    def __call__(self, image: Any, text: Words = None, seen: Seen = None) -> Any:
+        """Segment one image, or several of any sizes.
+
+        Args:
+            image: a path, a PIL image, an ``(H, W, 3)`` uint8 RGB array or an encoded image; or
+                several of them.
+            text: the words: a list, ``"cat, dog"``, a dict from names to synonyms, or what
+                :meth:`vocabulary` returned. ``None``: the classes, split and setting that the
+                checkpoint was trained with.
+            seen: those of the words that training has seen; the result is then calibrated as in
+                the inductive setting. Default: nothing is called seen or unseen.
+
+        Returns:
+            One result, or a list where several images are given.
+
+        Raises:
+            InputError: an image or the words cannot be used.
+        """
+        results = list(self.stream(image, text, seen))
+        return results[0] if _is_one(image) else results
+
+    def stream(
+        self, images: Iterable[Asked], text: Words = None, seen: Seen = None
+    ) -> Iterator[SegmentationResult]:
+        """Segment images one after the other, for any number of them.
+
+        The words are checked at once and embedded once; images are read as results are taken.
+
+        Args:
+            images: as :meth:`__call__` takes them.
+            text: as there.
+            seen: as there.
+        """
+        vocabulary = self.vocabulary(text, seen)
+        if _is_one(images) or not isinstance(images, Iterable):
+            images = [images]  # type: ignore[list-item]
+        return (self._ask(self.encode(image), vocabulary) for image in images)
+
+    def encode(self, image: Asked) -> EncodedImage:
+        """Run the image encoder, which takes most of the time, once for any number of questions.
+
+        Args:
+            image: as :meth:`__call__` takes it.
+
+        Raises:
+            InputError: the image cannot be used, or was encoded by another inferencer.
+        """
+        if isinstance(image, EncodedImage):
+            if image.encoded_by is not self:
+                raise InputError("an image can be asked only by the inferencer that encoded it")
+            return image
+        pixels = read_image(image)
+        with self._lock, torch.no_grad():
+            inputs = self._preprocess(pixels)
+            windows = list(self.model.encode_windows(inputs))
+        return EncodedImage(pixels, (inputs.shape[-2], inputs.shape[-1]), windows, self)
+
+    def vocabulary(self, text: Words = None, seen: Seen = None) -> Vocabulary:
+        """Check words once, to ask with them often.
+
+        Args:
+            text: as :meth:`__call__` takes it.
+            seen: as there.
+
+        Returns:
+            What every ``text`` argument takes as well.
+
+        Raises:
+            InputError: see :func:`~zegclip.apis.make_vocabulary`; or a word is longer than the
+                text encoder's context.
+        """
+        if text is None:
+            if self._own_vocabulary is None:
+                raise InputError("this checkpoint does not say its classes: give text=[...]")
+            text = self._own_vocabulary
+        if isinstance(text, Vocabulary):
+            if seen is None:
+                return text
+            text = dict(zip(text.classes, text.words))
+        vocabulary = make_vocabulary(text, seen)
+        self._check_words(vocabulary)
+        return vocabulary
+
+    def attention(self, image: Asked, text: Words, name: str) -> np.ndarray:
+        """What a class attends to in the last layer; the head's ``attention_meaning`` says it.
+
+        Args:
+            image: as :meth:`__call__` takes it.
+            text: as there; all classes that are asked for.
+            name: one of them.
+
+        Returns:
+            ``(H, W)`` float32, 0..1; of windows that overlap, the mean.
+        """
+        encoded, vocabulary = self.encode(image), self.vocabulary(text)
+        label = vocabulary.classes.index(name)
+        with self._lock, torch.no_grad():
+            self.model.set_vocabulary(vocabulary)
+            maps = attention_of_windows(self.model, encoded.windows, encoded.input_size)
+            attention = upsample(maps[:, label : label + 1], encoded.image.shape[:2])
+        return attention[0, 0].cpu().numpy()
+
+    def _check_words(self, vocabulary: Vocabulary) -> None:
+        words = [word for synonyms in vocabulary.words for word in synonyms]
+        if cut := self._text_encoder.too_long(words):
+            raise InputError(
+                f"{cut[0]!r:.60} is too long for the text encoder, which would see only its "
+                "start: use fewer words"
+            )
+
+    def _ask(self, encoded: EncodedImage, vocabulary: Vocabulary) -> SegmentationResult:
+        size = encoded.image.shape[:2]
+        with self._lock, torch.no_grad():
+            self.model.set_vocabulary(vocabulary)
+            found = self.model.decode_windows(encoded.windows, encoded.input_size)
+            labels = _largest(found.probabilities, size)
+            maps = {name: upsample(each, size) for name, each in found.extra_maps.items()}
+        return SegmentationResult(
+            encoded.image,
+            labels.cpu().numpy(),
+            found.probabilities[0].cpu().numpy(),
+            vocabulary.classes,
+            {name: each[0].squeeze(0).cpu().numpy() for name, each in maps.items()},
+            vocabulary.palette or (),
+            vocabulary.unseen,
+        )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.config}, {self.checkpoint})"
+
+
+def _is_one(image: Any) -> bool:
+    return is_image(image) or isinstance(image, EncodedImage)
+
+
+def _largest(probabilities: Tensor, size: Sequence[int]) -> Tensor:
+    """Arg-max at the image's size, ``(H, W)`` int64, without all classes' maps of that size."""
+    best = upsample(probabilities[:, :1], size)[0, 0]
+    labels = torch.zeros_like(best, dtype=torch.int64)
+    for label in range(1, probabilities.shape[1]):
+        scores = upsample(probabilities[:, label : label + 1], size)[0, 0]
+        labels[scores > best] = label  # equal ones stay the first, as with arg-max
+        best = torch.maximum(best, scores)
+    return labels

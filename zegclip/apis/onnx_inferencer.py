@@ -1,0 +1,186 @@
+"""An exported model with the interface of the one in torch."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmseg.models import SegDataPreProcessor
+from torch import Tensor
+
+from zegclip.engine.load_model import choose_files, load_model
+from zegclip.errors import InputError
+from zegclip.heads import Prediction
+from zegclip.segmentors.sliding_window import Box, cut_windows, merge_windows
+from zegclip.vocabulary import Vocabulary
+
+from .class_words import WORDS, ClassWords, text_fingerprint
+from .inferencer import ZeroShotInferencer
+from .onnx_description import ModelDescription
+from .preprocessing import Preprocessor
+
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+# Boxes of some windows and their pixels (N, 3, h, w), whole patches.
+_Windows = tuple[list[Box], Tensor]
+
+
+class OnnxInferencer(ZeroShotInferencer):
+    """A model that ``tools/export_onnx.py`` wrote; called as :class:`ZeroShotInferencer` is.
+
+    Words become class embeddings in one of two ways. With ``words=`` they are looked up in a file
+    that the tool wrote, and neither CLIP nor the checkpoint is needed. With ``config=`` and
+    ``checkpoint=`` the text encoder in torch embeds any word.
+
+    One graph holds image encoder and head, so an image that was encoded is only prepared: asking
+    it again costs as much as the first time. There is no :meth:`attention`.
+
+    Args:
+        path: the ``.onnx`` file.
+        words: the ``.npz`` file of class embeddings; default: ``words.npz`` beside the model, where
+            neither config nor checkpoint is given.
+        config: of the checkpoint that the file was exported from.
+        checkpoint: that checkpoint.
+        device: ``"cpu"`` (default), or ``"cuda"`` where ONNX Runtime has it.
+
+    Attributes:
+        description: what the file says of itself.
+
+    Raises:
+        InputError: a file is missing or broken, or they do not fit together.
+
+    Example:
+        >>> segment = OnnxInferencer("model.onnx", words="words.npz")
+        >>> segment("photo.jpg", ["cat", "dog"]).draw().save("photo_classes.png")
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        words: str | Path | None = None,
+        config: str | Path | None = None,
+        checkpoint: str | Path | None = None,
+        device: str | None = None,
+    ) -> None:
+        session = open_session(path, device or "cpu")
+        metadata = session.get_modelmeta().custom_metadata_map
+        self.description = found = ModelDescription.from_metadata(metadata, str(path))
+        self.config, self.checkpoint = found.config, str(path)
+        own = Vocabulary.from_metainfo(found.vocabulary) if found.vocabulary else None
+        if config is not None or checkpoint is not None:
+            if words is not None:
+                raise InputError("give words=, or config= and checkpoint=, not both")
+            chosen, file = choose_files(config, checkpoint)
+            segmentor = load_model(chosen, file, torch.device("cpu"))
+            self._check_text(text_fingerprint(segmentor), file)
+            self._text_encoder = segmentor.text_encoder
+
+            def embed(vocabulary: Vocabulary) -> np.ndarray:
+                segmentor.set_vocabulary(vocabulary)
+                return segmentor.class_embeddings().numpy()
+        else:
+            file = str(words or Path(path).parent / WORDS)
+            saved = ClassWords.read(file)
+            self._check_text(saved.text_fingerprint, file)
+            self._text_encoder = None
+            embed = saved.rows
+            if own is None or dict(zip(own.classes, own.words)) != saved.words:
+                names = tuple(saved.words)
+                own = Vocabulary(names, synonyms=saved.words, setting="cross_dataset")
+        self.model = _Graph(session, found, embed)
+        size = (found.size[0], found.size[1])
+        data_preprocessor = SegDataPreProcessor(found.mean, found.std, size, bgr_to_rgb=True)
+        self._preprocess = Preprocessor(
+            found.resize, data_preprocessor, found.test_cfg, found.patch_size
+        )
+        self._own_vocabulary = own
+        self._lock = threading.RLock()
+
+    def _check_text(self, theirs: str, name: str) -> None:
+        if theirs != self.description.text_fingerprint:
+            raise InputError(
+                f"{name} embeds words otherwise than {self.checkpoint} was trained with (other "
+                f"CLIP weights than {self.description.clip}; other templates; or another learned "
+                "text encoder): take what it was exported with, or export again"
+            )
+
+    def _check_words(self, vocabulary: Vocabulary) -> None:
+        if self._text_encoder is None:
+            self.model.embed(vocabulary)
+        else:
+            super()._check_words(vocabulary)
+
+
+def open_session(path: str | Path, device: str = "cpu", threads: int | None = None) -> Any:
+    """Load a file into ONNX Runtime.
+
+    Args:
+        path: of the ``.onnx`` file.
+        device: ``"cpu"`` or ``"cuda"``.
+        threads: default: as many as torch computes with.
+
+    Returns:
+        onnxruntime's ``InferenceSession``.
+
+    Raises:
+        InputError: ONNX Runtime is not installed or lacks the device, or the file is missing or
+            broken.
+    """
+    try:
+        import onnxruntime  # (an extra: only exported files need it)
+    except ModuleNotFoundError:
+        raise InputError("exported models need: python -m pip install onnxruntime") from None
+    if not Path(path).is_file():
+        raise InputError(f"there is no file {path}")
+    available = onnxruntime.get_available_providers()
+    if _PROVIDERS.get(device) not in available:
+        raise InputError(f"device {device!r}: this ONNX Runtime has {', '.join(available)} only")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or torch.get_num_threads()
+    options.log_severity_level = 3  # errors
+    try:
+        return onnxruntime.InferenceSession(str(path), options, [_PROVIDERS[device]])
+    except Exception as error:  # its exceptions have no common class of their own
+        raise InputError(f"{path} cannot be loaded by ONNX Runtime: {error}") from error
+
+
+class _Graph:
+    """What an inferencer asks of a segmentor, by an exported graph.
+
+    Args:
+        session: ONNX Runtime's.
+        description: of the file.
+        embed: class embeddings ``(C, D)`` float32 of a vocabulary.
+    """
+
+    def __init__(
+        self,
+        session: Any,
+        description: ModelDescription,
+        embed: Callable[[Vocabulary], np.ndarray],
+    ) -> None:
+        self._session = session
+        self._description = description
+        self.embed = embed
+
+    def set_vocabulary(self, vocabulary: Vocabulary) -> None:
+        self._inputs = {
+            "class_embeddings": self.embed(vocabulary),
+            "seen": np.isin(vocabulary.classes, vocabulary.seen),
+            "inductive": np.array(vocabulary.setting == "inductive"),
+        }
+
+    def encode_windows(self, inputs: Tensor) -> Iterator[_Windows]:
+        return cut_windows(inputs, self._description.test_cfg, self._description.patch_size)
+
+    def decode_windows(self, windows: Iterable[_Windows], size: tuple[int, int]) -> Prediction:
+        return merge_windows(((boxes, self._run(pixels)) for boxes, pixels in windows), size)
+
+    def _run(self, pixels: Tensor) -> Prediction:
+        outputs = self._session.run(None, {"image": pixels.numpy(), **self._inputs})
+        names = [output.name for output in self._session.get_outputs()]
+        maps = dict(zip(names, map(torch.from_numpy, outputs)))
+        return Prediction(maps.pop("probabilities"), maps)
