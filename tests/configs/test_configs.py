@@ -66,9 +66,9 @@ def small(config: Config, tower: Path, data: Path) -> Config:
         else:
             dataset.data_root = str(data / Path(dataset.data_root).relative_to("data"))
         for step in dataset.pipeline:
-            sizes = {"RandomResize": "scale", "RandomCrop": "crop_size"}
+            sizes = {"RandomResize": "scale", "FastRandomCrop": "crop_size"}
             if step.type in sizes:
-                step[sizes[step.type]] = (64, 64) if step.type == "RandomCrop" else (256, 64)
+                step[sizes[step.type]] = (64, 64) if step.type == "FastRandomCrop" else (256, 64)
             if step.type == "ResizeShortestEdge":
                 step.scale = 64
     return config

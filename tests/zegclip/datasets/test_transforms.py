@@ -66,7 +66,7 @@ class TestHideUnseenLabels:
         )
         pipeline = [
             dict(type="RandomResize", scale=(160, 120), ratio_range=(0.5, 2.0), keep_ratio=True),
-            dict(type="RandomCrop", crop_size=(64, 64), cat_max_ratio=0.75),
+            dict(type="FastRandomCrop", crop_size=(64, 64), cat_max_ratio=0.75),
             dict(type="RandomFlip", prob=0.5),
             dict(type="PackZeroShotInputs"),
         ]
@@ -95,7 +95,7 @@ class TestHideUnseenLabels:
             rng.choice(np.array([0, 3, SOFA], np.uint8), (6, 6)), np.ones((20, 20), np.uint8)
         )
         image = rng.integers(0, 255, (120, 120, 3), np.uint8)
-        crop = TRANSFORMS.build(dict(type="RandomCrop", crop_size=(60, 60), cat_max_ratio=0.6))
+        crop = TRANSFORMS.build(dict(type="FastRandomCrop", crop_size=(60, 60), cat_max_ratio=0.6))
 
         def crops(gt_seg_map: np.ndarray, steps: list) -> list[np.ndarray]:
             np.random.seed(0)
