@@ -34,11 +34,16 @@ class FastRandomCrop(RandomCrop):
     def crop_bbox(self, results: dict) -> tuple[int, int, int, int]:
         """(top, bottom, left, right) of the crop."""
         box = self._random_box(results["img"])
-        for _ in range(10 if self.cat_max_ratio < 1 else 0):
-            labels = self.crop(results["gt_seg_map"], box)
-            counts = cv2.calcHist([labels], [0], None, [256], [0, 256]).ravel()[:IGNORE_INDEX]
-            if np.count_nonzero(counts) > 1 and counts.max() / counts.sum() < self.cat_max_ratio:
-                break
+        if self.cat_max_ratio >= 1:
+            return box
+        # (In an image of one class no candidate is better than another.)
+        several = np.count_nonzero(_counts(results["gt_seg_map"])) > 1
+        for _ in range(10):
+            if several:
+                counts = _counts(self.crop(results["gt_seg_map"], box))
+                largest = counts.max() / max(counts.sum(), 1)
+                if np.count_nonzero(counts) > 1 and largest < self.cat_max_ratio:
+                    break
             box = self._random_box(results["img"])
         return box
 
@@ -47,3 +52,8 @@ class FastRandomCrop(RandomCrop):
         top = np.random.randint(0, max(full_height - height, 0) + 1)
         left = np.random.randint(0, max(full_width - width, 0) + 1)
         return top, top + height, left, left + width
+
+
+def _counts(labels: np.ndarray) -> np.ndarray:
+    """Pixels of each class, without ignored ones, of uint8 labels ``(H, W)``."""
+    return cv2.calcHist([labels], [0], None, [256], [0, 256]).ravel()[:IGNORE_INDEX]
