@@ -10,25 +10,13 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from zegclip.errors import InputError
-from zegclip.heads import (
-    ATTENTION_MEANING,
-    ATMDecoder,
-    HeadOutput,
-    Prediction,
-    ZeroShotHead,
-    upsample,
-)
-from zegclip.losses import (
-    binary_dice_loss,
-    binary_focal_loss,
-    mean_over_ranks,
-    present_classes,
-)
+from zegclip.heads import ATTENTION_MEANING, ATMDecoder, HeadOutput, Prediction, ZeroShotHead
+from zegclip.losses import binary_losses, mean_over_ranks, present_classes
 
 from .trusty_learner import TrustyLearner
 from .trusty_weighting import WEIGHTINGS, weight_by_trust
 
-TRUSTY_LOSSES = {"focal": binary_focal_loss, "dice": binary_dice_loss}
+TRUSTY_LOSSES = ("focal", "dice")
 TRUSTY_TARGETS = ("seen", "unseen_gt")
 
 
@@ -137,8 +125,8 @@ class TrustyHead(ZeroShotHead):
             target = labels < num_classes  # 255 is background, void or unseen
             if unseen_map is not None:  # transductive: pseudo-labelled, but not seen
                 target = target & ~unseen_map
-        trusty_map = upsample(output.extra_maps["trusty_map"], labels.shape[-2:])
-        trusty = TRUSTY_LOSSES[self.trusty_loss](trusty_map, target)
+        both = binary_losses(output.extra_maps["trusty_map"], target)
+        trusty = both[TRUSTY_LOSSES.index(self.trusty_loss)]
         pairs = mean_over_ranks(present_classes(labels, num_classes).sum())
         losses["loss_trusty"] = self.trusty_loss_weight * trusty.sum() / pairs
         return losses

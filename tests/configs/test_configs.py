@@ -117,7 +117,7 @@ def small(config: Config, tower: Path, data: Path) -> Config:
             dataset.data_root = str(data / Path(dataset.data_root).relative_to("data"))
         sizes = {
             "RandomResize": dict(scale=(256, 64)),
-            "RandomCrop": dict(crop_size=(64, 64)),
+            "FastRandomCrop": dict(crop_size=(64, 64)),
             "ResizeShortestEdge": dict(scale=64),
         }
         for step in dataset.pipeline:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from zegclip.errors import InputError
 
+from .block import run_block
 from .loading import LoadedClip, load_clip
 
 
@@ -114,11 +115,10 @@ class PromptedImageEncoder(BaseModule):
         tokens, grid = self._embed(image)
         num_patches = grid[0] * grid[1]
 
-        # All blocks, with new prompts before each: [CLS, prompts, patches].
+        # All blocks, each with prompts of its own. Their outputs are dropped; CLS and patches go
+        # into the joint space.
         at_level, last = self._run_blocks(tokens)
-
-        # The prompts' outputs are dropped; CLS and patches go into the joint space.
-        last = torch.cat([last[:, :1], last[:, -num_patches:]], dim=1)
+        last = last[:, : 1 + num_patches]
         if self.num_prompts:
             last = self.prompt_norm(last)
         embeddings = self._project(last)
@@ -134,7 +134,7 @@ class PromptedImageEncoder(BaseModule):
 
         # V, from an earlier block if the config says so.
         if self.patch_level < len(self.visual.transformer.resblocks):
-            patches = self._project(at_level[:, -num_patches:])
+            patches = self._project(at_level[:, 1 : 1 + num_patches])
         patches = F.normalize(patches, dim=-1).transpose(1, 2).unflatten(2, grid)
         return patches, F.normalize(pooled, dim=-1)
 
@@ -163,16 +163,21 @@ class PromptedImageEncoder(BaseModule):
 
     def _run_blocks(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Tokens after ``patch_level`` blocks, and after all of them."""
-        at_level = tokens
+        at_level, depth = tokens, len(self.visual.transformer.resblocks)
         if self.num_prompts:  # one projection for the prompts of all blocks
             prompts = self.prompt_projection(torch.cat([self.prompts, self.deep_prompts]))
         for index, block in enumerate(self.visual.transformer.resblocks):
+            fresh = None
             if self.num_prompts and index < self.prompt_depth:
                 # This block's prompts take the place of what the last block made of its own.
-                fresh = self.prompt_dropout(prompts[index].expand(tokens.shape[0], -1, -1))
-                old = 1 + (self.num_prompts if index else 0)
-                tokens = torch.cat([tokens[:, :1], fresh.to(tokens.dtype), tokens[:, old:]], dim=1)
-            tokens = block(tokens)
+                fresh = prompts[index][None]
+                if self.training and self.prompt_dropout.p:
+                    fresh = self.prompt_dropout(fresh.expand(tokens.shape[0], -1, -1))
+                fresh = fresh.to(tokens.dtype)
+                if index + 1 == self.prompt_depth < depth:  # these stay until the last block
+                    fresh = fresh.expand(tokens.shape[0], -1, -1)
+                    tokens, fresh = torch.cat([tokens, fresh], dim=1), None
+            tokens = run_block(block, tokens, fresh)
             if index + 1 == self.patch_level:
                 at_level = tokens
         return at_level, tokens

@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from open_clip.transformer import text_global_pool
 from torch import Tensor, nn
 
+from .block import run_block
+
 
 class TextTower(nn.Module):
     """The text half of an open_clip CLIP; its modules, not copies.
@@ -61,7 +63,7 @@ class TextTower(nn.Module):
         for index, block in enumerate(self.transformer.resblocks):
             if before_block is not None:
                 hidden = before_block(index, hidden)
-            hidden = block(hidden, attn_mask=mask)
+            hidden = run_block(block, hidden, attn_mask=mask)
         return hidden
 
     def project(self, hidden: Tensor, tokens: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from .benchmarks import (
 )
 from .masks import check_mask, read_mask
 from .mini import MiniSceneDataset
+from .random_crop import FastRandomCrop
 from .transforms import HideUnseenLabels, LoadCheckedAnnotations, PackZeroShotInputs
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "COCOStuff171Dataset",
     "Context59Dataset",
     "Context60Dataset",
+    "FastRandomCrop",
     "HideUnseenLabels",
     "LoadCheckedAnnotations",
     "MiniSceneDataset",

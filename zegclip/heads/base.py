@@ -141,7 +141,7 @@ class ZeroShotHead(BaseModule, metaclass=ABCMeta):
         Returns:
             Weighted scalars by name, to be summed.
         """
-        return self.mask_loss(upsample(output.mask_logits, labels.shape[-2:]), labels)
+        return self.mask_loss(output.mask_logits, labels)
 
     def predict(self, output: HeadOutput, size: tuple[int, int]) -> Prediction:
         """Probabilities, and the sigmoid of every extra map, at the image's size.

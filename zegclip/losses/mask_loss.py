@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from zegclip.vocabulary import IGNORE_INDEX
 
-from .dice_loss import dice_loss, present_classes
-from .focal_loss import sigmoid_focal_loss
+from .focal_dice_loss import focal_dice_loss, present_classes
 
 
 def mean_over_ranks(count: Tensor) -> Tensor:
@@ -47,7 +46,7 @@ class MaskLoss(nn.Module):
 
     Example:
         >>> loss = MaskLoss(focal_weight=100, dice_weight=1)
-        >>> loss(torch.randn(2, 15, 64, 64), torch.randint(0, 15, (2, 64, 64))).keys()
+        >>> loss(torch.randn(2, 15, 32, 32), torch.randint(0, 15, (2, 512, 512))).keys()
         dict_keys(['loss_mask', 'loss_dice'])
     """
 
@@ -66,19 +65,20 @@ class MaskLoss(nn.Module):
         """Compute both terms.
 
         Args:
-            logits: ``(B, C, H, W)`` at the label's size.
+            logits: ``(B, C, h, w)``; they are upsampled to the label's size.
             labels: ``(B, H, W)`` integers, ``0..C-1`` or 255 (ignored).
 
         Returns:
             ``loss_mask`` (focal) and ``loss_dice``, weighted scalars.
         """
-        logits = logits.float()  # under autocast the sums over 512x512 pixels need float32
         valid = None if self.ignored_as_negative else labels != IGNORE_INDEX
         present = present_classes(labels, logits.shape[1])
+        focal, dice = focal_dice_loss(logits, labels, present, valid)
         pairs = mean_over_ranks(present.sum())
-        focal = sigmoid_focal_loss(logits, labels, valid).sum() / pairs
-        dice = dice_loss(logits, labels, present, valid).sum() / pairs
-        return {"loss_mask": self.focal_weight * focal, "loss_dice": self.dice_weight * dice}
+        return {
+            "loss_mask": self.focal_weight * focal.sum() / pairs,
+            "loss_dice": self.dice_weight * dice.sum() / pairs,
+        }
 
     def extra_repr(self) -> str:
         return (
@@ -87,22 +87,16 @@ class MaskLoss(nn.Module):
         )
 
 
-def binary_focal_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """Focal loss of one binary map per image, mean over pixels.
+def binary_losses(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Focal and dice loss of one binary map per image.
 
     Args:
-        logits: ``(B, 1, H, W)``.
+        logits: ``(B, 1, h, w)``; they are upsampled to the target's size.
         target: ``(B, H, W)`` bool.
 
     Returns:
-        ``(B,)``.
+        ``(B,)`` each.
     """
-    labels = torch.where(target, 0, -1)
-    return sigmoid_focal_loss(logits.float(), labels)[:, 0]
-
-
-def binary_dice_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """Dice loss of one binary map per image; shapes as in :func:`binary_focal_loss`."""
-    labels = torch.where(target, 0, -1)
     present = torch.ones(len(logits), 1, dtype=torch.bool, device=logits.device)
-    return dice_loss(logits.float(), labels, present)
+    focal, dice = focal_dice_loss(logits, torch.where(target, 0, -1), present)
+    return focal[:, 0], dice[:, 0]

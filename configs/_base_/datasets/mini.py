@@ -9,7 +9,7 @@ train_pipeline = [
     # Before any augmentation: RandomCrop looks at the classes.
     dict(type="HideUnseenLabels", keep_unseen_map=False),
     dict(type="RandomResize", scale=crop_size, ratio_range=(0.75, 1.5), keep_ratio=True),
-    dict(type="RandomCrop", crop_size=crop_size),
+    dict(type="FastRandomCrop", crop_size=crop_size),
     dict(type="RandomFlip", prob=0.5),
     dict(type="PackZeroShotInputs"),
 ]

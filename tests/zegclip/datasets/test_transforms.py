@@ -54,7 +54,7 @@ def test_unseen_map_follows_every_transform_of_the_labels() -> None:
     labels, flips = blocks(0), set()
     pipeline = [
         dict(type="RandomResize", scale=(160, 120), ratio_range=(0.5, 2.0), keep_ratio=True),
-        dict(type="RandomCrop", crop_size=(64, 64), cat_max_ratio=0.75),
+        dict(type="FastRandomCrop", crop_size=(64, 64), cat_max_ratio=0.75),
         dict(type="RandomFlip", prob=0.5),
     ]
     steps = [HideUnseenLabels(), *map(TRANSFORMS.build, pipeline)]
@@ -77,7 +77,7 @@ def test_crop_is_chosen_without_unseen_labels() -> None:
     """Fewer labels of unseen pixels never change which crop training sees."""
     labels = blocks(1)
     image = np.random.default_rng(1).integers(0, 255, (*labels.shape, 3), np.uint8)
-    crop = TRANSFORMS.build(dict(type="RandomCrop", crop_size=(60, 60), cat_max_ratio=0.6))
+    crop = TRANSFORMS.build(dict(type="FastRandomCrop", crop_size=(60, 60), cat_max_ratio=0.6))
     hide = HideUnseenLabels()
 
     def crops(gt_seg_map: np.ndarray, first: Any, second: Any) -> list[bytes]:

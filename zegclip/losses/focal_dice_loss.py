@@ -1,0 +1,141 @@
+"""Focal and dice loss of class maps, block by block.
+
+A batch holds one map per image and class at the crop's size: gigabytes for COCO-Stuff, almost all
+of it negatives. Here a few maps at a time are upsampled, and their loss and its gradient, which is
+known in closed form, are brought back to the patch grid while they are in the cache: nothing of the
+size of all maps is made or kept.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+ALPHA, GAMMA = 0.25, 2  # of the focal loss (ZegCLIP, published code)
+# Pixels of the maps that are worked on together, by kind of device: a CPU's cache is small.
+_PIXELS_AT_ONCE = {"cpu": 2**20, "cuda": 2**26}
+
+
+def present_classes(labels: Tensor, num_classes: int) -> Tensor:
+    """Which classes each image's label map contains.
+
+    Args:
+        labels: ``(B, H, W)`` integers; values outside ``0..num_classes-1`` are no class.
+        num_classes: C.
+
+    Returns:
+        ``(B, C)`` bool.
+    """
+    flat = labels.flatten(1)
+    flat = torch.where((flat >= 0) & (flat < num_classes), flat, num_classes)
+    present = torch.zeros(len(flat), num_classes + 1, dtype=torch.bool, device=labels.device)
+    return present.scatter_(1, flat, True)[:, :num_classes]
+
+
+def focal_dice_loss(
+    logits: Tensor, labels: Tensor, present: Tensor, valid: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Both losses of every (image, class) map, upsampled to the label's size (bilinear).
+
+    Args:
+        logits: ``(B, C, h, w)``.
+        labels: ``(B, H, W)`` integers; a value outside ``0..C-1`` is a pixel of no class, a
+            negative for every map.
+        present: ``(B, C)`` bool, the maps that have positives and a dice loss (see
+            :func:`present_classes`).
+        valid: ``(B, H, W)`` bool; pixels that count at all. ``None``: all of them.
+
+    Returns:
+        Focal loss ``(B, C)``, the mean over each map's (valid) pixels; dice loss ``(B, C)``,
+        ``1 - (2 sum(p g) + 1) / (sum(p) + sum(g) + 1)``, 0 where a class is not present. There is
+        no second derivative: asking for it is an error.
+
+    Source: RetinaNet, Eq. 5 (focal loss); ZegCLIP, Sec. 3.4 (both on class maps; weights and the
+    smoothing of 1: published code).
+    """
+    # Under autocast the sums over 512x512 pixels need float32.
+    with torch.autocast(logits.device.type, enabled=False):
+        logits = logits if logits.dtype == torch.float64 else logits.float()
+        return _FocalDice.apply(logits, labels, present, valid)
+
+
+class _FocalDice(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, logits: Tensor, labels: Tensor, present: Tensor, valid: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        num_classes = logits.shape[1]
+        maps = logits.flatten(0, 1)  # (B * C, h, w)
+        index = torch.arange(len(maps), device=maps.device)
+        image, category = index // num_classes, index % num_classes
+        # Bilinear upsampling is a product with a matrix on each side, its transpose another.
+        left, right = (
+            _interpolation(small, large, maps)
+            for small, large in zip(logits.shape[-2:], labels.shape[-2:], strict=True)
+        )
+        at_once = _PIXELS_AT_ONCE.get(maps.device.type, _PIXELS_AT_ONCE["cuda"])
+        at_once = max(1, at_once // labels[0].numel())
+        focal, dice = maps.new_empty(len(maps)), maps.new_zeros(len(maps))
+        learns = ctx.needs_input_grad[0]
+        focal_slope, dice_slope = torch.empty_like(maps), torch.zeros_like(maps)
+
+        # Every map as if all its targets were zero.
+        for block in index.split(at_once):
+            x = left @ maps[block] @ right.T
+            p, cost = x.sigmoid(), F.softplus(x)  # cost = -log(1 - p)
+            weight = (p * p).mul_(1 - ALPHA)
+            if valid is not None:
+                weight *= valid[image[block]]
+            focal[block] = (weight * cost).sum((-2, -1))
+            if learns:  # d/dx [p^2 cost] = p^2 (2 (1 - p) cost + p)
+                slope = (1 - p).mul_(cost).mul_(GAMMA).add_(p).mul_(weight)
+                focal_slope[block] = left.T @ (slope @ right)
+
+        # Those of present classes: exchange the negative's cost for the positive's at their pixels.
+        for block in present.flatten().nonzero()[:, 0].split(at_once):
+            x = left @ maps[block] @ right.T
+            target = labels[image[block]] == category[block, None, None]
+            p, cost = x.sigmoid(), F.softplus(x)
+            counts = p
+            if valid is not None:
+                target = target & valid[image[block]]
+                counts = p * valid[image[block]]
+            q, missed = 1 - p, cost - x  # missed = -log(p)
+            exchange = ALPHA * q * q * missed - (1 - ALPHA) * p * p * cost
+            focal[block] += (exchange * target).sum((-2, -1))
+            overlap = (p * target).sum((-2, -1), keepdim=True)
+            total = counts.sum((-2, -1), keepdim=True) + target.sum((-2, -1), keepdim=True) + 1
+            share = (2 * overlap + 1) / total
+            dice[block] = 1 - share[:, 0, 0]
+            if learns:
+                slope = ALPHA * q * q * (GAMMA * p * missed + q)
+                slope += (1 - ALPHA) * p * p * (GAMMA * q * cost + p)
+                focal_slope[block] -= left.T @ (slope * target @ right)
+                slope = (share - 2 * target) / total * counts * q
+                dice_slope[block] = left.T @ (slope @ right)
+
+        pixels = labels[0].numel()
+        if valid is not None:  # of each map's image
+            pixels = valid.flatten(1).sum(1).clamp(min=1)[image]
+            focal_slope /= pixels[:, None, None]
+        else:
+            focal_slope /= pixels
+        ctx.save_for_backward(focal_slope.view_as(logits), dice_slope.view_as(logits))
+        return (focal / pixels).view_as(present), dice.view_as(present)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, focal: Tensor, dice: Tensor) -> tuple[Tensor, None, None, None]:
+        focal_slope, dice_slope = ctx.saved_tensors
+        gradient = focal_slope * focal[..., None, None] + dice_slope * dice[..., None, None]
+        return gradient, None, None, None
+
+
+def _interpolation(small: int, large: int, like: Tensor) -> Tensor:
+    """The matrix ``(large, small)`` of bilinear interpolation along one side."""
+    identity = torch.eye(small, dtype=like.dtype, device=like.device)[None, None]
+    return F.interpolate(identity, size=(large, small), mode="bilinear", align_corners=False)[0, 0]
