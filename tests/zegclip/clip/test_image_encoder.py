@@ -100,12 +100,14 @@ def test_patches_of_an_earlier_block(clip: LoadedClip, num_prompts: int) -> None
     last = PromptedImageEncoder(clip, num_prompts).eval()
     torch.manual_seed(0)
     second = PromptedImageEncoder(clip, num_prompts, patch_level=2).eval()
-    block = clip.model.visual.transformer.resblocks[1]
-    hook = block.register_forward_hook(lambda *call: states.append(call[-1]))
+    # What the third block is given: CLS and 12 patches (and its own prompts).
+    norm = clip.model.visual.transformer.resblocks[2].ln_1
+    hook = norm.register_forward_pre_hook(lambda _, inputs: states.append(inputs[0]))
     patches, cls = second(image)
     hook.remove()
+    (state,) = (each for each in states if each.shape[1] == 13)
     visual = clip.model.visual
-    expected = F.normalize(visual.ln_post(states[0][:, -12:]) @ visual.proj, dim=-1)
+    expected = F.normalize(visual.ln_post(state[:, 1:]) @ visual.proj, dim=-1)
     torch.testing.assert_close(patches, expected.transpose(1, 2).unflatten(2, (3, 4)))
     torch.testing.assert_close(cls, last(image)[1])
     third = PromptedImageEncoder(clip, num_prompts, patch_level=3).eval()

@@ -1,0 +1,49 @@
+"""A frozen block is open_clip's own, prompts being keys and values only."""
+
+from __future__ import annotations
+
+import open_clip
+import pytest
+import torch
+from open_clip.transformer import QuickGELU, ResidualAttentionBlock
+from torch import nn
+
+from zegclip.clip.block import quick_gelu, run_block
+
+
+@pytest.mark.parametrize("activation", [nn.GELU, QuickGELU])
+@pytest.mark.parametrize("shared", [False, True])
+def test_equals_open_clips_block(activation: type[nn.Module], shared: bool) -> None:
+    torch.manual_seed(0)
+    block = ResidualAttentionBlock(16, 4, act_layer=activation, ls_init_value=0.5).double()
+    block.requires_grad_(False)
+    tokens = torch.randn(3, 6, 16, dtype=torch.float64, requires_grad=True)
+    prompts = torch.randn(1 if shared else 3, 4, 16, dtype=torch.float64, requires_grad=True)
+    expected = block(torch.cat([tokens, prompts.expand(3, -1, -1)], dim=1))[:, :6]
+    found = run_block(block, tokens, prompts)
+    torch.testing.assert_close(found, expected)
+    weights = torch.randn_like(expected)
+    torch.testing.assert_close(
+        torch.autograd.grad((found * weights).sum(), (tokens, prompts)),
+        torch.autograd.grad((expected * weights).sum(), (tokens, prompts)),
+    )
+
+
+def test_causal_attention_is_kept() -> None:
+    tower = open_clip.CLIP(16, dict(layers=1, width=16, head_width=8, patch_size=8, image_size=16), dict(
+        context_length=7, vocab_size=9, width=16, heads=2, layers=1))  # fmt: skip
+    block, mask = tower.transformer.resblocks[0], tower.attn_mask
+    hidden = torch.randn(2, 7, 16)
+    torch.testing.assert_close(
+        run_block(block, hidden, attn_mask=mask), block(hidden, attn_mask=mask)
+    )
+
+
+def test_quick_gelu_keeps_its_input_alone() -> None:
+    x = torch.randn(5, dtype=torch.float64, requires_grad=True)
+    kept: list[torch.Tensor] = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+        y = quick_gelu(x)
+    assert len(kept) == 1 and kept[0].data_ptr() == x.data_ptr()
+    torch.testing.assert_close(y, QuickGELU()(x))
+    assert torch.autograd.gradcheck(quick_gelu, x)
