@@ -36,14 +36,13 @@ def test_tensorboard_holds_the_sheets(tmp_path: Path) -> None:
 
     backend = TensorboardVisBackend(str(tmp_path / "events"))
     run = runner(tmp_path, backend)
-    validate(run, PredictionSheetHook(num_images=2, panel_height=80), 100, 200)
+    validate(run, PredictionSheetHook(interval=2, num_images=2), 100, 200, 300)
     backend.close()
     events = EventAccumulator(str(tmp_path / "events"))
     events.Reload()
     images = events.Images("val/predictions")
-    assert [image.step for image in images] == [100, 200]
+    assert [image.step for image in images] == [100, 300]
     with Image.open(io.BytesIO(images[0].encoded_image_string)) as sheet:
-        assert sheet.height > 2 * 80 and sheet.width > 4 * 160
         assert GREY in {colour for _, colour in sheet.convert("RGB").getcolors(1 << 20)}
     assert run.model.tested == 4  # two images at two validations, whatever the data set's size
 
@@ -52,10 +51,3 @@ def test_with_the_local_backend_alone_nothing_is_drawn(tmp_path: Path) -> None:
     run = runner(tmp_path, LocalVisBackend(str(tmp_path / "vis_data")))
     validate(run, PredictionSheetHook(), 100)
     assert run.model.tested == 0 and not (tmp_path / "vis_data").exists()
-
-
-def test_interval_counts_validations(tmp_path: Path) -> None:
-    steps: list[int] = []
-    backend = SimpleNamespace(add_image=lambda tag, sheet, step: steps.append(step))
-    validate(runner(tmp_path, backend), PredictionSheetHook(interval=2, num_images=1), 1, 2, 3, 4)
-    assert steps == [1, 3]
