@@ -108,7 +108,8 @@ def test_query_can_be_chosen(tiny_clip_config: Path, tmp_path: Path) -> None:
 
 def test_a_second_model_was_trained_without(tiny_clip_config: Path, tmp_path: Path) -> None:
     ours, bare = (
-        method(ldvc_model(tiny_clip_config, lcsa=lcsa), tmp_path, [[0, 2]]) for lcsa in (True, False)
+        method(ldvc_model(tiny_clip_config, lcsa=lcsa), tmp_path, [[0, 2]])
+        for lcsa in (True, False)
     )
     figure = consensus([ours, bare])
     colours = colour_labels(bare.predict(0).pred_sem_seg.data[0].numpy(), PALETTE)

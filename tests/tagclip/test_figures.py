@@ -8,7 +8,6 @@ from tagclip.figures import trust
 from tests.zegclip.visualization.test_figures import method, rows_of
 
 
-
 def test_trusty_maps_of_methods(tmp_path: Path) -> None:
     sure = method(tmp_path, [[0, 2]], "A", trusty_map=1.0)
     unsure = method(tmp_path, [[0, 2]], "B", trusty_map=0.5, another_map=0.0)

@@ -11,13 +11,11 @@ from typing import Any
 import export_onnx
 import image_demo
 import pytest
-import torch
-from mmengine.config import Config
-from mmseg.registry import MODELS
-from onnx_graph import describe, write_onnx
+from onnx_graph import write_onnx
 from PIL import Image
 
-from tests.zegclip.apis.models import ROOT, SCENE, exported, files_of
+from tests.zegclip.apis.models import SCENE, exported, files_of
+from tests.zegclip.segmentors.test_zero_shot_segmentor import build
 from zegclip.apis.onnx_inferencer import open_session, read_description
 from zegclip.errors import InputError
 
@@ -48,14 +46,13 @@ def test_the_graph_is_torchs_for_all_sizes(method: str) -> None:
     assert found["calibration"] == json.loads(json.dumps(model.decode_head.protocol(True)))
 
 
-def test_all_kinds_of_route_attention(tmp_path: Path) -> None:
+def test_all_kinds_of_route_attention(tiny_clip_config: Path, tmp_path: Path) -> None:
     """Learning routes, local enhancement, cosine masks: the head's other paths."""
-    cfg = Config.fromfile(ROOT / "configs" / "ldvc_mini_inductive.py")
     options = dict(routing="differentiable", local_kernel=3, masks="cosine", num_layers=1)
-    cfg.model.decode_head.decoder.update(options)
-    torch.manual_seed(0)
-    model = MODELS.build({**cfg.model, "_scope_": "mmseg"}).eval()
-    write_onnx(model, tmp_path / "model.onnx", describe(cfg, model))
+    decoder = dict(regions_per_side=4, topk=4, num_heads=4, feedforward_channels=16, **options)
+    head = dict(type="ConsensusHead", decoder=decoder)
+    model = build(tiny_clip_config, decode_head=head)
+    write_onnx(model, tmp_path / "model.onnx", {})
     export_onnx.check(model, tmp_path / "model.onnx")
 
 

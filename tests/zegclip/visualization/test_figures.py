@@ -12,8 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.colors import same_color
 from matplotlib.figure import Figure
 
-from tests.zegclip.visualization.fakes import GREY, HEIGHT, PALETTE, WIDTH, FakeDataset, FakeModel
+from tests.zegclip.segmentors.test_zero_shot_segmentor import build
+from tests.zegclip.visualization import fakes
+from tests.zegclip.visualization.fakes import GREY, HEIGHT, PALETTE, WIDTH
 from zegclip.errors import InputError
+from zegclip.heads import upsample
 from zegclip.visualization import FIGURES, Method, figures, images_named, images_with
 from zegclip.visualization.sheet import UNSEEN_COLOUR
 
@@ -21,8 +24,8 @@ predictions, attention = (FIGURES.get(name) for name in ("predictions", "attenti
 
 
 def method(folder: Path, labels: list[list[int]], title: str = "Ours", **model: Any) -> Method:
-    dataset = FakeDataset(folder, labels)
-    return Method(title, FakeModel(**model), dataset, list(range(len(labels))))
+    dataset = fakes.FakeDataset(folder, labels)
+    return Method(title, fakes.FakeModel(**model), dataset, list(range(len(labels))))
 
 
 def rows_of(figure: Figure) -> list[list[Axes]]:
@@ -108,8 +111,17 @@ def test_attention_of_each_class(
     assert "A: over A. B: over B." in figure.get_supxlabel()
 
 
+def test_attention_maps_are_the_heads_at_the_images_size(tiny_clip_config: Path) -> None:
+    model = build(tiny_clip_config, data_preprocessor={"type": "mmseg.SegDataPreProcessor"})
+    data = fakes.batch((32, 32), (64, 48))
+    with torch.no_grad():
+        output = model._forward(model.data_preprocessor(data, False)["inputs"])
+        expected = upsample(upsample(model.decode_head.attention(output), (32, 32)), (64, 48))
+    torch.testing.assert_close(figures.attention_maps(model, data), expected[0])
+
+
 def test_images_with_most_of_the_wanted_classes_come_first(tmp_path: Path) -> None:
-    dataset = FakeDataset(tmp_path, [[0, 1], [2, 255], [2, 0], [1, 255]])
+    dataset = fakes.FakeDataset(tmp_path, [[0, 1], [2, 255], [2, 0], [1, 255]])
     assert images_with(dataset, 1) == [2]  # the unseen sofa, beside a seen cat
     assert images_with(dataset, 2) == [1, 2]
     assert images_with(dataset, 1, ["bus", "cat"]) == [0]
