@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from scipy import ndimage
 
 from zegclip.errors import InputError
 from zegclip.segmentors import ZeroShotSegmentor, to_original
@@ -153,7 +153,8 @@ def _query(scene: Scene, classes: Sequence[str]) -> tuple[int, tuple[float, floa
     """A class to ask about, the largest of those meant, and the inmost point (x, y) of it."""
     wanted = [each for each in scene.present() if scene.vocabulary.classes[each] in classes]
     label = (wanted or scene.unseen() or scene.present() or [0])[0]
-    depth = ndimage.distance_transform_edt(np.pad(scene.labels == label, 1))[1:-1, 1:-1]
+    mask = np.pad(scene.labels == label, 1).astype(np.uint8)
+    depth = cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
     y, x = np.unravel_index(depth.argmax(), depth.shape)
     return label, (float(x), float(y))
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ import web_demo
 from PIL import Image
 
 from zegclip.errors import InputError
+from zegclip.files import PROJECT_ROOT
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 ARGUMENTS = (
@@ -146,8 +148,21 @@ def test_upload_type_run_look(page: Page, tmp_path: Path) -> None:
         page.wait(lambda driver, name=name: name in page.text("#pixel"))
 
 
-def test_options() -> None:
-    """It listens on this machine only unless told; a missing checkpoint ends it at once."""
-    assert web_demo.parse_args([]).host == "127.0.0.1"
+def test_it_listens_here_and_writes_nothing_into_the_installation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    launched: dict[str, Any] = {}
+
+    def build_page(inferencer: Any, examples: list[tuple[str, str]]) -> Any:
+        files = [Path(file) for file, _ in examples]
+        launched["files"] = [file for file in files if file.is_file()]
+        return SimpleNamespace(launch=launched.update)
+
+    monkeypatch.setattr(web_demo, "build_page", build_page)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)  # put back
+    web_demo.main([])
+    assert launched["server_name"] == "127.0.0.1"
+    assert len(launched["files"]) == 4
+    assert not any(PROJECT_ROOT in file.parents for file in launched["files"])
     with pytest.raises(InputError, match="no checkpoint 'nowhere.pth'"):
         web_demo.main(["--config", "tagclip_mini_inductive", "--checkpoint", "nowhere.pth"])

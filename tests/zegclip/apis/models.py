@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[3]
 METHODS = ("zegclip", "tagclip", "ldvc")
 SCENE = make_scene("val", 0)[0].image  # 96 x 96, RGB
 WORDS = "cat, a red bus, bottle, aeroplane"
+FOLDER = tempfile.TemporaryDirectory()  # removed at the end
 
 
 @functools.cache
@@ -31,7 +32,8 @@ def files_of(method: str) -> tuple[str, str]:
     trained = ROOT / "data" / "mini" / "mini_model.pth"
     if method == "tagclip":
         return config, str(trained)
-    checkpoint = Path(tempfile.mkdtemp()) / "started.pth"
+    checkpoint = Path(FOLDER.name) / method / "started.pth"
+    checkpoint.parent.mkdir()
     torch.manual_seed(0)
     model = MODELS.build({**Config.fromfile(config).model, "_scope_": "mmseg"})
     model.init_weights()
@@ -50,7 +52,7 @@ class Exported(NamedTuple):
 def exported(method: str) -> Exported:
     """What tools/export_onnx.py makes of a method, having compared it with torch."""
     config, checkpoint = files_of(method)
-    path = Path(tempfile.mkdtemp()) / "new" / f"{method}.onnx"
+    path = Path(FOLDER.name) / "onnx" / method / f"{method}.onnx"
     options = ["--out", str(path), "--words", WORDS, "--check", "--benchmark"]
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         export_onnx.main([config, checkpoint, *options])
