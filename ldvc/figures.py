@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from scipy import ndimage
 
 from zegclip.errors import InputError
-from zegclip.segmentors import ZeroShotSegmentor, image_area
+from zegclip.segmentors import ZeroShotSegmentor, to_original
 from zegclip.visualization import (
     BARE_NOTE,
     Method,
@@ -27,7 +27,7 @@ from zegclip.visualization import (
 
 from .consensus_head import ConsensusHead
 
-QUERY, ROUTED, GRID = "#e60000", "#ffd200", "white"
+QUERY, ROUTED, OTHERS = "#e60000", "#ffd200", "white"  # frames of regions
 
 
 class AttendedRegions(NamedTuple):
@@ -50,7 +50,6 @@ def consensus(
     methods: Sequence[Method],
     classes: Sequence[str] = (),
     point: tuple[float, float] | None = None,
-    panel_height: int = 224,
 ) -> Figure:
     """Which regions a region attends to, and masks with and without that (LDVC, Fig. 5).
 
@@ -59,8 +58,7 @@ def consensus(
             (``decoder=dict(local_consensus=False)``), default: the first one with it switched off.
         classes: see ``point``.
         point: (x, y) in pixels of the image, whose region is the query. Default: the inmost point
-            of the largest object of ``classes``, or of an unseen class, or of any.
-        panel_height: pixels.
+            of the largest of ``classes``, or of the unseen classes, or of all.
 
     Raises:
         InputError: the methods are not with and without LCSA, or the point is outside the image.
@@ -72,42 +70,40 @@ def consensus(
             "most, a second one of a model that was trained without LCSA "
             "(model.decode_head.decoder.local_consensus=False)"
         )
-    ours, rows, in_window = methods[0], [], False
+    ours, rows = methods[0], []
     for row in range(len(ours.indices)):
         scene = ours.scene(row)
         label, inmost = _query(scene, classes)
         name = scene.name(label)
         whose = (f"region of {name.text}", name.unseen) if point is None else ("", False)
         shown = attended_regions(ours.model, ours.data(row), point or inmost)
-        count = f"{len(shown.routes)} of {len(np.unique(shown.regions[shown.regions >= 0]))}"
-        in_window |= bool((shown.regions < 0).any())
+        every = [int(region) for region in np.unique(shown.regions) if region >= 0]
         # What is not attended to becomes dark.
         shade = np.zeros((*shown.regions.shape, 4), np.uint8)
         shade[..., 3] = 165 * ~np.isin(shown.regions, shown.routes)
-        draw_query, draw_routes = (partial(each, shown=shown) for each in (_grid, _routes))
-        with_lcsa = predicted_labels(ours.predict(row), scene)
+        grid = partial(_frames, shown=shown, others=every, colour=OTHERS)
+        routes = partial(_frames, shown=shown, others=shown.routes, colour=ROUTED)
+        count = f"{len(shown.routes)} of {len(every)} regions"
+        # Masks with LCSA and without.
+        masks = [scene.labels, predicted_labels(ours.predict(row), scene)]
         if len(methods) > 1:
-            without = predicted_labels(methods[1].predict(row), scene)
+            masks.append(predicted_labels(methods[1].predict(row), scene))
         else:
             with ours.model.decode_head.without_local_consensus():
-                without = predicted_labels(ours.predict(row), scene)
-        rows.append(
-            [
-                Panel(scene.image, caption=whose, draw=draw_query),
-                Panel(scene.image, shade, caption=(f"{count} regions", False), draw=draw_routes),
-                *(scene.panel(labels) for labels in (scene.labels, with_lcsa, without)),
-            ]
-        )
-    how = "the same model, switched off at test time (it was trained with it)"
+                masks.append(predicted_labels(ours.predict(row), scene))
+        query = Panel(scene.image, caption=whose, draw=grid)
+        attended = Panel(scene.image, shade, caption=(count, False), draw=routes)
+        rows.append([query, attended, *map(scene.panel, masks)])
+    without = "the same model, switched off at test time (it was trained with it)"
+    if len(methods) > 1:
+        without = "another model, trained without it"
     note = (
-        "Regions of the last layer's attention among regions (LCSA): red, the query; yellow, "
-        "those whose tokens it attends to. "
-        f"{'They are those of the sliding window around the query. ' if in_window else ''}Without "
-        f"LCSA: {'another model, trained without it' if len(methods) > 1 else how}. Unseen names "
-        f"in red. {BARE_NOTE}"
+        "Regions of the last layer's attention among regions (LCSA) in the window around the "
+        "query: red, the query; yellow, those whose tokens it attends to. Without LCSA: "
+        f"{without}. Unseen names in red. {BARE_NOTE}"
     )
     titles = ["Query region", "Attends to", "Ground truth", "With LCSA", "Without LCSA"]
-    return make_sheet(rows, titles, note, panel_height)
+    return make_sheet(rows, titles, note)
 
 
 @torch.no_grad()
@@ -130,13 +126,8 @@ def attended_regions(
     height, width = metainfo["ori_shape"][:2]
     if not (0 <= point[0] < width and 0 <= point[1] < height):
         raise InputError(f"the point {point} is outside the image of {width} x {height} pixels")
-    # Of the image on disk, which pixel of the input lies under each of its rows and columns?
-    area = image_area(metainfo, (inputs.shape[-2], inputs.shape[-1]))
-    y_of, x_of = (
-        part.start + ((np.arange(side) + 0.5) * (part.stop - part.start) / side).astype(int)
-        for part, side in zip(area, (height, width))
-    )
-    y, x = y_of[int(point[1])], x_of[int(point[0])]
+    # The window around the point, and its tokens' regions and their routes.
+    y, x = point[1] / height * inputs.shape[-2], point[0] / width * inputs.shape[-1]
     windows = [
         (box, group.patch_embeddings[[index]], group.cls_embedding[[index]])
         for group in model.encode_windows(inputs)
@@ -146,45 +137,32 @@ def attended_regions(
         windows, key=lambda each: np.hypot(*np.add(each[0][:2], each[0][2:]) - (2 * y, 2 * x))
     )
     routes, tokens = model.decode_head.region_routes(patches, cls, model.class_embeddings())
-    # The region of every token, hence of every pixel of the input, hence of the image on disk.
+    # The region of every pixel of the window, hence of the input, hence of the image on disk.
     side = model.image_encoder.patch_size
-    pixels = np.kron(tokens.cpu().numpy(), np.ones((side, side), int))
-    whole = np.full(inputs.shape[-2:], -1)
+    pixels = tokens.repeat_interleave(side, 0).repeat_interleave(side, 1)
+    whole = torch.full(inputs.shape[-2:], -1, device=tokens.device)
     whole[top:bottom, left:right] = pixels[: bottom - top, : right - left]
-    regions, query = whole[y_of][:, x_of], int(whole[y, x])
+    masks = torch.stack([whole == region for region in range(-1, int(tokens.max()) + 1)])
+    regions = to_original(masks.float(), metainfo).argmax(0).cpu().numpy() - 1
+    query = int(regions[int(point[1]), int(point[0])])
     there = set(np.unique(regions).tolist())  # (some hold padding only)
     return AttendedRegions(regions, query, [r for r in routes[0, query].tolist() if r in there])
 
 
 def _query(scene: Scene, classes: Sequence[str]) -> tuple[int, tuple[float, float]]:
-    """The class of the largest object that is meant, and the object's inmost point (x, y)."""
-    present = scene.present()
-    wanted = [label for label in present if scene.vocabulary.classes[label] in classes]
-    objects = []
-    for label in wanted or scene.unseen() or present:
-        parts, count = ndimage.label(scene.labels == label, np.ones((3, 3)))
-        objects += [(label, parts == number) for number in range(1, count + 1)]
-    if not objects:  # nothing has a label
-        objects = [(0, np.ones_like(scene.labels))]
-    label, largest = max(objects, key=lambda each: each[1].sum())
-    depth = ndimage.distance_transform_edt(np.pad(largest, 1))[1:-1, 1:-1]
+    """A class to ask about, the largest of those meant, and the inmost point (x, y) of it."""
+    wanted = [each for each in scene.present() if scene.vocabulary.classes[each] in classes]
+    label = (wanted or scene.unseen() or scene.present() or [0])[0]
+    mask = np.pad(scene.labels == label, 1).astype(np.uint8)
+    depth = cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
     y, x = np.unravel_index(depth.argmax(), depth.shape)
     return label, (float(x), float(y))
 
 
-def _grid(axes: Axes, shown: AttendedRegions) -> None:
-    for region in np.unique(shown.regions[shown.regions >= 0]):
-        _frame(axes, shown.regions == region, GRID, 0.3)
-    _frame(axes, shown.regions == shown.query, QUERY, 1.2)
-
-
-def _routes(axes: Axes, shown: AttendedRegions) -> None:
-    for region in shown.routes:
-        _frame(axes, shown.regions == region, ROUTED, 0.8)
-    _frame(axes, shown.regions == shown.query, QUERY, 1.2)
-
-
-def _frame(axes: Axes, mask: np.ndarray, colour: str, width: float) -> None:
-    ys, xs = np.nonzero(mask)
-    corner, size = (xs.min(), ys.min()), (np.ptp(xs) + 1, np.ptp(ys) + 1)
-    axes.add_patch(Rectangle(corner, *size, fill=False, edgecolor=colour, linewidth=width))
+def _frames(axes: Axes, shown: AttendedRegions, others: Sequence[int], colour: str) -> None:
+    """A thin frame around each of the others, then a thick one around the query."""
+    for region in [*others, shown.query]:
+        edge, thickness = (QUERY, 1.2) if region == shown.query else (colour, 0.6)
+        ys, xs = np.nonzero(shown.regions == region)
+        corner, size = (xs.min(), ys.min()), (np.ptp(xs) + 1, np.ptp(ys) + 1)
+        axes.add_patch(Rectangle(corner, *size, fill=False, edgecolor=edge, linewidth=thickness))

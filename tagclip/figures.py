@@ -16,12 +16,11 @@ NOTE = (
 
 
 @register_figure("trust", head=TrustyHead)
-def trust(methods: Sequence[Method], panel_height: int = 224) -> Figure:
+def trust(methods: Sequence[Method]) -> Figure:
     """Image, ground truth and the trusty map M_A of each method (TagCLIP, Fig. 4).
 
     Args:
         methods: whose heads have a trusty map.
-        panel_height: pixels.
     """
     rows = []
     for row in range(len(methods[0].indices)):
@@ -31,4 +30,4 @@ def trust(methods: Sequence[Method], panel_height: int = 224) -> Figure:
         rows.append([Panel(scene.image), scene.panel(scene.labels), *heated])
     names = [f"Trusty map, {method.title}" for method in methods]
     titles = ["Image", "Ground truth", *(names if len(names) > 1 else ["Trusty map"])]
-    return make_sheet(rows, titles, NOTE, panel_height)
+    return make_sheet(rows, titles, NOTE)

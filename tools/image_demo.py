@@ -17,18 +17,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import track
-
 from zegclip.apis import OnnxInferencer, ZeroShotInferencer, make_vocabulary
 from zegclip.apis.images import SUFFIXES
 from zegclip.engine.launch import run
 from zegclip.errors import InputError
 from zegclip.files import replacing
-
-console = Console(soft_wrap=True)  # paths stay in one piece
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -47,23 +40,14 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add(
         "--onnx",
         metavar="FILE",
-        help="what tools/export_onnx.py wrote; words come from --words or from the text encoder of "
-        "--config and --checkpoint",
+        help="what tools/export_onnx.py wrote; words come from words.npz beside it, or from the "
+        "text encoder of --config and --checkpoint",
     )
-    add("--words", help="class embeddings for --onnx (default: words.npz beside it)")
-    add(
-        "--out",
-        type=Path,
-        default="work_dirs/image_demo",
-        help="a folder, or a .png for one image (default: %(default)s)",
-    )
+    out = "a folder, or a .png for one image (default: %(default)s)"
+    add("--out", type=Path, default="work_dirs/image_demo", help=out)
     add("--json", type=Path, help="write every class's share of the pixels there")
     add("--device", help="cuda, cpu, ... (default: cuda where there is one)")
-    add("--opacity", type=float, default=0.5, help="of the colours, 0..1 (default: %(default)s)")
-    args = parser.parse_args(argv)
-    if args.words and not args.onnx:
-        parser.error("--words is for --onnx: name that file too, or use --classes")
-    return args
+    return parser.parse_args(argv)
 
 
 def find_images(arguments: Sequence[str]) -> list[Path]:
@@ -105,62 +89,50 @@ def choose_outputs(images: Sequence[Path], out: Path) -> list[Path]:
     return outputs
 
 
-def segment_all(
-    inferencer: ZeroShotInferencer, args: argparse.Namespace, images: list[Path]
-) -> dict[str, Any]:
-    """Segment and draw; images that cannot be segmented are left out and named.
-
-    Returns:
-        The content of the JSON file.
-    """
+def main(argv: Sequence[str] | None = None) -> None:
+    """Segment and draw; ``InputError`` at the end names the images that could not be segmented."""
+    args = parse_args(argv)
+    images = find_images(args.images)
+    outputs = choose_outputs(images, args.out)
+    if args.classes is not None:  # before the model is loaded, which takes a while
+        make_vocabulary(args.classes, args.seen)
+    inferencer: ZeroShotInferencer
+    if args.onnx:
+        files = dict(config=args.config, checkpoint=args.checkpoint)
+        inferencer = OnnxInferencer(args.onnx, **files, device=args.device)
+    else:
+        inferencer = ZeroShotInferencer(args.config, args.checkpoint, args.device)
+        if not (args.config or args.checkpoint):
+            print(
+                "note: this is the mini model, which knows drawings of VOC's 20 classes, not "
+                "photographs; --checkpoint takes one that was trained on photographs",
+                file=sys.stderr,
+            )
     vocabulary = inferencer.vocabulary(args.classes, args.seen)
     done: dict[str, Any] = {}
     failed: dict[str, str] = {}
-    pairs = list(zip(images, choose_outputs(images, args.out)))
-    for image, output in track(pairs, "segmenting", console=console, transient=True):
+    for image, output in zip(images, outputs):
         try:
             result = inferencer(image, vocabulary)
-        except (InputError, torch.OutOfMemoryError) as error:
+        except InputError as error:
             failed[str(image)] = str(error)
             continue
         with replacing(output) as part:
-            result.draw(args.opacity).save(part)
+            result.draw().save(part)
         height, width = result.labels.shape
         done[str(image)] = dict(
             width=width, height=height, picture=str(output), areas=result.areas()
         )
-        shares = ", ".join(map(result.label_of, result.largest(3)))
-        console.print(escape(f"{image}  {shares}  {output}"))
-    words = dict(classes=vocabulary.classes, setting=vocabulary.setting)
-    model = dict(config=inferencer.config, checkpoint=inferencer.checkpoint)
-    return {**model, **words, "images": done, "failed": failed}
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Segment what was named; ``InputError`` at the end if some of it could not be segmented."""
-    args = parse_args(argv)
-    images = find_images(args.images)
-    choose_outputs(images, args.out)
-    if args.classes is not None:  # before the model is loaded, which takes a while
-        make_vocabulary(args.classes, args.seen)
-    if args.onnx:
-        inferencer: ZeroShotInferencer = OnnxInferencer(
-            args.onnx, args.words, args.config, args.checkpoint, args.device
-        )
-    else:
-        inferencer = ZeroShotInferencer(args.config, args.checkpoint, args.device)
-    if not (args.config or args.checkpoint or args.onnx):
-        print(
-            "note: this is the mini model, which knows drawings of VOC's 20 classes, not "
-            "photographs; --checkpoint takes one that was trained on photographs",
-            file=sys.stderr,
-        )
-    content = segment_all(inferencer, args, images)
+        print(f"{image}  {', '.join(map(result.label_of, result.largest(3)))}  {output}")
     if args.json:
+        content = dict(
+            config=inferencer.config, checkpoint=inferencer.checkpoint, classes=vocabulary.classes,
+            setting=vocabulary.setting, images=done, failed=failed,
+        )  # fmt: skip
         with replacing(args.json) as part:
             part.write_text(json.dumps(content, indent=2, ensure_ascii=False), encoding="utf-8")
-    if content["failed"]:
-        raise InputError("not segmented: " + "; ".join(content["failed"].values()))
+    if failed:
+        raise InputError("not segmented: " + "; ".join(failed.values()))
 
 
 if __name__ == "__main__":

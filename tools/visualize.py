@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import inspect
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,12 +33,10 @@ EXAMPLE = """examples:
       configs/ldvc_voc_inductive.py work_dirs/ldvc_voc_inductive/iter_20000.pth \\
       --names 2007_000129 2007_000323 --out side_by_side.pdf
   python tools/visualize.py attention CONFIG CHECKPOINT --classes sofa train --out attention.png"""
-# As the papers write their methods; another method is called as its configs are.
-TITLES = {"zegclip": "ZegCLIP", "tagclip": "TagCLIP", "ldvc": "LDVC"}
 
 
 def parse_args() -> argparse.Namespace:
-    """The arguments; what argparse cannot see is refused here."""
+    """The options."""
     listed = [
         f"  {name:<12} {(inspect.getdoc(figure) or '').splitlines()[0]}"
         for name, figure in FIGURES.module_dict.items()
@@ -57,7 +54,6 @@ def parse_args() -> argparse.Namespace:
         help="a config and what tools/train.py made of it; several pairs stand side by side",
     )
     parser.add_argument("--out", type=Path, required=True, help=".png, .jpg, .pdf, .svg or .webp")
-    parser.add_argument("--force", action="store_true", help="replace --out if it is there")
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
         "--images",
@@ -75,7 +71,9 @@ def parse_args() -> argparse.Namespace:
         help="choose images that show these classes; attention: draw these; consensus: start "
         "from the largest object of these (default: unseen classes)",
     )
-    parser.add_argument("--titles", nargs="+", help="of the methods' columns, one for each pair")
+    parser.add_argument(
+        "--titles", nargs="+", help="of the columns, one a pair (default: the configs')"
+    )
     parser.add_argument(
         "--point",
         nargs=2,
@@ -83,10 +81,6 @@ def parse_args() -> argparse.Namespace:
         metavar=("X", "Y"),
         help="consensus: start from the region around this pixel of the image",
     )
-    parser.add_argument(
-        "--panel-height", type=int, default=224, help="of a picture, pixels (default: 224)"
-    )
-    parser.add_argument("--device", help="default: cuda where there is one, else cpu")
     parser.add_argument(
         "--cfg-options",
         nargs="+",
@@ -101,21 +95,10 @@ def parse_args() -> argparse.Namespace:
         parser.error(f"--titles: {len(args.titles)} for {len(args.pairs) // 2} pairs")
     if args.point and "point" not in inspect.signature(FIGURES.get(args.figure)).parameters:
         parser.error(f"--point: the {args.figure} figure takes none")
-    if args.images < 1 or not 64 <= args.panel_height <= 2048:
-        parser.error("--images must be at least 1, --panel-height from 64 to 2048 pixels")
-    return args
-
-
-def check_target(path: Path, force: bool) -> None:
-    """Refuse a file that could not or should not be written."""
     formats = Figure().canvas.get_supported_filetypes()
-    if path.suffix.lower().lstrip(".") not in formats:
-        raise InputError(f"{path}: a figure's file ends in one of .{', .'.join(formats)}")
-    if path.exists() and not force:
-        raise InputError(f"{path} is there already: --force replaces it")
-    folder = next(folder for folder in path.absolute().parents if folder.exists())
-    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise InputError(f"{path} cannot be written")
+    if args.out.suffix.lower().lstrip(".") not in formats:
+        parser.error(f"--out: a figure's file ends in one of .{', .'.join(formats)}")
+    return args
 
 
 def read_pair(args: argparse.Namespace, config: str, checkpoint: str) -> tuple[Config, Any]:
@@ -142,7 +125,6 @@ def read_pair(args: argparse.Namespace, config: str, checkpoint: str) -> tuple[C
 
 def load_methods(args: argparse.Namespace) -> list[Method]:
     """Check all pairs, choose the images, and then load the models."""
-    device = choose_device(args.device)
     configs, checkpoints = args.pairs[::2], args.pairs[1::2]
     pairs = [read_pair(args, *pair) for pair in zip(configs, checkpoints)]
     first = pairs[0][1]
@@ -154,12 +136,13 @@ def load_methods(args: argparse.Namespace) -> list[Method]:
                 "of one data set"
             )
     check_known(args.classes, classes, "--classes")
-    indices = images_named(first, args.names or ()) or images_with(first, args.images, args.classes)
-    names = [image_names(first)[index] for index in indices]
+    every = image_names(first)
+    names = args.names or [every[each] for each in images_with(first, args.images, args.classes)]
     print(f"{args.figure}: {', '.join(names)}")
     methods = []
-    for title, (cfg, dataset) in zip(args.titles or titles(configs, checkpoints), pairs):
-        model = load_model(cfg, cfg.load_from, device)
+    titles = args.titles or [Path(config).stem for config in configs]
+    for title, (cfg, dataset) in zip(titles, pairs):
+        model = load_model(cfg, cfg.load_from, choose_device(None))
         if model.dataset_meta is not None:
             check_not_trained(model.dataset_meta, dataset.metainfo)
         model.dataset_meta = dataset.metainfo
@@ -167,26 +150,16 @@ def load_methods(args: argparse.Namespace) -> list[Method]:
     return methods
 
 
-def titles(configs: list[str], checkpoints: list[str]) -> list[str]:
-    """The methods' names, with as much more as tells them apart."""
-    stems = [Path(config).stem for config in configs]
-    names = [TITLES.get(stem.partition("_")[0], stem.partition("_")[0]) for stem in stems]
-    if len(set(names)) < len(names):
-        return [f"{stem}, {Path(file).stem}" for stem, file in zip(stems, checkpoints)]
-    return names
-
-
 def main() -> None:
     """Check, draw, write."""
     args = parse_args()
-    check_target(args.out, args.force)
     methods = load_methods(args)
     draw: Callable[..., Figure] = FIGURES.get(args.figure)
-    options = {key: vars(args)[key] for key in ("classes", "point", "panel_height")}
     taken = inspect.signature(draw).parameters
+    options = {key: value for key, value in vars(args).items() if key in ("classes", "point")}
     figure = draw(methods, **{key: value for key, value in options.items() if key in taken})
     with replacing(args.out) as part:
-        figure.savefig(part)
+        figure.savefig(part, bbox_inches="tight")
     print(f"written: {args.out}")
 
 

@@ -2,20 +2,21 @@
 """A web page: upload a picture, type classes, see the segmentation and explore it.
 
 Bound to this machine (127.0.0.1) unless told otherwise. Without a config and a checkpoint it uses
-the mini model, which knows drawings of VOC's 20 classes, not photographs.
+the mini model, which knows drawings of VOC's 20 classes, not photographs. Needs gradio.
 """
 
 from __future__ import annotations
 
 import argparse
+import tempfile
 from collections.abc import Sequence
 
 from PIL import Image
 
 from zegclip.apis import ZeroShotInferencer
+from zegclip.apis.web_page import build_page
 from zegclip.datasets.mini.scenes import make_scenes
 from zegclip.engine.launch import run
-from zegclip.errors import InputError
 
 EXAMPLE_WORDS = "person, cat, dog, horse, sheep, bird, car, bus, train, sofa, chair, bottle"
 # Pillow refuses files of more than twice as many pixels: a small file may hold a huge picture.
@@ -37,37 +38,32 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--host", default="127.0.0.1", help="address to listen at; 0.0.0.0: the whole network"
     )
     parser.add_argument("--port", type=int, default=7860, help="default: %(default)s")
-    parser.add_argument("--max-classes", type=int, default=60, help="default: %(default)s")
-    parser.add_argument("--max-megabytes", type=int, default=20, help="of a file")
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Serve the page until Ctrl-C."""
     args = parse_args(argv)
-    try:
-        from zegclip.apis.web_page import build_page
-    except ModuleNotFoundError as error:
-        raise InputError(f"the page needs {error.name}: python -m pip install gradio") from None
     inferencer = ZeroShotInferencer(args.config, args.checkpoint, args.device)
-    examples = []
-    if args.config is None and args.checkpoint is None:  # the mini model's own kind of picture
-        pictures = make_scenes("val", 4) / "JPEGImages"
-        examples = [(str(picture), EXAMPLE_WORDS) for picture in sorted(pictures.iterdir())]
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS
-    page = build_page(inferencer, examples, args.max_classes)
-    if args.host not in ("127.0.0.1", "localhost", "::1"):
-        print(f"listening at {args.host}: whoever reaches this machine can use it")
-    print(f"http://{args.host}:{args.port}  (Ctrl-C ends it)", flush=True)
-    page.launch(
-        server_name=args.host,
-        server_port=args.port,
-        max_file_size=f"{args.max_megabytes}mb",
-        footer_links=[],
-        state_session_capacity=50,  # each keeps its picture's embeddings
-        show_error=True,
-        quiet=True,
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        examples = []
+        if args.config is None and args.checkpoint is None:  # the mini model's kind of picture
+            pictures = make_scenes("val", 4, root=folder) / "JPEGImages"
+            examples = [(str(picture), EXAMPLE_WORDS) for picture in sorted(pictures.iterdir())]
+        page = build_page(inferencer, examples)
+        if args.host not in ("127.0.0.1", "localhost", "::1"):
+            print(f"listening at {args.host}: whoever reaches this machine can use it")
+        print(f"http://{args.host}:{args.port}  (Ctrl-C ends it)", flush=True)
+        page.launch(
+            server_name=args.host,
+            server_port=args.port,
+            max_file_size="20mb",
+            footer_links=[],
+            state_session_capacity=20,  # each keeps its picture's embeddings and probabilities
+            show_error=True,
+            quiet=True,
+        )
 
 
 if __name__ == "__main__":

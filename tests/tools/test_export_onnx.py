@@ -1,72 +1,90 @@
-"""tools/export_onnx.py: what it writes, prints and refuses; image_demo with its files."""
+"""tools/export_onnx.py: the graph beside torch, what the tool writes, prints and refuses."""
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import export_onnx
 import image_demo
-import numpy as np
 import pytest
+from onnx_graph import write_onnx
 from PIL import Image
 
-from zegclip.apis import OnnxInferencer
-from zegclip.datasets.mini.scenes import make_scene
+from tests.zegclip.apis.models import SCENE, exported, files_of
+from tests.zegclip.segmentors.test_zero_shot_segmentor import build
+from zegclip.apis.onnx_inferencer import open_session, read_description
 from zegclip.errors import InputError
 
-ARGUMENTS = ("tagclip_mini_inductive", "data/mini/mini_model.pth", "--out")
 
-
-def test_model_and_words_checked_and_timed(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = tmp_path / "new" / "model.onnx"
-    export_onnx.main([*ARGUMENTS, str(out), "--words", "cat, a red bus", "--check", "--benchmark"])
-    printed = capsys.readouterr().out
-    assert sorted(path.name for path in out.parent.iterdir()) == ["model.onnx", "words.npz"]
-    assert printed.count("other labels 0.00%") == 8 and f"written: {out}" in printed
+@pytest.mark.parametrize("method", ["tagclip", "ldvc"])
+def test_the_graph_is_torchs_for_all_sizes(method: str) -> None:
+    """The tool has compared them. LDVC's 4x4 regions fit none of the odd grids."""
+    model, path, printed = exported(method)
+    assert sorted(each.name for each in path.parent.iterdir()) == [f"{method}.onnx", "words.npz"]
+    assert printed.count("other labels 0.00%") == 2 * len(export_onnx.CASES)
     assert re.search(r"ONNX Runtime takes \d+\.\d\d of torch's time", printed)
-    assert "torch.onnx" not in printed  # the exporter's own remarks
+    assert f"written: {path}" in printed and "torch.onnx" not in printed  # the exporter's remarks
+    session = open_session(path)
+    shapes = {each.name: each.shape for each in session.get_inputs()}
+    assert list(shapes) == ["image", "class_embeddings", "seen", "inductive"]
+    free = [shapes["image"][axis] for axis in (0, 2, 3)] + shapes["seen"]
+    assert all(isinstance(side, str) for side in free)
+    extra = ["trusty_map"] if method == "tagclip" else []
+    assert [output.name for output in session.get_outputs()] == ["probabilities", *extra]
+    # Image encoder and head, not the text tower; nor where the code lay that exported it.
+    parts = (model.image_encoder, model.decode_head)
+    numbers = sum(parameter.numel() for part in parts for parameter in part.parameters())
+    content = path.read_bytes()
+    assert len(content) < 4 * numbers + 1_000_000
+    assert b"site-packages" not in content and b"image_encoder.py" not in content
+    found = read_description(session, "file")
+    assert found["templates"] == ["a photo of a {}"] and found["vocabulary"]["unseen"]
+    assert found["calibration"] == json.loads(json.dumps(model.decode_head.protocol(True)))
 
-    # What was written works, from Python and in image_demo.
-    scene = make_scene("val", 0)[0].image
-    result = OnnxInferencer(out)(scene)
-    Image.fromarray(scene).save(tmp_path / "photo.png")
-    picture = tmp_path / "drawn.png"
-    image_demo.main([str(tmp_path / "photo.png"), "--onnx", str(out), "--out", str(picture)])
-    assert result.label_of(int(np.bincount(result.labels.ravel()).argmax())) in (
-        capsys.readouterr().out
-    )
-    assert picture.is_file()
+
+def test_all_kinds_of_route_attention(tiny_clip_config: Path, tmp_path: Path) -> None:
+    """Learning routes, local enhancement, cosine masks: the head's other paths."""
+    options = dict(routing="differentiable", local_kernel=3, masks="cosine", num_layers=1)
+    decoder = dict(regions_per_side=4, topk=4, num_heads=4, feedforward_channels=16, **options)
+    head = dict(type="ConsensusHead", decoder=decoder)
+    model = build(tiny_clip_config, decode_head=head)
+    write_onnx(model, tmp_path / "model.onnx", {})
+    export_onnx.check(model, tmp_path / "model.onnx")
+
+
+def test_its_words_are_image_demos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.fromarray(SCENE).save(tmp_path / "photo.png")
+    model, out = str(exported("tagclip").path), tmp_path / "drawn.png"
+    image_demo.main([str(tmp_path / "photo.png"), "--onnx", model, "--out", str(out)])
+    assert "bottle" in capsys.readouterr().out and out.is_file()
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((ARGUMENTS[0], "none.pth", "--out", "model.onnx"), "no checkpoint 'none.pth'"),
-        (("none.py", ARGUMENTS[1], "--out", "model.onnx"), "no config 'none.py'"),
-        ((*ARGUMENTS, "model.onnx", "--words", "cat, cat"), "twice"),
+        ((files_of("tagclip")[0], "none.pth"), "no checkpoint 'none.pth'"),
+        (("none.py", files_of("tagclip")[1]), "no config 'none.py'"),
+        ((*files_of("tagclip"), "--words", "cat, cat"), "twice"),
     ],
 )
 def test_files_and_words_that_are_not_there(arguments: tuple[str, ...], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        export_onnx.main(arguments)
+        export_onnx.main([*arguments, "--out", "model.onnx"])
 
 
-@pytest.mark.parametrize(("difference", "others"), [(0.5, 0.0), (1e-6, 0.1), (float("nan"), 0.0)])
 def test_a_file_that_differs_is_not_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, difference: float, others: float
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def write(model: Any, path: Path, *_: Any) -> None:
-        path.write_text("a graph")
+    def write_another(model: Any, path: Path, description: dict[str, Any]) -> None:
+        shutil.copy(exported("ldvc").path, path)
 
-    monkeypatch.setattr(export_onnx, "export_onnx", write)
-    found = [("a case", difference, others)]
-    monkeypatch.setattr(export_onnx, "compare", lambda *_: found)
+    monkeypatch.setattr(export_onnx, "write_onnx", write_another)
     out = tmp_path / "model.onnx"
     out.write_text("mine")
     with pytest.raises(InputError, match="ONNX Runtime and torch differ"):
-        export_onnx.main([*ARGUMENTS, str(out), "--check", "--words", "cat"])
+        export_onnx.main([*files_of("zegclip"), "--out", str(out), "--check", "--words", "cat"])
     assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]

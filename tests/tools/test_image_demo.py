@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import image_demo
@@ -38,8 +36,6 @@ def test_a_folder_with_a_broken_picture() -> None:
     for entry in written["images"].values():
         assert sum(entry["areas"].values()) == pytest.approx(1)
         assert (entry["width"], entry["height"]) == (96, 96)
-        with Image.open(entry["picture"]) as picture:
-            assert picture.height >= 96
     assert list(written["failed"]) == ["photos/c.jpg"]
     left = sorted(path.name for path in Path("work_dirs/image_demo").iterdir())
     assert left == ["a.png", "b.png"]
@@ -86,12 +82,3 @@ def test_patterns_and_same_names() -> None:
     ]  # fmt: skip
     names = [output.name for output in image_demo.choose_outputs(images, Path("drawn"))]
     assert names == ["0_a.png", "b.png", "2_a.png", "d.png"]
-
-
-@pytest.mark.slow
-def test_from_any_folder() -> None:
-    command = [sys.executable, image_demo.__file__, "photos/a.png", "--classes", "bottle"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0 and "bottle 100.0%" in done.stdout, done.stderr
-    done = subprocess.run([*command[:2], "none.png"], capture_output=True, text=True)
-    assert done.returncode == 1 and done.stderr == "error: none.png: there is no such image\n"

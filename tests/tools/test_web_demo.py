@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ import web_demo
 from PIL import Image
 
 from zegclip.errors import InputError
+from zegclip.files import PROJECT_ROOT
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 ARGUMENTS = (
@@ -33,7 +35,7 @@ def server() -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     process = subprocess.Popen(
-        [sys.executable, web_demo.__file__, f"--port={port}", "--max-classes=9"],
+        [sys.executable, web_demo.__file__, f"--port={port}"],
         env=os.environ | {"GRADIO_ANALYTICS_ENABLED": "False"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -59,13 +61,10 @@ class Page:
             options.add_argument(argument)
         self.driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
         ignored = [selenium.common.exceptions.WebDriverException]
-        self._wait = WebDriverWait(self.driver, 120, 0.2, ignored)
+        # What a condition gives as soon as it is true.
+        self.wait = WebDriverWait(self.driver, 120, 0.2, ignored).until
         self.wait(lambda driver: driver.get(url) is None)  # the server takes a while to start
         self.find("#picture input[type=file]")
-
-    def wait(self, condition: Any) -> Any:
-        """What a condition gives as soon as it is true."""
-        return self._wait.until(condition)
 
     def find(self, selector: str) -> Any:
         """The first element, as soon as there is one."""
@@ -75,15 +74,13 @@ class Page:
         """What an element shows, as soon as it shows any."""
         return self.wait(lambda driver: driver.find_element("css selector", selector).text)
 
-    def upload(self, file: Path) -> None:
-        """Choose a picture, in place of the last one."""
-        for remove in self.driver.find_elements("css selector", "#picture [aria-label*=emove]"):
-            remove.click()
-        self.find("#picture input[type=file]").send_keys(str(file))
-        self.find("#picture img")
-
-    def segment(self, words: str) -> None:
-        """Type words and press the button."""
+    def segment(self, words: str, file: Path | None = None) -> None:
+        """Choose a picture in place of the last one, type words and press the button."""
+        if file is not None:
+            for remove in self.driver.find_elements("css selector", "#picture [aria-label*=emove]"):
+                remove.click()
+            self.find("#picture input[type=file]").send_keys(str(file))
+            self.find("#picture img")
         field = self.find("#words textarea, #words input")
         field.clear()
         field.send_keys(words)
@@ -97,13 +94,35 @@ class Page:
         return said
 
 
-@pytest.fixture
-def page(server: str, tmp_path: Path) -> Iterator[Page]:
+@pytest.fixture(scope="module")
+def page(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     if not (CHROMIUM and DRIVER):
         pytest.skip("needs a browser: apt-get install chromium chromium-driver")
-    page = Page(server, tmp_path / "profile")
+    page = Page(server, tmp_path_factory.mktemp("profile"))
     yield page
     page.driver.quit()
+
+
+@pytest.mark.slow
+def test_mistakes_are_messages_and_the_server_lives(page: Page, tmp_path: Path) -> None:
+    good, bad, huge = (tmp_path / f"{name}.png" for name in ("good", "bad", "huge"))
+    Image.new("RGB", (60, 40), "red").save(good)
+    bad.write_bytes(b"this is no picture at all")
+    Image.new("L", (8000, 8000)).save(huge)
+    page.segment("cat")
+    assert "there is no picture yet" in page.message()
+    for file, words, message in (
+        (bad, "cat", "cannot identify image file"),
+        (huge, "cat", "exceeds limit"),
+        (good, " ", "no words to look for"),
+        (good, ", ".join(f"thing {index}" for index in range(61)), "more than 60 classes"),
+        (good, "cat, cat, <img src=x onerror=\"document.title='injected'\">", "a class twice: cat"),
+    ):
+        page.segment(words, file)
+        assert message in page.message()
+    assert page.driver.title == "Zero-shot segmentation"  # what is typed is never run
+    page.segment("cat, dog")
+    assert "%" in page.text("#overlay [class*=legend]")
 
 
 @pytest.mark.slow
@@ -111,8 +130,9 @@ def test_upload_type_run_look(page: Page, tmp_path: Path) -> None:
     pixels = np.zeros((120, 200, 3), np.uint8)
     pixels[:, 100:] = (90, 160, 240)
     Image.fromarray(pixels).save(tmp_path / "photo.png")
-    page.upload(tmp_path / "photo.png")
-    page.segment("cat, a red bus, <b>sky</b>")
+    page.driver.refresh()
+    page.find("#picture input[type=file]")
+    page.segment("cat, a red bus, <b>sky</b>", tmp_path / "photo.png")
     legend = page.text("#overlay [class*=legend]")
     assert "%" in legend and any(name in legend for name in ("cat", "a red bus", "<b>sky</b>"))
     image = page.find("#overlay img")
@@ -128,31 +148,21 @@ def test_upload_type_run_look(page: Page, tmp_path: Path) -> None:
         page.wait(lambda driver, name=name: name in page.text("#pixel"))
 
 
-@pytest.mark.slow
-def test_mistakes_are_messages_and_the_server_lives(page: Page, tmp_path: Path) -> None:
-    good, bad, huge = (tmp_path / f"{name}.png" for name in ("good", "bad", "huge"))
-    Image.new("RGB", (60, 40), "red").save(good)
-    bad.write_bytes(b"this is no picture at all")
-    Image.new("L", (8000, 8000)).save(huge)
-    page.segment("cat")
-    assert "there is no picture yet" in page.message()
-    for file, words, message in (
-        (bad, "cat", "cannot identify image file"),
-        (huge, "cat", "exceeds limit"),
-        (good, " ", "no words to look for"),
-        (good, ", ".join(f"thing {index}" for index in range(10)), "more than 9 classes"),
-        (good, "cat, cat, <img src=x onerror=\"document.title='injected'\">", "a class twice: cat"),
-    ):
-        page.upload(file)
-        page.segment(words)
-        assert message in page.message()
-    assert page.driver.title == "Zero-shot segmentation"  # what is typed is never run
-    page.segment("cat, dog")
-    assert "%" in page.text("#overlay [class*=legend]")
+def test_it_listens_here_and_writes_nothing_into_the_installation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    launched: dict[str, Any] = {}
 
+    def build_page(inferencer: Any, examples: list[tuple[str, str]]) -> Any:
+        files = [Path(file) for file, _ in examples]
+        launched["files"] = [file for file in files if file.is_file()]
+        return SimpleNamespace(launch=launched.update)
 
-def test_options() -> None:
-    """It listens on this machine only unless told; a missing checkpoint ends it at once."""
-    assert web_demo.parse_args([]).host == "127.0.0.1"
+    monkeypatch.setattr(web_demo, "build_page", build_page)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)  # put back
+    web_demo.main([])
+    assert launched["server_name"] == "127.0.0.1"
+    assert len(launched["files"]) == 4
+    assert not any(PROJECT_ROOT in file.parents for file in launched["files"])
     with pytest.raises(InputError, match="no checkpoint 'nowhere.pth'"):
         web_demo.main(["--config", "tagclip_mini_inductive", "--checkpoint", "nowhere.pth"])

@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -53,27 +54,19 @@ class ClassWords:
         """
         try:
             with np.load(path, allow_pickle=False) as file:
-                embeddings = np.asarray(file["embeddings"], dtype=np.float32)
-                content = json.loads(str(file["words"]))
-                words = {str(name): tuple(map(str, each)) for name, each in content.items()}
-                if embeddings.ndim != 2 or len(embeddings) != len(words):
-                    raise ValueError(f"{embeddings.shape} numbers for {len(words)} classes")
-                return cls(words, embeddings, str(file["text_fingerprint"]))
-        except (
-            OSError, ValueError, LookupError, AttributeError, EOFError, zipfile.BadZipFile
-        ) as error:  # fmt: skip
+                words = {name: tuple(each) for name, each in json.loads(str(file["words"])).items()}
+                return cls(words, file["embeddings"], str(file["text_fingerprint"]))
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise InputError(f"{path} cannot be read as class embeddings: {error}") from error
 
     def save(self, path: str | Path) -> None:
         """Write an ``.npz``."""
-        words = json.dumps(self.words)
+        rest: dict[str, Any] = {
+            "words": json.dumps(self.words),
+            "text_fingerprint": self.text_fingerprint,
+        }
         with replacing(path) as part:
-            np.savez(
-                part,
-                embeddings=self.embeddings,
-                words=np.array(words),
-                text_fingerprint=np.array(self.text_fingerprint),
-            )
+            np.savez(part, embeddings=self.embeddings, **rest)
 
     def rows(self, vocabulary: Vocabulary) -> np.ndarray:
         """Embeddings of a vocabulary's classes, ``(C, D)``; ``InputError`` if one is not here."""

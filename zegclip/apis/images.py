@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, TypeAlias, Union
+from typing import TypeAlias, Union
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -19,12 +19,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 
 
-def is_image(value: Any) -> bool:
-    """Whether a value stands for one image, not for several."""
-    return isinstance(value, (str, os.PathLike, Image.Image, np.ndarray))
-
-
-def read_image(image: ImageLike, name: str = "the image") -> np.ndarray:
+def read_image(image: ImageLike) -> np.ndarray:
     """Upright RGB pixels.
 
     The EXIF orientation of a photograph is applied, transparency becomes white, 16-bit greys are
@@ -33,7 +28,6 @@ def read_image(image: ImageLike, name: str = "the image") -> np.ndarray:
     Args:
         image: a file's path, an image of PIL, or pixels: uint8, RGB ``(H, W, 3)``, RGBA
             ``(H, W, 4)`` or grey ``(H, W)``.
-        name: for messages, where the image is not a file.
 
     Returns:
         ``(H, W, 3)`` uint8, RGB, a copy.
@@ -46,20 +40,15 @@ def read_image(image: ImageLike, name: str = "the image") -> np.ndarray:
         >>> read_image("photo.jpg").shape
         (480, 640, 3)
     """
-    if not is_image(image):
-        raise InputError(
-            f"{name} is a {type(image).__name__}: give a path, a PIL image or an (H, W, 3) uint8 "
-            "array"
-        )
+    if isinstance(image, Image.Image):
+        return _upright_rgb(image)
     if isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or not image.size or image.shape[2:] not in ((), (3,), (4,)):
             raise InputError(
-                f"{name} is an array of {image.dtype} and shape {image.shape}: give (H, W, 3) "
+                f"the image is an array of {image.dtype} and shape {image.shape}: give (H, W, 3) "
                 "uint8, RGB, 0..255"
             )
         return _upright_rgb(Image.fromarray(image))
-    if isinstance(image, Image.Image):
-        return _upright_rgb(image)
     path = Path(image).expanduser()
     if not path.is_file():
         raise InputError(f"{image}: there is no such file")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias, Union, overload
+from typing import Any, TypeAlias, Union
 
 import numpy as np
 import torch
@@ -16,10 +16,10 @@ from torch import Tensor
 from zegclip.engine.load_model import choose_device, choose_files, load_model
 from zegclip.errors import InputError
 from zegclip.heads import upsample
-from zegclip.visualization.attention_maps import attention_of_windows
+from zegclip.visualization import attention_of_windows
 from zegclip.vocabulary import Vocabulary
 
-from .images import ImageLike, is_image, read_image
+from .images import ImageLike, read_image
 from .preprocessing import Preprocessor, image_steps
 from .result import SegmentationResult
 from .words import Text, make_vocabulary
@@ -100,53 +100,36 @@ class ZeroShotInferencer:
         """The class names that the checkpoint was trained for, ``()`` if it has none."""
         return self._own_vocabulary.classes if self._own_vocabulary else ()
 
-    @overload
-    def __call__(  # type: ignore[overload-overlap]  # (a str is an Iterable: the first one wins)
-        self, image: Asked, text: Words = None, seen: Seen = None
-    ) -> SegmentationResult: ...
-
-    @overload
-    def __call__(
-        self, image: Iterable[Asked], text: Words = None, seen: Seen = None
-    ) -> list[SegmentationResult]: ...
-
-    def __call__(self, image: Any, text: Words = None, seen: Seen = None) -> Any:
-        """Segment one image, or several of any sizes.
+    def __call__(self, image: Asked, text: Words = None, seen: Seen = None) -> SegmentationResult:
+        """Segment an image of any size.
 
         Args:
-            image: a path, a PIL image, an ``(H, W, 3)`` uint8 RGB array or an encoded image; or
-                several of them.
+            image: a path, a PIL image, an ``(H, W, 3)`` uint8 RGB array or an encoded image.
             text: the words: a list, ``"cat, dog"``, a dict from names to synonyms, or what
                 :meth:`vocabulary` returned. ``None``: the classes, split and setting that the
                 checkpoint was trained with.
             seen: those of the words that training has seen; the result is then calibrated as in
                 the inductive setting. Default: nothing is called seen or unseen.
 
-        Returns:
-            One result, or a list where several images are given.
-
         Raises:
-            InputError: an image or the words cannot be used.
+            InputError: the image or the words cannot be used.
         """
-        results = list(self.stream(image, text, seen))
-        return results[0] if _is_one(image) else results
-
-    def stream(
-        self, images: Iterable[Asked], text: Words = None, seen: Seen = None
-    ) -> Iterator[SegmentationResult]:
-        """Segment images one after the other, for any number of them.
-
-        The words are checked at once and embedded once; images are read as results are taken.
-
-        Args:
-            images: as :meth:`__call__` takes them.
-            text: as there.
-            seen: as there.
-        """
-        vocabulary = self.vocabulary(text, seen)
-        if _is_one(images) or not isinstance(images, Iterable):
-            images = [images]  # type: ignore[list-item]
-        return (self._ask(self.encode(image), vocabulary) for image in images)
+        vocabulary, encoded = self.vocabulary(text, seen), self.encode(image)
+        size = encoded.image.shape[:2]
+        with self._lock, torch.no_grad():
+            self.model.set_vocabulary(vocabulary)
+            found = self.model.decode_windows(encoded.windows, encoded.input_size)
+            labels = _largest(found.probabilities, size)
+            maps = {name: upsample(each, size) for name, each in found.extra_maps.items()}
+        return SegmentationResult(
+            encoded.image,
+            labels.cpu().numpy(),
+            found.probabilities[0].cpu().numpy(),
+            vocabulary.classes,
+            {name: each[0].squeeze(0).cpu().numpy() for name, each in maps.items()},
+            vocabulary.palette or (),
+            vocabulary.unseen,
+        )
 
     def encode(self, image: Asked) -> EncodedImage:
         """Run the image encoder, which takes most of the time, once for any number of questions.
@@ -219,30 +202,6 @@ class ZeroShotInferencer:
                 f"{cut[0]!r:.60} is too long for the text encoder, which would see only its "
                 "start: use fewer words"
             )
-
-    def _ask(self, encoded: EncodedImage, vocabulary: Vocabulary) -> SegmentationResult:
-        size = encoded.image.shape[:2]
-        with self._lock, torch.no_grad():
-            self.model.set_vocabulary(vocabulary)
-            found = self.model.decode_windows(encoded.windows, encoded.input_size)
-            labels = _largest(found.probabilities, size)
-            maps = {name: upsample(each, size) for name, each in found.extra_maps.items()}
-        return SegmentationResult(
-            encoded.image,
-            labels.cpu().numpy(),
-            found.probabilities[0].cpu().numpy(),
-            vocabulary.classes,
-            {name: each[0].squeeze(0).cpu().numpy() for name, each in maps.items()},
-            vocabulary.palette or (),
-            vocabulary.unseen,
-        )
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.config}, {self.checkpoint})"
-
-
-def _is_one(image: Any) -> bool:
-    return is_image(image) or isinstance(image, EncodedImage)
 
 
 def _largest(probabilities: Tensor, size: Sequence[int]) -> Tensor:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,16 @@ from torch import Tensor
 from zegclip.engine.load_model import choose_files, load_model
 from zegclip.errors import InputError
 from zegclip.heads import Prediction
-from zegclip.segmentors.sliding_window import Box, cut_windows, merge_windows
+from zegclip.segmentors.sliding_window import Box, checked_test_cfg, cut_windows, merge_windows
 from zegclip.vocabulary import Vocabulary
 
 from .class_words import WORDS, ClassWords, text_fingerprint
 from .inferencer import ZeroShotInferencer
-from .onnx_description import ModelDescription
 from .preprocessing import Preprocessor
 
+METADATA_KEY, VERSION = "zegclip", 3
+# Steps of a test pipeline that a file may ask for. Any other name from a file could build anything.
+STEPS = ("Resize", "ResizeShortestEdge")
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 # Boxes of some windows and their pixels (N, 3, h, w), whole patches.
 _Windows = tuple[list[Box], Tensor]
@@ -47,7 +50,7 @@ class OnnxInferencer(ZeroShotInferencer):
         device: ``"cpu"`` (default), or ``"cuda"`` where ONNX Runtime has it.
 
     Attributes:
-        description: what the file says of itself.
+        description: what the file says of itself; see ``describe()`` in ``tools/onnx_graph.py``.
 
     Raises:
         InputError: a file is missing or broken, or they do not fit together.
@@ -66,15 +69,14 @@ class OnnxInferencer(ZeroShotInferencer):
         device: str | None = None,
     ) -> None:
         session = open_session(path, device or "cpu")
-        metadata = session.get_modelmeta().custom_metadata_map
-        self.description = found = ModelDescription.from_metadata(metadata, str(path))
-        self.config, self.checkpoint = found.config, str(path)
-        own = Vocabulary.from_metainfo(found.vocabulary) if found.vocabulary else None
+        self.description = found = read_description(session, str(path))
+        self.config, self.checkpoint = found["config"], str(path)
+        own = Vocabulary.from_metainfo(found["vocabulary"]) if found["vocabulary"] else None
         if config is not None or checkpoint is not None:
             if words is not None:
                 raise InputError("give words=, or config= and checkpoint=, not both")
-            chosen, file = choose_files(config, checkpoint)
-            segmentor = load_model(chosen, file, torch.device("cpu"))
+            cfg, file = choose_files(config, checkpoint)
+            segmentor = load_model(cfg, file, torch.device("cpu"))
             self._check_text(text_fingerprint(segmentor), file)
             self._text_encoder = segmentor.text_encoder
 
@@ -91,20 +93,18 @@ class OnnxInferencer(ZeroShotInferencer):
                 names = tuple(saved.words)
                 own = Vocabulary(names, synonyms=saved.words, setting="cross_dataset")
         self.model = _Graph(session, found, embed)
-        size = (found.size[0], found.size[1])
-        data_preprocessor = SegDataPreProcessor(found.mean, found.std, size, bgr_to_rgb=True)
-        self._preprocess = Preprocessor(
-            found.resize, data_preprocessor, found.test_cfg, found.patch_size
-        )
+        normalise = SegDataPreProcessor(**found["normalisation"])
+        rest = found["test_cfg"], found["patch_size"]
+        self._preprocess = Preprocessor(found["resize"], normalise, *rest)
         self._own_vocabulary = own
         self._lock = threading.RLock()
 
     def _check_text(self, theirs: str, name: str) -> None:
-        if theirs != self.description.text_fingerprint:
+        if theirs != self.description["text_fingerprint"]:
             raise InputError(
-                f"{name} embeds words otherwise than {self.checkpoint} was trained with (other "
-                f"CLIP weights than {self.description.clip}; other templates; or another learned "
-                "text encoder): take what it was exported with, or export again"
+                f"{name} embeds words otherwise than {self.checkpoint} was trained with (CLIP "
+                f"weights other than {self.description['clip']}, other templates, or another "
+                "learned text encoder): take what it was exported with, or export again"
             )
 
     def _check_words(self, vocabulary: Vocabulary) -> None:
@@ -126,15 +126,10 @@ def open_session(path: str | Path, device: str = "cpu", threads: int | None = No
         onnxruntime's ``InferenceSession``.
 
     Raises:
-        InputError: ONNX Runtime is not installed or lacks the device, or the file is missing or
-            broken.
+        InputError: ONNX Runtime lacks the device, or the file is missing or broken.
     """
-    try:
-        import onnxruntime  # (an extra: only exported files need it)
-    except ModuleNotFoundError:
-        raise InputError("exported models need: python -m pip install onnxruntime") from None
-    if not Path(path).is_file():
-        raise InputError(f"there is no file {path}")
+    import onnxruntime  # (an extra: only exported files need it)
+
     available = onnxruntime.get_available_providers()
     if _PROVIDERS.get(device) not in available:
         raise InputError(f"device {device!r}: this ONNX Runtime has {', '.join(available)} only")
@@ -145,6 +140,32 @@ def open_session(path: str | Path, device: str = "cpu", threads: int | None = No
         return onnxruntime.InferenceSession(str(path), options, [_PROVIDERS[device]])
     except Exception as error:  # its exceptions have no common class of their own
         raise InputError(f"{path} cannot be loaded by ONNX Runtime: {error}") from error
+
+
+def read_description(session: Any, name: str) -> dict[str, Any]:
+    """What an exported model must be used with; the file may be anybody's, and nothing is run.
+
+    Args:
+        session: of the file.
+        name: of the file, for messages.
+
+    Raises:
+        InputError: the file is another program's, of another version, or asks for other steps.
+    """
+    metadata = session.get_modelmeta().custom_metadata_map
+    found = json.loads(metadata.get(METADATA_KEY, "{}"))
+    if found.get("version") != VERSION:
+        raise InputError(f"{name} was not written by this version of tools/export_onnx.py")
+    check_steps(found["resize"])
+    found["test_cfg"] = checked_test_cfg(found["test_cfg"], found["patch_size"])
+    return found
+
+
+def check_steps(steps: Iterable[Mapping[str, Any]]) -> None:
+    """``InputError`` if a file cannot ask for one of the steps."""
+    for step in steps:
+        if step["type"] not in STEPS:
+            raise InputError(f"test_pipeline: {step['type']} cannot be in a file, only {STEPS}")
 
 
 class _Graph:
@@ -159,7 +180,7 @@ class _Graph:
     def __init__(
         self,
         session: Any,
-        description: ModelDescription,
+        description: Mapping[str, Any],
         embed: Callable[[Vocabulary], np.ndarray],
     ) -> None:
         self._session = session
@@ -174,7 +195,7 @@ class _Graph:
         }
 
     def encode_windows(self, inputs: Tensor) -> Iterator[_Windows]:
-        return cut_windows(inputs, self._description.test_cfg, self._description.patch_size)
+        return cut_windows(inputs, self._description["test_cfg"], self._description["patch_size"])
 
     def decode_windows(self, windows: Iterable[_Windows], size: tuple[int, int]) -> Prediction:
         return merge_windows(((boxes, self._run(pixels)) for boxes, pixels in windows), size)

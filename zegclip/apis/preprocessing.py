@@ -13,8 +13,6 @@ from mmseg.registry import TRANSFORMS
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
-from zegclip.errors import InputError
-
 # What reads files and labels, and what packs both: here the pixels are given.
 _NOT_OF_THE_IMAGE = ("Load", "Pack", "HideUnseenLabels")
 # A window's time and memory grow with the square of its tokens (4096: 64x64 patches).
@@ -24,8 +22,6 @@ MAX_TOKENS = 4096
 def image_steps(cfg: Config) -> list[dict[str, Any]]:
     """The steps of a config's test pipeline between reading and packing."""
     dataset = (cfg.get("test_dataloader") or {}).get("dataset") or {}
-    while "pipeline" not in dataset and "dataset" in dataset:  # a wrapper
-        dataset = dataset["dataset"]
     pipeline = dataset.get("pipeline") or cfg.get("test_pipeline") or []
     return [step for step in pipeline if not step["type"].startswith(_NOT_OF_THE_IMAGE)]
 
@@ -39,9 +35,6 @@ class Preprocessor:
         data_preprocessor: the model's; normalises.
         test_cfg: the model's, complete.
         patch_size: the model's, pixels.
-
-    Raises:
-        InputError: the data preprocessor pads at test time.
     """
 
     def __init__(
@@ -51,11 +44,6 @@ class Preprocessor:
         test_cfg: Mapping[str, Any],
         patch_size: int,
     ) -> None:
-        if getattr(data_preprocessor, "test_cfg", None):
-            raise InputError(
-                "model.data_preprocessor.test_cfg pads images at test time, which is not undone "
-                "here: leave it out (windows are padded to whole patches anyway)"
-            )
         self._data_preprocessor = data_preprocessor
         self._test_cfg = test_cfg
         self._patch_size = patch_size
@@ -72,7 +60,8 @@ class Preprocessor:
         pixels = self._fitting(results["img"])
         inputs = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
         data = {"inputs": [inputs], "data_samples": [SegDataSample()]}
-        return self._data_preprocessor(data, False)["inputs"]
+        inputs = self._data_preprocessor(data, False)["inputs"]
+        return inputs[..., : pixels.shape[0], : pixels.shape[1]]  # (without a padding for tests)
 
     def _fitting(self, pixels: np.ndarray) -> np.ndarray:
         """Shrink what a model that sees images as one window cannot see well, or not at all.

@@ -14,8 +14,7 @@ from zegclip.heads import upsample
 from zegclip.visualization import draw_labels
 from zegclip.vocabulary import make_palette
 
-# Names are legible beside a small picture only when it is enlarged.
-_LEAST_SIDE = 320
+_MOST_NAMES = 24  # in a legend
 
 
 @dataclass(eq=False, repr=False)
@@ -83,28 +82,24 @@ class SegmentationResult:
             legend: put colours, names and shares of the classes beside it; unseen names are red.
         """
         picture = Image.fromarray(draw_labels(self.image, self.labels, self.palette, opacity))
-        scale = max(1, min(_LEAST_SIDE // min(picture.size), 1024 // max(picture.size)))
-        picture = picture.resize(
-            (picture.width * scale, picture.height * scale), Image.Resampling.NEAREST
-        )
         return self._beside_legend(picture) if legend else picture
 
     def _beside_legend(self, picture: Image.Image) -> Image.Image:
         size = max(12, min(picture.size) // 28)  # of the letters, pixels
         line = round(1.5 * size)
         font = ImageFont.load_default(size)
-        shown = self.largest(max(1, (max(picture.height, 240) - size) // line))
-        lines = [self.label_of(label) for label in shown]
-        width = round(max(map(font.getlength, lines))) + 3 * size
-        height = max(picture.height, len(lines) * line + size)
+        shown = self.largest(_MOST_NAMES)
+        width = round(max(font.getlength(self.label_of(label)) for label in shown)) + 3 * size
+        height = max(picture.height, len(shown) * line + size)
         sheet = Image.new("RGB", (picture.width + width, height), "white")
         sheet.paste(picture)
         pen = ImageDraw.Draw(sheet)
-        for row, (label, text) in enumerate(zip(shown, lines)):
+        for row, label in enumerate(shown):
             left, top = picture.width + size // 2, size // 2 + row * line
             pen.rectangle((left, top, left + size, top + size), tuple(self.palette[label]))
             ink = "red" if self.classes[label] in self.unseen else "black"
-            pen.text((left + 1.5 * size, top + size / 2), text, ink, font, anchor="lm")
+            place = (left + 1.5 * size, top + size / 2)
+            pen.text(place, self.label_of(label), ink, font, anchor="lm")
         return sheet
 
     def __repr__(self) -> str:

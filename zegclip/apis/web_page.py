@@ -3,62 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio
 import numpy as np
 from PIL import Image
 
 from zegclip.errors import InputError
-from zegclip.visualization import draw_heat_map
+from zegclip.visualization import draw_heat_map, scaled
+from zegclip.visualization.sheet import hex_colour
 
 from .images import read_image
 from .inferencer import EncodedImage, ZeroShotInferencer
-from .words import make_vocabulary
+from .result import SegmentationResult
 
 INTRODUCTION = """# Segment a picture by your own words
-Upload a picture, type what to look for, run. Then click into the picture for every class's score \
-there, and choose a class to see what it attends to. Other words for the same picture are answered \
-faster: it is encoded once."""
+Upload a picture, type what to look for, run. Then click into the uploaded picture for every \
+class's score there, and choose a class to see what it attends to. Other words for the same \
+picture are answered faster: it is encoded once."""
 DEFAULT_WORDS = "cat, dog, person, car, bird"
 LONGEST_SIDE = 1280  # pixels; larger pictures are made smaller
-# Every n-th pixel's scores are kept for clicks: all of them are gigabytes.
-_EVERY = 4
+MOST_CLASSES = 60  # of a request
 
 
-@dataclass
-class Session:
-    """What is kept of a visitor's last picture.
+class Session(NamedTuple):
+    """What is kept of a visitor's last picture."""
 
-    Attributes:
-        file: the uploaded file.
-        size: width and height of the picture in it.
-        encoded: the picture after the image encoder.
-        classes: the words of the last request.
-        scores: ``(C, h, w)`` float16, every fourth pixel's.
-        maps: the method's own maps over the picture, with their names.
-    """
-
-    file: str
-    size: tuple[int, int]
+    file: str  # as it was uploaded
+    size: tuple[int, int]  # of the picture in it, width and height
     encoded: EncodedImage
-    classes: tuple[str, ...]
-    scores: np.ndarray
-    maps: list[tuple[np.ndarray, str]]
+    result: SegmentationResult
 
 
 def build_page(
-    inferencer: ZeroShotInferencer,
-    examples: Sequence[tuple[str, str]] = (),
-    max_classes: int = 60,
+    inferencer: ZeroShotInferencer, examples: Sequence[tuple[str, str]] = ()
 ) -> gradio.Blocks:
     """Put the page together; ``launch()`` of the result serves it.
 
     Args:
         inferencer: answers; one request at a time, others wait in a queue.
         examples: pictures (paths) with words.
-        max_classes: words of a request.
     """
     # Uploaded files are looked for every ten minutes, and removed an hour after they came.
     with gradio.Blocks(
@@ -94,7 +78,7 @@ def build_page(
         show = _attention(inferencer)
         gradio.on(
             [button.click, words.submit],
-            _asker(inferencer, max_classes),
+            _asker(inferencer),
             [picture, words, seen, session],
             [session, overlay, chosen, pixel],
             api_visibility="private",
@@ -105,16 +89,16 @@ def build_page(
     return page
 
 
-def _asker(inferencer: ZeroShotInferencer, max_classes: int) -> Callable[..., Any]:
+def _asker(inferencer: ZeroShotInferencer) -> Callable[..., Any]:
     """What the button does: segment, or say in one message why not."""
 
     def ask(file: str | None, words: str, seen: str, session: Session | None) -> tuple[Any, ...]:
         try:
             if not file:
                 raise InputError("there is no picture yet: upload one, or choose an example")
-            vocabulary = make_vocabulary(words, seen or None)
-            if len(vocabulary.classes) > max_classes:
-                raise InputError(f"more than {max_classes} classes at once: use fewer")
+            vocabulary = inferencer.vocabulary(words, seen)
+            if len(vocabulary.classes) > MOST_CLASSES:
+                raise InputError(f"more than {MOST_CLASSES} classes at once: use fewer")
             if session is not None and session.file == file:
                 size, encoded = session.size, session.encoded
             else:
@@ -122,21 +106,16 @@ def _asker(inferencer: ZeroShotInferencer, max_classes: int) -> Callable[..., An
                 size = image.size
                 image.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
                 encoded = inferencer.encode(image)
-            result = inferencer(encoded, words, seen or None)
+            result = inferencer(encoded, vocabulary)
         except InputError as error:
             raise gradio.Error(str(error), print_exception=False) from None
-        maps = [
-            (draw_heat_map(result.image, heat), name) for name, heat in result.extra_maps.items()
-        ]
-        scores = result.scores[:, ::_EVERY, ::_EVERY].astype(np.float16)
-        session = Session(file, size, encoded, result.classes, scores, maps)
         present = result.largest()
-        names = [result.label_of(label) for label in present]
-        colours = ["#{:02x}{:02x}{:02x}".format(*result.palette[label]) for label in present]
-        masks = [(0.5 * (result.labels == label), name) for label, name in zip(present, names)]
-        overlay = gradio.AnnotatedImage((result.image, masks), color_map=dict(zip(names, colours)))
+        names = {label: result.label_of(label) for label in present}
+        masks = [(0.5 * (result.labels == label), name) for label, name in names.items()]
+        colours = {name: hex_colour(result.palette[i]) for i, name in names.items()}
+        overlay = gradio.AnnotatedImage((result.image, masks), color_map=colours)
         chosen = gradio.Dropdown(list(result.classes), value=result.classes[present[0]])
-        return session, overlay, chosen, None
+        return Session(file, size, encoded, result), overlay, chosen, None
 
     return ask
 
@@ -147,9 +126,10 @@ def _attention(inferencer: ZeroShotInferencer) -> Callable[..., Any]:
     def show(session: Session | None, name: str) -> list[tuple[np.ndarray, str]]:
         if session is None:
             return []
-        attention = inferencer.attention(session.encoded, session.classes, name)
-        scaled = (attention - attention.min()) / max(np.ptp(attention), 1e-12)
-        return [(draw_heat_map(session.encoded.image, scaled), name), *session.maps]
+        result = session.result
+        attention = inferencer.attention(session.encoded, result.classes, name)
+        maps = {name: scaled(attention), **result.extra_maps}
+        return [(draw_heat_map(result.image, heat), name) for name, heat in maps.items()]
 
     return show
 
@@ -158,8 +138,8 @@ def _scores_at(session: Session | None, event: gradio.SelectData) -> dict[str, f
     """Every class's score at the clicked pixel."""
     if session is None:
         return None
-    height, width = session.scores.shape[1:]
+    probabilities = session.result.probabilities  # (of the size in which the model saw it)
+    height, width = probabilities.shape[1:]
     column = min(event.index[0] * width // session.size[0], width - 1)
     row = min(event.index[1] * height // session.size[1], height - 1)
-    values = session.scores[:, row, column].astype(float)
-    return dict(zip(session.classes, values.tolist()))
+    return dict(zip(session.result.classes, probabilities[:, row, column].tolist()))

@@ -4,10 +4,10 @@ A figure takes models and asks their heads for what they can show. Those that on
 are in that method's package.
 """
 
-from .attention_maps import attention_maps
+from .attention_maps import attention_maps, attention_of_windows
 from .choice import image_names, images_named, images_with
 from .dataset_sheet import dataset_row, dataset_sheet
-from .figures import BARE_NOTE, FIGURES, register_figure
+from .figures import BARE_NOTE, FIGURES, register_figure, scaled
 from .method import Method, Scene, extra_maps, predicted_labels
 from .overlay import draw_heat_map, draw_labels
 from .prediction_sheet_hook import PredictionSheetHook
@@ -21,6 +21,7 @@ __all__ = [
     "PredictionSheetHook",
     "Scene",
     "attention_maps",
+    "attention_of_windows",
     "dataset_row",
     "dataset_sheet",
     "draw_heat_map",
@@ -33,4 +34,5 @@ __all__ = [
     "make_sheet",
     "predicted_labels",
     "register_figure",
+    "scaled",
 ]

@@ -11,23 +11,22 @@ import numpy as np
 
 from zegclip.errors import InputError
 
+AMONG = 100  # only so many images are looked at, since each is read
 
-def images_with(
-    dataset: Any, count: int, classes: Sequence[str] = (), among: int = 100
-) -> list[int]:
-    """Indices of the images whose labels hold most of some classes, in the data set's order.
+
+def images_with(dataset: Any, count: int, classes: Sequence[str] = ()) -> list[int]:
+    """Indices of those of the first 100 images whose labels hold most of some classes.
 
     Args:
         dataset: a test data set whose items carry ``gt_sem_seg``.
         count: how many images.
         classes: names; default: the unseen classes, or all where none is unseen.
-        among: only the first so many images are looked at.
     """
     meta = dataset.metainfo
     names = list(meta["classes"])
     wanted = [names.index(name) for name in classes or meta.get("unseen") or names]
     scores = []
-    for index in range(min(among, len(dataset))):
+    for index in range(min(AMONG, len(dataset))):
         labels = np.unique(dataset[index]["data_samples"].gt_sem_seg.data.numpy())
         labels = labels[labels < len(names)]  # what is above is ignored
         # Most of the classes first; among equals, those with others beside them.
@@ -41,18 +40,13 @@ def image_names(dataset: Any) -> list[str]:
 
 
 def images_named(dataset: Any, names: Sequence[str]) -> list[int]:
-    """Indices of images by their files' names without suffix.
-
-    Raises:
-        InputError: there is no such image.
-    """
+    """Indices of images by their files' names without suffix; ``InputError`` if there is none."""
     every = image_names(dataset)
     for name in names:
         if name not in every:
-            close = difflib.get_close_matches(name, every, n=3, cutoff=0.6) or every[:3]
+            close = difflib.get_close_matches(name, every) or every[:3]
             raise InputError(
-                f"no image {name!r} among the {len(every)} of "
-                f"{dataset.metainfo.get('dataset_name', 'the data set')}; did you mean "
+                f"no image {name!r} among the {len(every)} of the data set; did you mean "
                 f"{', '.join(close)}?"
             )
     return [every.index(name) for name in names]

@@ -15,7 +15,7 @@ from mmengine.registry import Registry
 from zegclip.heads import ZeroShotHead
 
 from .attention_maps import attention_maps
-from .method import Method, Scene, extra_maps, predicted_labels
+from .method import Method, extra_maps, predicted_labels
 from .sheet import Panel, make_sheet
 
 # Functions from methods (and options, by keyword) to a matplotlib Figure, by name.
@@ -30,8 +30,7 @@ def register_figure(
 ) -> Callable[[_Function], _Function]:
     """Enter a function into :data:`FIGURES`; tools/visualize.py lists what is there.
 
-    The tool hands its options ``classes``, ``point`` and ``panel_height`` to the functions that
-    take them.
+    The tool hands its options ``classes`` and ``point`` to the functions that take them.
 
     Args:
         name: of the figure.
@@ -39,7 +38,7 @@ def register_figure(
 
     Example:
         >>> @register_figure("mine", head=MyHead)
-        ... def mine(methods, panel_height=224) -> Figure:
+        ... def mine(methods, classes=()) -> Figure:
         ...     \"\"\"The help's line about it.\"\"\"
     """
 
@@ -73,15 +72,14 @@ def predictions(
             maps = extra_maps(sample) if with_extra_maps else {}
             panels += [Panel(scene.image, heat=heat) for heat in maps.values()]
             if row == 0:
-                titles += [method.title, *(title_of(name) for name in maps)]
+                names = (name.replace("_", " ").capitalize() for name in maps)
+                titles += [method.title, *names]
         rows.append(panels)
     return make_sheet(rows, titles, f"Unseen classes in red. {BARE_NOTE}", panel_height)
 
 
 @register_figure("attention")
-def attention(
-    methods: Sequence[Method], classes: Sequence[str] = (), panel_height: int = 224
-) -> Figure:
+def attention(methods: Sequence[Method], classes: Sequence[str] = ()) -> Figure:
     """What a class attends to in the last layer, methods side by side.
 
     Each map is scaled to its own range; what it is differs between methods and is said in the note
@@ -91,51 +89,32 @@ def attention(
         methods: see :class:`Method`.
         classes: names; of those in an image's ground truth there is a row each. Default: the
             largest unseen class of each image, or the largest class where none is unseen.
-        panel_height: pixels.
     """
     rows = []
     for row in range(len(methods[0].indices)):
         scene = methods[0].scene(row)
-        maps = [attention_maps(method.model, method.data(row)) for method in methods]
-        for label in _shown_classes(scene, classes):
+        maps = [attention_maps(method.model, method.data(row)).cpu() for method in methods]
+        shown = (scene.unseen() or scene.present())[:1]
+        if classes:
+            wanted = [scene.vocabulary.classes.index(name) for name in classes]
+            shown = [label for label in wanted if (scene.labels == label).any()] or wanted[:1]
+        for label in shown:
             name = scene.name(label)
             outline = partial(_outline, mask=scene.labels == label)
-            panels = [Panel(scene.image, caption=(name.text, name.unseen), draw=outline)]
-            for each in maps:
-                panels.append(Panel(scene.image, heat=scaled(each[label].cpu().numpy())))
-            rows.append(panels)
-    titles = ["Image and class", *(method.title for method in methods)]
-    return make_sheet(rows, titles, attention_note(methods), panel_height)
-
-
-def title_of(name: str) -> str:
-    """An extra map's name as a title: ``"some_map"`` -> ``"Some map"``."""
-    return name.replace("_", " ").capitalize()
+            heats = [Panel(scene.image, heat=scaled(each[label].numpy())) for each in maps]
+            caption = (name.text, name.unseen)
+            rows.append([Panel(scene.image, caption=caption, draw=outline), *heats])
+    meanings = [f"{each.title}: {each.model.decode_head.attention_meaning}." for each in methods]
+    note = (
+        f"{' '.join(meanings)} Each map is scaled from its least (0) to its greatest value (1). "
+        "The class is outlined in the image; unseen names in red."
+    )
+    return make_sheet(rows, ["Image and class", *(method.title for method in methods)], note)
 
 
 def scaled(values: np.ndarray) -> np.ndarray:
     """A map brought to 0..1 by its smallest and its largest value; a constant map becomes 0."""
-    low, high = float(values.min()), float(values.max())
-    return (values - low) / (high - low) if high > low else np.zeros_like(values)
-
-
-def attention_note(methods: Sequence[Method]) -> str:
-    """What the maps of each method are: methods of the same meaning are named together."""
-    by_meaning: dict[str, list[str]] = {}
-    for method in methods:
-        by_meaning.setdefault(method.model.decode_head.attention_meaning, []).append(method.title)
-    said = " ".join(f"{', '.join(titles)}: {meaning}." for meaning, titles in by_meaning.items())
-    return (
-        f"{said} Each map is scaled from its least (0) to its greatest value (1). The class is "
-        "outlined in the image; unseen names in red."
-    )
-
-
-def _shown_classes(scene: Scene, classes: Sequence[str]) -> list[int]:
-    if classes:
-        wanted = [scene.vocabulary.classes.index(name) for name in classes]
-        return [label for label in wanted if (scene.labels == label).any()] or wanted[:1]
-    return (scene.unseen() or scene.present())[:1]
+    return (values - values.min()) / max(np.ptp(values), 1e-12)
 
 
 def _outline(axes: Axes, mask: np.ndarray) -> None:

@@ -29,16 +29,11 @@ class PredictionSheetHook(Hook):
     Args:
         interval: draw at every so many validations, the first one included.
         num_images: rows of the sheet.
-        panel_height: of a picture, pixels.
     """
 
-    # The name under which the sheets are found.
-    TAG = "val/predictions"
-
-    def __init__(self, interval: int = 1, num_images: int = 4, panel_height: int = 160) -> None:
+    def __init__(self, interval: int = 1, num_images: int = 4) -> None:
         self.interval = interval
         self.num_images = num_images
-        self.panel_height = panel_height
         self._validations = 0
         self._indices: list[int] | None = None
 
@@ -62,6 +57,6 @@ class PredictionSheetHook(Hook):
             self._indices = images_with(dataset, self.num_images)
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         method = Method("Prediction", model, dataset, self._indices)
-        figure = predictions([method], self.panel_height, with_extra_maps=True)
+        sheet = figure_pixels(predictions([method], panel_height=160, with_extra_maps=True))
         for backend in backends:
-            backend.add_image(self.TAG, figure_pixels(figure), step=runner.iter)
+            backend.add_image("val/predictions", sheet, step=runner.iter)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -16,8 +17,16 @@ from .overlay import HEAT_COLOURS, OPACITY
 
 SEEN_COLOUR, UNSEEN_COLOUR = "black", "#d60000"
 _DPI = 200
+_WIDEST = 1.5  # wider panels are less high
+_LETTER = 0.5  # mean width of a letter, as a share of its height
 _HEAT: dict[str, Any] = {"cmap": HEAT_COLOURS, "vmin": 0, "vmax": 1, "alpha": OPACITY}
-_WIDEST = 3  # panels are at most so many times as wide as high
+_LEGEND: dict[str, Any] = {
+    "handlelength": 0.8,
+    "handleheight": 0.8,
+    "handletextpad": 0.4,
+    "columnspacing": 0.8,
+}
+_LEGEND |= {"labelspacing": 0.3, "borderpad": 0, "borderaxespad": 0.4}
 
 
 class Name(NamedTuple):
@@ -57,52 +66,36 @@ def make_sheet(
         rows: as many panels in each as there are titles.
         titles: of the columns.
         note: a text under the sheet: what a reader must know to understand it.
-        panel_height: of the pictures, pixels.
+        panel_height: of the pictures, about so many pixels.
     """
     font = max(12.0, panel_height / 14)  # pixels
-    points, gap = font * 72 / _DPI, font / 2
-    panels = [panel for row in rows for panel in row]
-    widest = max(panel.image.shape[1] / panel.image.shape[0] for panel in panels)
-    column = panel_height * min(widest, _WIDEST)
-    has_bar = any(panel.heat is not None for panel in panels)
-    width = round(gap + len(titles) * (column + gap) + 3.5 * font * has_bar)
-    figure = Figure((width / _DPI, 1), dpi=_DPI)
-    FigureCanvasAgg(figure)  # (for measuring)
-    # Draw every panel in a place of its size,
-    drawn: list[list[Axes]] = []
+    points = font * 72 / _DPI
+    letters = panel_height / font  # the height of a picture in heights of letters
+    widest = max(_aspect(panel) for row in rows for panel in row)
+    # Wrap the texts before they meet the next column or the border,
+    titles = [
+        textwrap.fill(title, max(8, _fitting(letters * _aspect(rows[0][0])))) for title in titles
+    ]
+    width = (len(titles) * (letters * widest + 1) + 4) * font
+    note = textwrap.fill(note, _fitting(width / font))
+    # make room for their lines, above and below the pictures,
+    lines = 3.0 + note.count("\n") + max(title.count("\n") for title in titles)
     for row in rows:
-        drawn.append([])
-        for index, panel in enumerate(row):
-            height_, width_ = panel.image.shape[:2]
-            scale = min(panel_height / height_, column / width_)
-            left = gap + index * (column + gap)
-            axes = _add_axes(figure, left, width_ * scale, height_ * scale)
-            _draw(axes, panel, points)
-            _write_names(axes, panel.names, 0.92 * points, column)
-            drawn[-1].append(axes)
-        if has_bar:
-            bar = _add_axes(figure, gap + len(row) * (column + gap), font, panel_height)
-            _draw_bar(bar, points)
-            drawn[-1].append(bar)
-    for axes, title in zip(drawn[0], titles):
-        title = textwrap.fill(title, round(column / (0.62 * font)))
-        axes.set_title(title, loc="left", fontsize=1.1 * points, pad=0.5 * points)
-    words = figure.text(gap / width, 0, note, fontsize=0.9 * points, va="top", wrap=True)
-    # measure what stands above and below them, and put each where it belongs.
-    spaces = [np.max([_space(axes) for axes in row], axis=0) for row in drawn]
-    row_height = panel_height + 2 * gap
-    noted = words.get_window_extent().height
-    height = round(np.sum(spaces) + len(rows) * row_height + noted + 2 * gap)
-    boxes = {axes: axes.bbox.frozen() for axes in figure.axes}
-    figure.set_size_inches(width / _DPI, height / _DPI)
-    top = height - gap
-    for row_axes, (above, below) in zip(drawn, spaces):
-        top -= above
-        for axes in row_axes:
-            left, _, wide, high = boxes[axes].bounds
-            axes.set_position((left / width, (top - high) / height, wide / width, high / height))
-        top -= row_height + below
-    words.set_y(top / height)
+        lines += 1.5 + max(math.ceil(len(p.names) / _columns(p, letters)) for p in row)
+    height = len(rows) * panel_height + 1.4 * font * lines
+    # and draw.
+    figure = Figure((width / _DPI, height / _DPI), dpi=_DPI, layout="compressed")
+    axes = figure.subplots(len(rows), len(titles), squeeze=False)
+    for row, row_axes in zip(rows, axes):
+        for panel, ax in zip(row, row_axes):
+            _draw(ax, panel, points, _columns(panel, letters))
+        if heats := [ax.images[-1] for panel, ax in zip(row, row_axes) if panel.heat is not None]:
+            bar = figure.colorbar(heats[0], ax=row_axes, ticks=[0, 0.5, 1], aspect=15, pad=0.01)
+            bar.ax.tick_params(labelsize=0.9 * points, length=points / 4, width=points / 10)
+            bar.outline.set_visible(False)
+    for ax, title in zip(axes[0], titles):
+        ax.set_title(title, loc="left", fontsize=1.1 * points, pad=points / 2)
+    figure.supxlabel(note, x=0.5 * font / width, ha="left", fontsize=0.9 * points)
     return figure
 
 
@@ -113,65 +106,50 @@ def figure_pixels(figure: Figure) -> np.ndarray:
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def _add_axes(figure: Figure, left: float, width: float, height: float) -> Axes:
-    """Axes of a size in pixels, at the lower border."""
-    whole = figure.bbox
-    return figure.add_axes((left / whole.width, 0, width / whole.width, height / whole.height))
+def hex_colour(colour: Sequence[int]) -> str:
+    """RGB, 0..255, as ``"#rrggbb"``."""
+    return "#{:02x}{:02x}{:02x}".format(*colour)
 
 
-def _draw(axes: Axes, panel: Panel, points: float) -> None:
-    """The picture and its caption."""
+def _aspect(panel: Panel) -> float:
+    """Width over height of the room that a panel takes."""
+    return min(panel.image.shape[1] / panel.image.shape[0], _WIDEST)
+
+
+def _fitting(width: float) -> int:
+    """How many letters fit into so many heights of letters."""
+    return int(width / (1.1 * _LETTER))
+
+
+def _columns(panel: Panel, letters: float) -> int:
+    """How many of a panel's names stand side by side, if it is so many letters high."""
+    longest = max((len(name.text) for name in panel.names), default=0)
+    return max(1, int(letters * _aspect(panel) / (0.92 * (_LETTER * longest + 2))))
+
+
+def _draw(ax: Axes, panel: Panel, points: float, columns: int) -> None:
     height, width = panel.image.shape[:2]
-    place: dict[str, Any] = {"extent": (0, width, height, 0), "aspect": "auto"}
-    axes.imshow(panel.image, interpolation="lanczos", **place)
+    place: dict[str, Any] = {"extent": (0, width, height, 0)}
+    ax.imshow(panel.image, interpolation="lanczos", **place)
     if panel.overlay is not None:
-        axes.imshow(panel.overlay, interpolation="nearest", **place)
+        ax.imshow(panel.overlay, interpolation="nearest", **place)
     if panel.heat is not None:
-        axes.imshow(panel.heat, interpolation="bilinear", **_HEAT, **place)
+        ax.imshow(panel.heat, interpolation="bilinear", **_HEAT, **place)
     if panel.draw is not None:
-        panel.draw(axes)
-    axes.set(xticks=[], yticks=[], xlim=(0, width), ylim=(height, 0))
-    axes.spines[:].set_visible(False)
+        panel.draw(ax)
+    ax.set(xticks=[], yticks=[], xlim=(0, width), ylim=(height, 0), anchor="NW")
+    ax.spines[:].set_visible(False)
     caption, red = panel.caption
     colour = UNSEEN_COLOUR if red else SEEN_COLOUR
-    axes.set_xlabel(caption, loc="left", color=colour, fontsize=points, labelpad=points / 2)
-
-
-def _draw_bar(axes: Axes, points: float) -> None:
-    """The scale of the heat maps, as they look on white."""
-    axes.imshow(np.linspace(1, 0, 256)[:, None], extent=(0, 1, 0, 1), aspect="auto", **_HEAT)
-    axes.set(xticks=[], yticks=[0, 0.5, 1], yticklabels=["0", "0.5", "1"])
-    axes.spines[:].set_visible(False)
-    axes.yaxis.tick_right()
-    axes.tick_params(labelsize=0.9 * points, length=points / 4, width=points / 10)
-
-
-def _write_names(axes: Axes, names: Sequence[Name], points: float, width: float) -> None:
-    """A legend under the panel, in as many columns as fit into so many pixels."""
-    squares = [
-        Patch(facecolor=tuple(value / 255 for value in name.colour), label=name.text)  # type: ignore
-        for name in names
-    ]
-    below = -0.4 * points * _DPI / 72 / axes.bbox.height
-    spacing: dict[str, Any] = {"labelspacing": 0.3, "columnspacing": 0.7, "handlelength": 0.8}
-    spacing |= {"handleheight": 0.8, "handletextpad": 0.35, "borderpad": 0, "borderaxespad": 0}
-    for columns in range(len(names), 0, -1):
-        legend = axes.legend(
-            handles=squares,
-            labelcolor=[UNSEEN_COLOUR if name.unseen else SEEN_COLOUR for name in names],
+    ax.set_xlabel(caption, loc="left", color=colour, fontsize=points, labelpad=points / 2)
+    if panel.names:
+        ax.legend(
+            handles=[Patch(color=hex_colour(name.colour), label=name.text) for name in panel.names],
+            labelcolor=[UNSEEN_COLOUR if name.unseen else SEEN_COLOUR for name in panel.names],
             loc="upper left",
-            bbox_to_anchor=(0, below),
+            bbox_to_anchor=(0, 0),
             ncols=columns,
-            fontsize=points,
+            fontsize=0.92 * points,
             frameon=False,
-            **spacing,
+            **_LEGEND,
         )
-        if legend.get_window_extent().width <= width:
-            return
-
-
-def _space(axes: Axes) -> tuple[float, float]:
-    """Pixels above and below a panel that its title and its names take."""
-    box = axes.get_tightbbox()
-    assert box is not None
-    return max(0.0, box.y1 - axes.bbox.y1), max(0.0, axes.bbox.y0 - box.y0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,25 +10,21 @@ from mmengine.config import Config
 from mmseg.apis import MMSegInferencer, inference_model, init_model, show_result_pyplot
 from PIL import Image
 
+from tests.zegclip.apis.models import METHODS, ROOT, SCENE, files_of
 from zegclip.apis import ZeroShotInferencer
 from zegclip.datasets import VOC20Dataset
 
-ROOT = Path(__file__).parents[3]
-Files = Callable[[str], tuple[str, str]]
 
-
-@pytest.mark.parametrize("method", ["zegclip", "tagclip", "ldvc"])
-def test_three_ways_to_ask_give_the_same(
-    method: str, files_of: Files, scene: np.ndarray, tmp_path: Path
-) -> None:
-    bgr = np.ascontiguousarray(scene[..., ::-1])
+@pytest.mark.parametrize("method", METHODS)
+def test_three_ways_to_ask_give_the_same(method: str, tmp_path: Path) -> None:
+    bgr = np.ascontiguousarray(SCENE[..., ::-1])
     model = init_model(*files_of(method), device="cpu")
     sample = inference_model(model, bgr)
     labels = sample.pred_sem_seg.data[0].numpy()
     assert len(np.unique(labels)) > 1
 
     segmenter = ZeroShotInferencer(*files_of(method), device="cpu")
-    result = segmenter(scene)
+    result = segmenter(SCENE)
     assert np.array_equal(result.labels, labels)
     np.testing.assert_array_equal(result.scores, sample.seg_logits.data.numpy())
     for name, values in result.extra_maps.items():
@@ -40,21 +35,21 @@ def test_three_ways_to_ask_give_the_same(
     assert inferencer.model.vocabulary.unseen == VOC20Dataset.METAINFO["unseen"]
     answer = inferencer(bgr, return_vis=True, out_dir=str(tmp_path))
     assert np.array_equal(answer["predictions"], labels)
-    assert answer["visualization"].shape == scene.shape
+    assert answer["visualization"].shape == SCENE.shape
     with Image.open(tmp_path / "pred" / "00000000_pred.png") as written:
         assert np.array_equal(np.asarray(written), labels)
 
 
-def test_other_words_through_mmseg(files_of: Files, scene: np.ndarray) -> None:
+def test_other_words_through_mmseg() -> None:
     model = init_model(*files_of("tagclip"), device="cpu")
     model.dataset_meta = {"classes": ("plant", "bottle")}  # no palette: mmseg's drawing needs one
-    sample = inference_model(model, np.ascontiguousarray(scene[..., ::-1]))
+    sample = inference_model(model, np.ascontiguousarray(SCENE[..., ::-1]))
     assert sample.seg_logits.data.shape[0] == 2
-    drawn = show_result_pyplot(model, scene, sample, show=False)
-    assert drawn.shape == scene.shape and not np.array_equal(drawn, scene)
+    drawn = show_result_pyplot(model, SCENE, sample, show=False)
+    assert drawn.shape == SCENE.shape and not np.array_equal(drawn, SCENE)
 
 
-def test_a_photo_file_through_its_configs_resizing(scene: np.ndarray, tmp_path: Path) -> None:
+def test_a_photo_file_through_its_configs_resizing(tmp_path: Path) -> None:
     """The VOC config's windows and resizing, on the tiny CLIP, as mmseg reads the same file."""
     cfg = Config.fromfile(ROOT / "configs" / "tagclip_mini_inductive.py")
     voc = Config.fromfile(ROOT / "configs" / "tagclip_voc_inductive.py")
@@ -65,7 +60,7 @@ def test_a_photo_file_through_its_configs_resizing(scene: np.ndarray, tmp_path: 
     cfg.model.test_cfg = dict(mode="slide", crop_size=(96, 96), stride=(80, 80))
     checkpoint = str(ROOT / "data" / "mini" / "mini_model.pth")
     photo = tmp_path / "photo.png"
-    Image.fromarray(np.tile(scene, (2, 3, 1))[:150, :230]).save(photo)
+    Image.fromarray(np.tile(SCENE, (2, 3, 1))[:150, :230]).save(photo)
     model = init_model(cfg, checkpoint, device="cpu")
     sample = inference_model(model, str(photo))
     result = ZeroShotInferencer(cfg, checkpoint, device="cpu")(photo)

@@ -15,19 +15,18 @@ from tests.zegclip.visualization.fakes import GREY, FakeDataset, FakeModel
 from zegclip.visualization import PredictionSheetHook
 
 
-def runner(folder: Path, *backends: Any) -> Any:
-    return SimpleNamespace(
-        model=FakeModel(some_map=0.5),
-        iter=0,
-        visualizer=SimpleNamespace(_vis_backends={str(i): b for i, b in enumerate(backends)}),
+def validated(folder: Path, backend: Any, hook: PredictionSheetHook, *iterations: int) -> FakeModel:
+    """Run the hook through validations of three batches, at some iterations."""
+    model = FakeModel(some_map=0.5)
+    run: Any = SimpleNamespace(
+        model=model,
+        visualizer=SimpleNamespace(_vis_backends={"": backend}),
         val_dataloader=SimpleNamespace(dataset=FakeDataset(folder, [[0, 1], [2, 0], [1, 255]])),
     )
-
-
-def validate(run: Any, hook: PredictionSheetHook, *iterations: int) -> None:
     for run.iter in iterations:
         for batch in range(3):
             hook.after_val_iter(run, batch)
+    return model
 
 
 def test_tensorboard_holds_the_sheets(tmp_path: Path) -> None:
@@ -35,27 +34,19 @@ def test_tensorboard_holds_the_sheets(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     backend = TensorboardVisBackend(str(tmp_path / "events"))
-    run = runner(tmp_path, backend)
-    validate(run, PredictionSheetHook(num_images=2, panel_height=80), 100, 200)
+    hook = PredictionSheetHook(interval=2, num_images=2)
+    model = validated(tmp_path, backend, hook, 100, 200, 300)
     backend.close()
     events = EventAccumulator(str(tmp_path / "events"))
     events.Reload()
     images = events.Images("val/predictions")
-    assert [image.step for image in images] == [100, 200]
+    assert [image.step for image in images] == [100, 300]
     with Image.open(io.BytesIO(images[0].encoded_image_string)) as sheet:
-        assert sheet.height > 2 * 80 and sheet.width > 4 * 160
         assert GREY in {colour for _, colour in sheet.convert("RGB").getcolors(1 << 20)}
-    assert run.model.tested == 4  # two images at two validations, whatever the data set's size
+    assert model.tested == 4  # two images at two validations, whatever the data set's size
 
 
 def test_with_the_local_backend_alone_nothing_is_drawn(tmp_path: Path) -> None:
-    run = runner(tmp_path, LocalVisBackend(str(tmp_path / "vis_data")))
-    validate(run, PredictionSheetHook(), 100)
-    assert run.model.tested == 0 and not (tmp_path / "vis_data").exists()
-
-
-def test_interval_counts_validations(tmp_path: Path) -> None:
-    steps: list[int] = []
-    backend = SimpleNamespace(add_image=lambda tag, sheet, step: steps.append(step))
-    validate(runner(tmp_path, backend), PredictionSheetHook(interval=2, num_images=1), 1, 2, 3, 4)
-    assert steps == [1, 3]
+    backend = LocalVisBackend(str(tmp_path / "vis_data"))
+    assert validated(tmp_path, backend, PredictionSheetHook(), 100).tested == 0
+    assert not (tmp_path / "vis_data").exists()

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config
+from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 from torch import Tensor, nn
 
 from zegclip.apis.class_words import text_fingerprint
-from zegclip.apis.onnx_description import METADATA_KEY, ModelDescription
+from zegclip.apis.onnx_inferencer import METADATA_KEY, VERSION, check_steps
 from zegclip.apis.preprocessing import image_steps
-from zegclip.errors import InputError
-from zegclip.files import replacing
 from zegclip.segmentors import ZeroShotSegmentor
 
 INPUTS = ("image", "class_embeddings", "seen", "inductive")
@@ -60,49 +61,44 @@ class OnnxModel(nn.Module):
         return tuple(torch.where(inductive, *pair) for pair in zip(*both))
 
 
-def describe(cfg: Config, model: ZeroShotSegmentor) -> ModelDescription:
-    """What the file of a model is to say.
+def describe(cfg: Config, model: ZeroShotSegmentor) -> dict[str, Any]:
+    """What a model must be used with, for its file: text, numbers and lists of them.
 
     Args:
         cfg: the complete config that the model was built from.
         model: with its checkpoint.
 
     Raises:
-        InputError: the config prepares images in a way that a file cannot carry.
+        InputError: the config prepares images by a step that a file cannot ask for.
     """
-    preprocessor = cfg.model.get("data_preprocessor") or {}
-    if preprocessor.get("test_cfg") or not preprocessor.get("bgr_to_rgb"):
-        raise InputError(
-            "model.data_preprocessor: only mean, std and size with bgr_to_rgb=True can be carried "
-            "by the file"
-        )
-    meta = model.dataset_meta or {}
+    preprocessor, meta = cfg.model.data_preprocessor, model.dataset_meta or {}
+    arguments = ("mean", "std", "bgr_to_rgb", "size")
     known = ("classes", "unseen", "synonyms", "setting")
-    return ModelDescription(
-        config=Path(cfg.filename or "").name,
-        patch_size=model.image_encoder.patch_size,
-        mean=list(preprocessor["mean"]),
-        std=list(preprocessor["std"]),
-        size=list(preprocessor.get("size") or (512, 512)),
-        resize=[dict(step) for step in image_steps(cfg)],
-        test_cfg=dict(model.test_cfg),
-        calibration=model.decode_head.protocol(inductive=True),
-        templates=list(model.text_encoder.templates),
-        clip={**model.clip_source, "fingerprint": bytes(model.clip_fingerprint.cpu()).hex()},
-        text_fingerprint=text_fingerprint(model),
-        vocabulary={key: meta[key] for key in known if key in meta} or None,
-    )
+    steps = [dict(step) for step in image_steps(cfg)]
+    check_steps(steps)
+    return {
+        "version": VERSION,
+        "config": Path(cfg.filename or "").name,  # for people
+        "patch_size": model.image_encoder.patch_size,
+        # of mmseg's SegDataPreProcessor
+        "normalisation": {key: preprocessor[key] for key in arguments if key in preprocessor},
+        "resize": steps,
+        "test_cfg": model.test_cfg,  # windows
+        "calibration": model.decode_head.protocol(inductive=True),  # for people
+        "templates": list(model.text_encoder.templates),  # for people
+        "clip": {**model.clip_source, "fingerprint": bytes(model.clip_fingerprint.cpu()).hex()},
+        "text_fingerprint": text_fingerprint(model),
+        "vocabulary": {key: meta[key] for key in known if key in meta} or None,  # of the training
+    }
 
 
-def export_onnx(
-    segmentor: ZeroShotSegmentor, path: str | Path, description: ModelDescription
-) -> None:
+def write_onnx(segmentor: ZeroShotSegmentor, path: Path, description: dict[str, Any]) -> None:
     """Write a model to an ONNX file.
 
     Args:
         segmentor: a trained model, on the CPU, in evaluation mode.
-        path: the file; what is there is replaced.
-        description: goes into the file's metadata.
+        path: the file.
+        description: goes into the file's metadata; of :func:`describe`.
     """
     model = OnnxModel(segmentor).eval()
     patch = segmentor.image_encoder.patch_size
@@ -133,13 +129,7 @@ def export_onnx(
             verbose=False,
         )
     assert exported is not None
-    # The exporter adds where in whose source files each node comes from: that goes.
-    for graph in exported.model.graphs():
-        for node in graph:
-            for named in (node, *node.outputs):
-                named.metadata_props.clear()
-        graph.metadata_props.clear()
-    exported.model.metadata_props.clear()
-    exported.model.metadata_props[METADATA_KEY] = description.to_json()
-    with replacing(path) as part:
-        exported.save(part, external_data=False)
+    # (The exporter adds where in whose source files each node comes from.)
+    ClearMetadataAndDocStringPass()(exported.model)
+    exported.model.metadata_props[METADATA_KEY] = json.dumps(description)
+    exported.save(path, external_data=False)
