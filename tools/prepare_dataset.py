@@ -2,13 +2,18 @@
 """Bring a data set from its official archives into the layout that the configs expect.
 
 What is there already is kept, so that a stopped run goes on with the same command. Afterwards, or
-alone with --verify, counts, sizes and labels are compared with what is published.
+alone with --verify, counts, sizes and labels are compared with what is published. docs/data.md says
+where the archives are.
+
+examples:
+  python tools/prepare_dataset.py voc --archives data/archives --out data
+  python tools/prepare_dataset.py voc --verify --out data --sample 500
 """
 
 from __future__ import annotations
 
-import argparse
 import json
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from pathlib import Path
 
 from dataset_converters import DATA_SETS
@@ -24,15 +29,8 @@ from zegclip.errors import InputError
 from zegclip.files import replacing
 
 
-def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="examples:\n"
-        "  python tools/prepare_dataset.py voc --archives data/archives --out data\n"
-        "  python tools/prepare_dataset.py voc --verify --out data --sample 500\n"
-        "docs/data.md says where the archives are.",
-    )
+def parse_args(argv: list[str] | None) -> Namespace:
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("dataset", choices=list(DATA_SETS), help="which one")
     parser.add_argument("--archives", type=Path, help="folder of the downloads (or above them)")
     parser.add_argument("--out", type=Path, default=Path("data"), help="default: %(default)s")
@@ -47,7 +45,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     return args
 
 
-def prepare(data_set: DataSet, args: argparse.Namespace) -> list[tuple[str, str]]:
+def prepare(data_set: DataSet, args: Namespace) -> list[tuple[str, str]]:
     """Do what is not done yet.
 
     Returns:

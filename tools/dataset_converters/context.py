@@ -152,11 +152,7 @@ DATA_SET = DataSet(
     prepare=prepare,
     splits=tuple(
         Split(
-            part,
-            count,
-            "JPEGImages",
-            (MASKS,),
-            {f"{LISTS}/{part}.txt": count},
+            part, count, "JPEGImages", (MASKS,), {f"{LISTS}/{part}.txt": count},
             other_counts={original: _OWN_LISTS},
         )
         for part, count, original in (("train", 4_996, 4_998), ("val", 5_104, 5_105))
@@ -164,4 +160,4 @@ DATA_SET = DataSet(
     names=dict(enumerate(("background or another category", *CLASSES))),
     ignored=frozenset({0}),
     label_rule="0 background and the other 400 categories, 1..59 the classes",
-)
+)  # fmt: skip
