@@ -4,12 +4,14 @@
 One multiply-add counts as one, as in the papers; products of matrices and convolutions count, as
 torch's counter has it. Class embeddings are computed once for a vocabulary: the text encoder's
 operations are shown by themselves and are no part of an image's.
+
+example: python tools/get_flops.py configs/zegclip_voc_inductive.py --json
 """
 
 from __future__ import annotations
 
-import argparse
 import json
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -136,48 +138,36 @@ def cost(path: Path, shape: Sequence[int] | None = None, options: Any = None) ->
         raise InputError(f"--shape {height} {width}: multiples of {patch} are needed")
     learnable = learnable_parameters(model)
     unused = UNUSED_AS_PUBLISHED.get(path.stem.partition("_")[0])
-    if unused is not None and model.image_encoder.embed_dims == PAPERS_WIDTH:
-        as_published = learnable["total"] + unused
-    else:
-        as_published = None
+    papers = unused is not None and model.image_encoder.embed_dims == PAPERS_WIDTH
     return {
         "image": [height, width],
         "classes": len(vocabulary.classes),
         "learnable": learnable,
-        "learnable_as_published": as_published,
+        "learnable_as_published": learnable["total"] + unused if papers else None,
         "gflops": gigaflops(model, (height, width), vocabulary),
     }
 
 
 def show(costs: dict[str, dict[str, Any]]) -> None:
     """Print the table: a column for each config."""
-    rows = {}
+    columns = {}
     for name, entry in costs.items():
-        published, flops = entry["learnable_as_published"], entry["gflops"]
-        rows[name] = {
+        learnable = entry["learnable"] | {"as published": entry["learnable_as_published"]}
+        columns[name] = {
             "image": "x".join(map(str, entry["image"])),
             "classes": str(entry["classes"]),
-            **{f"learnable, {k}": f"{v / 1e6:.2f} M" for k, v in entry["learnable"].items()},
-            "the same as published": "" if published is None else f"{published / 1e6:.2f} M",
-            "GFLOPs, image_encoder": f"{flops['image_encoder']:.1f}",
-            "GFLOPs, decode_head": f"{flops['decode_head']:.1f}",
-            "GFLOPs of an image": f"{flops['total']:.1f}",
-            "GFLOPs of the vocabulary": f"{flops['text_encoder']:.1f}",
+            **{f"learnable, {k}": f"{v / 1e6:.2f} M" if v else "" for k, v in learnable.items()},
+            **{f"GFLOPs, {key}": f"{value:.1f}" for key, value in entry["gflops"].items()},
         }
-    print(pd.DataFrame(rows).to_string())
+    print(pd.DataFrame(columns).to_string())
+    print("GFLOPs, total: of an image, without the text encoder's of the vocabulary")
     print("as published: with the parameters of the published code that have no effect on a mask")
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="example: python tools/get_flops.py configs/zegclip_voc_inductive.py --json",
-    )
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("configs", nargs="*", metavar="CONFIG")
-    parser.add_argument(
-        "--shape", nargs=2, type=int, metavar=("H", "W"), help="pixels (default: the crop's)"
-    )
+    parser.add_argument("--shape", nargs=2, type=int, metavar=("H", "W"), help="default: crop's")
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE")
     parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
     parser.add_argument(

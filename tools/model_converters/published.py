@@ -15,19 +15,14 @@ METHODS = ("zegclip", "tagclip")
 _DECODER = {"zegclip": "decode_head.decoder_1", "tagclip": "decode_head.decoder"}
 # (published, ours); the first that matches counts. * is any rest.
 _NAMES = {
-    "zegclip": [
-        ("decode_head.q_proj.*", "decode_head.relationship_descriptor.projection.*"),
-    ],
+    "zegclip": [("decode_head.q_proj.*", "decode_head.relationship_descriptor.projection.*")],
     "tagclip": [
         ("decode_head.disc_token", "decode_head.trusty_token"),
         (
             "decode_head.relationship_discriptor.q_proj.*",
             "decode_head.trusty_learner.relationship_descriptor.projection.*",
         ),
-        (
-            "decode_head.decoder.layers.0.self_attn.*",
-            "decode_head.trusty_learner.self_attention.*",
-        ),
+        ("decode_head.decoder.layers.0.self_attn.*", "decode_head.trusty_learner.self_attention.*"),
         ("decode_head.decoder.layers.0.norm1.*", "decode_head.trusty_learner.norm.*"),
     ],
     "both": [
@@ -72,7 +67,7 @@ def our_names(published: Iterable[str], method: str) -> dict[str, str | None]:
         By published name: ours, or ``None`` for what our model does not have: leftovers that have
         no effect on a mask, and what is no part of the model.
     """
-    names, decoder = list(published), _DECODER[method]
+    decoder, names = _DECODER[method], list(published)
     layers = [re.match(re.escape(decoder) + r"\.layers\.(\d+)\.", name) for name in names]
     last = max((int(match[1]) for match in layers if match), default=0)
     pairs: list[tuple[str, str | None]] = [*_NAMES[method], *_NAMES["both"]]
@@ -84,12 +79,13 @@ def our_names(published: Iterable[str], method: str) -> dict[str, str | None]:
         for theirs, ours in pairs:
             pattern = re.escape(theirs).replace(r"\*", "(?P<rest>.+)")
             match = re.fullmatch(pattern.replace(r"\.N\.", r"\.(?P<layer>\d+)\."), name)
-            if match is not None:
+            if match is None:
+                continue
+            if ours is not None:
                 found = match.groupdict()
-                if ours is not None:
-                    ours = ours.replace(".N.", f".{found.get('layer')}.")
-                    result[name] = ours.replace("*", found.get("rest", ""))
-                break
+                ours = ours.replace(".N.", f".{found.get('layer')}.")
+                result[name] = ours.replace("*", found.get("rest", ""))
+            break
     return result
 
 
