@@ -5,19 +5,17 @@ One multiply-add counts as one, as in the papers; products of matrices and convo
 torch's counter has it. Class embeddings are computed once for a vocabulary: the text encoder's
 operations are shown by themselves and are no part of an image's.
 
-example: python tools/get_flops.py configs/zegclip_voc_inductive.py --json
+example: python tools/get_flops.py configs/zegclip_voc_inductive.py
 """
 
 from __future__ import annotations
 
-import json
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
@@ -137,31 +135,17 @@ def cost(path: Path, shape: Sequence[int] | None = None, options: Any = None) ->
     if height % patch or width % patch:
         raise InputError(f"--shape {height} {width}: multiples of {patch} are needed")
     learnable = learnable_parameters(model)
+    as_published = None
     unused = UNUSED_AS_PUBLISHED.get(path.stem.partition("_")[0])
-    papers = unused is not None and model.image_encoder.embed_dims == PAPERS_WIDTH
+    if unused and model.image_encoder.embed_dims == PAPERS_WIDTH:
+        as_published = learnable["total"] + unused
     return {
         "image": [height, width],
         "classes": len(vocabulary.classes),
         "learnable": learnable,
-        "learnable_as_published": learnable["total"] + unused if papers else None,
+        "learnable_as_published": as_published,
         "gflops": gigaflops(model, (height, width), vocabulary),
     }
-
-
-def show(costs: dict[str, dict[str, Any]]) -> None:
-    """Print the table: a column for each config."""
-    columns = {}
-    for name, entry in costs.items():
-        learnable = entry["learnable"] | {"as published": entry["learnable_as_published"]}
-        columns[name] = {
-            "image": "x".join(map(str, entry["image"])),
-            "classes": str(entry["classes"]),
-            **{f"learnable, {k}": f"{v / 1e6:.2f} M" if v else "" for k, v in learnable.items()},
-            **{f"GFLOPs, {key}": f"{value:.1f}" for key, value in entry["gflops"].items()},
-        }
-    print(pd.DataFrame(columns).to_string())
-    print("GFLOPs, total: of an image, without the text encoder's of the vocabulary")
-    print("as published: with the parameters of the published code that have no effect on a mask")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -169,7 +153,6 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("configs", nargs="*", metavar="CONFIG")
     parser.add_argument("--shape", nargs=2, type=int, metavar=("H", "W"), help="default: crop's")
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE")
-    parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
     parser.add_argument(
         "--record",
         action="store_true",
@@ -187,10 +170,14 @@ def main(argv: list[str] | None = None) -> None:
     costs = {path.stem: cost(path, args.shape, args.cfg_options) for path in paths}
     if args.record:
         record("cost", costs)
-    if args.json:
-        print(json.dumps(costs, indent=2))
-    else:
-        show(costs)
+    for name, entry in costs.items():
+        print(f"{name}: an image of {entry['image']}, {entry['classes']} classes")
+        for part in (*PARTS, "total"):
+            learnable, gflops = entry["learnable"][part] / 1e6, entry["gflops"][part]
+            print(f"  {part:14} {learnable:6.2f} M learnable {gflops:9.1f} GFLOPs")
+        if as_published := entry["learnable_as_published"]:
+            note = "with what has no effect on a mask"
+            print(f"  as published   {as_published / 1e6:6.2f} M learnable, {note}")
 
 
 if __name__ == "__main__":

@@ -15,14 +15,13 @@ from __future__ import annotations
 import json
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from pathlib import Path
+from textwrap import fill
 
 from dataset_converters import DATA_SETS
 from dataset_converters.archives import find_archives
 from dataset_converters.data_set import DataSet
 from dataset_converters.verify import Verification, verify
 from dataset_converters.work import Work
-from rich.console import Console
-from rich.table import Table
 
 from zegclip.engine.launch import run
 from zegclip.errors import InputError
@@ -73,18 +72,14 @@ def prepare(data_set: DataSet, args: Namespace) -> list[tuple[str, str]]:
 
 def show(result: Verification) -> None:
     """Print counts, the share of each label, findings and how to fix them."""
-    console, data_set = Console(soft_wrap=True), result.data_set
-    counts = Table("", "found", "published", title=data_set.title)
+    data_set, total = result.data_set, max(1, result.pixels.sum())
+    print(f"{data_set.title}: found (published)")
     for what, found, published in result.counts:
-        style = "" if found == published else "bold red"
-        counts.add_row(what, f"{found:,}", f"{published:,}", style=style)
-    shares = Table("label", "pixels %", title=f"{result.masks:,} masks opened")
-    for label, name in data_set.names.items():
-        pixels, total = result.pixels[label], max(1, result.pixels.sum())
-        shares.add_row(name, f"{100 * pixels / total:.3f}" if pixels else "[red]never[/]")
-    console.print(counts, shares)
-    for finding in result.findings:
-        console.print(str(finding), markup=False)
+        print(f"  {what}: {found:,} ({published:,})")
+    print(f"{result.masks:,} masks opened, % of their pixels:")
+    shares = (f"{name} {100 * result.pixels[k] / total:.3g}" for k, name in data_set.names.items())
+    print(fill(", ".join(shares), initial_indent="  ", subsequent_indent="  "))
+    print(*result.findings, sep="\n")
     print(f"{len(result.errors)} errors, {len(result.findings) - len(result.errors)} warnings")
     if result.findings:
         print(

@@ -18,9 +18,6 @@ from typing import Any
 
 import pandas as pd
 from results_table import four, markdown, mean_std, published, read, record
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from zegclip.datasets import COCOStuff171Dataset, Context59Dataset, VOC20Dataset
 from zegclip.engine.launch import run
@@ -138,17 +135,12 @@ def differences(groups: Sequence[pd.DataFrame]) -> list[str]:
 
 def render(rows: list[list[str]], kind: str) -> str:
     """The table as text."""
+    table = pd.DataFrame(rows, columns=HEADING)
     if kind == "csv":
-        return pd.DataFrame(rows, columns=HEADING).to_csv(index=False)
-    if kind == "markdown":
-        return markdown([HEADING, *rows]) + "\n"
-    table = Table(*HEADING)
-    for row in rows:
-        table.add_row(*map(escape, row))
-    console = Console(width=None if sys.stdout.isatty() else 160)
-    with console.capture() as captured:
-        console.print(table)
-    return captured.get()
+        return table.to_csv(index=False)
+    return (
+        markdown([HEADING, *rows]) if kind == "markdown" else table.to_string(index=False)
+    ) + "\n"
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -113,7 +113,7 @@ def main(argv: list[str] | None = None) -> None:
         losses = model.loss(batch, (top, left), PATCH_WEIGHT)
         sum(losses.values()).backward()
         model.from_fast()
-        nn.utils.clip_grad_norm_([p for group in groups for p in group["params"]], 1.0)
+        nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
         for key, value in losses.items():
             mean_loss[key] = 0.95 * mean_loss.get(key, value.item()) + 0.05 * value.item()
