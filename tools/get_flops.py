@@ -72,14 +72,9 @@ def gigaflops(
 ) -> dict[str, float]:
     """Operations by part, in 10^9.
 
-    ``total`` is for one image at test time: image encoder and head. ``text_encoder`` is for the
-    class embeddings of the vocabulary: once and for all where the text encoder is fixed (they are
-    cached), in every training step where it learns.
-
-    Args:
-        model: on the CPU; is put into evaluation mode. Its weights do not matter.
-        size: (H, W) of the image, multiples of the patch size.
-        vocabulary: the classes that are asked for.
+    ``total`` is for one image of ``size`` (H, W) at test time: image encoder and head.
+    ``text_encoder`` is for the class embeddings of the vocabulary: once and for all where the text
+    encoder is fixed (they are cached), in every training step where it learns.
     """
     model.eval()
     # Texts become tokens before, and the encoder keeps them; the rest is counted by shapes alone:
@@ -122,10 +117,7 @@ def _counting() -> Iterator[FlopCounterMode]:
 def cost(path: Path, shape: Sequence[int] | None = None, options: Any = None) -> dict[str, Any]:
     """What a config's model costs, as plain data.
 
-    Args:
-        path: of the config.
-        shape: (H, W) of the image; by default the crop of its sliding window, or the training's.
-        options: changes of the config, as ``--cfg-options`` gives them.
+    ``shape``: (H, W) of the image; by default the crop of its sliding window, or the training's.
     """
     cfg = Config.fromfile(path)
     cfg.merge_from_dict(options or {})

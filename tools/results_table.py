@@ -63,9 +63,7 @@ def markdown(rows: Iterable[Sequence[str]]) -> str:
 def mean_std(runs: Sequence[Mapping[str, Any]], columns: Iterable[str] = COLUMNS) -> list[str]:
     """Mean ± standard deviation (n - 1) over runs, by score; one run: its number.
 
-    Args:
-        runs: each with scores in percent; one that lacks a score gives ``–``.
-        columns: keys of the scores.
+    Scores are in percent; where a run lacks one, ``–`` stands for all.
     """
     table = pd.DataFrame(runs).reindex(columns=list(columns)).astype(float)
     both = zip(table.mean(skipna=False), table.std(skipna=False), strict=True)
@@ -78,13 +76,7 @@ def number(value: float | None) -> str:
 
 
 def published(method: str, setting: str, dataset: str) -> dict[str, Any] | None:
-    """The row of a method's paper, if there is one.
-
-    Args:
-        method: as in a config's name.
-        setting: ``inductive``, ``transductive`` or ``supervised``.
-        dataset: its name in a report.
-    """
+    """The row of a method's paper, if there is one; the data set by its name in a report."""
     for row in read("published"):
         if (row["method"].lower(), row["setting"], row["dataset"]) == (method, setting, dataset):
             return row

@@ -16,7 +16,6 @@ import torch
 from check_reference import clip_config, published_name, read
 from mmengine.config import Config
 from mmseg.registry import MODELS
-from model_converters.published import our_names
 from torch import Tensor
 
 from zegclip.errors import InputError
@@ -85,27 +84,6 @@ def load(config: Path, checkpoint: Path) -> Any:
     model = MODELS.build(Config.fromfile(config).model)
     model.load_state_dict(read_checkpoint(checkpoint)["state_dict"])
     return model.eval()
-
-
-CROSS = "decode_head.decoder_1.layers.{}.multihead_attn.k.bias"
-LEARNER = "decode_head.trusty_learner.norm.weight"
-
-
-@pytest.mark.parametrize(
-    ("method", "published", "ours"),
-    [
-        ("zegclip", "backbone.conv1.weight", "image_encoder.visual.conv1.weight"),
-        ("zegclip", CROSS.format(1), "decode_head.decoder.layers.1.cross_attention.key.bias"),
-        ("zegclip", CROSS.format(2), "decode_head.decoder.mask_attention.key.bias"),
-        ("zegclip", "decode_head.decoder_1.layers.2.linear1.weight", None),
-        ("zegclip", "decode_head.decoder_1.layers.0.self_attn.in_proj_weight", None),
-        ("tagclip", "decode_head.decoder.layers.0.norm1.weight", LEARNER),
-        ("tagclip", "decode_head.decoder.layers.1.norm1.weight", None),
-        ("tagclip", "something.else", None),
-    ],
-)
-def test_names(method: str, published: str, ours: str | None) -> None:
-    assert our_names([published, *published_state(method)], method)[published] == ours
 
 
 @pytest.mark.parametrize("method", ["zegclip", "tagclip"])

@@ -66,30 +66,12 @@ def test_train_and_test(folder: Path, run_tool: Callable[..., None]) -> None:
     assert [protocol[key] for key in ("seed", "iteration", "max_iters")] == [5, 2, 2]
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (('unseen = ["dog"', 'unseen = ["dgo"'), r"error: .*'dgo' \(did you mean 'dog'\?\)"),
-        (('[".jpg", ".jpeg", ".png"]', '".tif"'), r"error: .*holds no \.tif or \.TIF image"),
-    ],
-)
-def test_mistakes_in_the_config(
-    folder: Path, run_tool: Callable[..., None], change: tuple[str, str], message: str
-) -> None:
+def test_mistakes_are_one_message(folder: Path, run_tool: Callable[..., None]) -> None:
+    mask = folder / "data" / "custom" / "masks" / "train" / "photo_1.png"
+    mask.unlink()
+    with pytest.raises(SystemExit, match=r"(?s)error: .*1 of 3 images.*photo_1\.png"):
+        run_tool("train.py", "my_data.py")
     config = folder / "my_data.py"
-    assert change[0] in config.read_text()
-    config.write_text(config.read_text().replace(*change))
-    with pytest.raises(SystemExit, match=f"(?s){message}"):
-        run_tool("train.py", "my_data.py")
-
-
-def test_mistakes_in_the_masks(folder: Path, run_tool: Callable[..., None]) -> None:
-    masks = folder / "data" / "custom" / "masks" / "train"
-    (masks / "photo_1.png").unlink()
-    with pytest.raises(SystemExit, match=r"(?s)1 of 3 images.*photo_1\.png"):
-        run_tool("train.py", "my_data.py")
-
-    for name in ("photo_0", "photo_1", "photo_2"):
-        Image.fromarray(np.full((70, 90), 7, np.uint8)).save(masks / f"{name}.png")
-    with pytest.raises(SystemExit, match=r"have the label 7, but the 5 classes are 0\.\.4"):
+    config.write_text(config.read_text().replace('unseen = ["dog"', 'unseen = ["dgo"'))
+    with pytest.raises(SystemExit, match=r"error: .*'dgo' \(did you mean 'dog'\?\)"):
         run_tool("train.py", "my_data.py")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -17,29 +17,19 @@ TOOLS = sorted(path.relative_to(ROOT) for path in (ROOT / "tools").glob("**/*.py
 SCRIPTS = [path for path in TOOLS if "def main(" in (ROOT / path).read_text()]
 
 
-def run_help(script: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(script), "--help"],
-        cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "100"},
-        capture_output=True,
-        text=True,
-        timeout=300,
+def run_help(script: Path) -> tuple[int, str]:
+    """In a process of its own: the order of imports matters to the stack."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "100"}
+    command = [sys.executable, str(script), "--help"]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
     )
-
-
-@pytest.fixture(scope="module")
-def helps() -> dict[Path, Future[subprocess.CompletedProcess[str]]]:
-    """All of them, some at a time: most of it is importing the stack."""
-    pool = ThreadPoolExecutor(available_cores())
-    return {script: pool.submit(run_help, script) for script in SCRIPTS}
+    return done.returncode, done.stdout + done.stderr
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("script", SCRIPTS, ids=str)
-def test_help_has_an_example(
-    script: Path, helps: dict[Path, Future[subprocess.CompletedProcess[str]]]
-) -> None:
-    done = helps[script].result()
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert "example" in done.stdout and f"python {script}" in done.stdout
+def test_help_has_an_example() -> None:
+    with ThreadPoolExecutor(available_cores()) as pool:  # most of it is importing the stack
+        for script, (code, said) in zip(SCRIPTS, pool.map(run_help, SCRIPTS)):
+            assert code == 0, said[-2000:]
+            assert "example" in said and f"python {script}" in said, said

@@ -28,15 +28,6 @@ def test_pages_show_what_was_recorded() -> None:
         assert (ROOT / page).read_text() == text, "run: python tools/results_table.py"
 
 
-@pytest.mark.parametrize(
-    ("values", "cell"),
-    [([50.06], "50.1"), ([70.0, 72.0, 77.0], "73.0 ± 3.6"), ([1.0, None], "–"), ([None], "–")],
-)
-def test_mean_and_deviation(values: list[float | None], cell: str) -> None:
-    found, *_ = results_table.mean_std([{"pAcc": value} for value in values], ["pAcc"])
-    assert found == cell
-
-
 def test_recording_renews_the_pages(copy: Path) -> None:
     results_table.main([])
     before = (copy / "docs" / "results_zegclip.md").read_text()

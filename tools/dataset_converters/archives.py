@@ -21,12 +21,7 @@ T = TypeVar("T")
 
 
 def find_archives(data_set: DataSet, folder: Path, checksums: bool = False) -> dict[str, Path]:
-    """The archives of a data set by name, in a folder or below it.
-
-    Args:
-        data_set: what is looked for.
-        folder: where; of several files with one name the least deep is taken.
-        checksums: compare the md5 sums that are published.
+    """The archives of a data set by name, in a folder or below it (the least deep of each name).
 
     Raises:
         InputError: some are missing (names all of them and how to get each), or a file is not
@@ -108,11 +103,7 @@ def members(path: Path, choose: Callable[[str, int], T | None]) -> Iterator[tupl
 
 
 def read_lists(path: Path, pattern: str) -> dict[str, list[str]]:
-    """The words of an archive's text files, by file name without suffix.
-
-    Args:
-        path: the archive.
-        pattern: regular expression of the whole member names.
+    """The words of the text files whose whole member names fit, by file name without suffix.
 
     Raises:
         InputError: there is no such member: it is another archive.

@@ -126,9 +126,7 @@ def convert_detail(work: Work, detail: dict[str, Any]) -> dict[str, list[str]]:
 def paint(item: tuple[tuple[int, int], list[dict[str, Any]]]) -> np.ndarray:
     """``(H, W)`` uint8 labels of an image: its annotations one over the other, in their order.
 
-    Args:
-        item: the image's height and width, and its annotations: ``category_id`` and
-            ``segmentation``, a mask in COCO's compressed run-length encoding.
+    ``item``: height and width, and annotations with a ``category_id`` and a run-length code.
     """
     size, annotations = item
     categories = np.zeros(size, np.uint16)

@@ -39,9 +39,7 @@ class Work:
     def is_due(self, target: Path, size: int | None = None) -> bool:
         """Whether a file must still be written; counts those that need not.
 
-        Args:
-            target: the file.
-            size: bytes of the archive's copy; ``None``: a mask that is converted.
+        ``size``: bytes of the archive's copy; ``None``: a mask that is converted.
         """
         if not target.exists():
             return True

@@ -55,16 +55,10 @@ _ROUNDING = 2e-3
 
 
 def our_names(published: Iterable[str], method: str) -> dict[str, str | None]:
-    """Our name of every published tensor.
+    """Our name of every name in a published state dict.
 
-    Args:
-        published: all names of a state dict, with the prefixes ``backbone.``, ``text_encoder.``
-            and ``decode_head.``.
-        method: one of :data:`METHODS`.
-
-    Returns:
-        By published name: ours, or ``None`` for what our model does not have: leftovers that have
-        no effect on a mask, and what is no part of the model.
+    ``None`` for what our model does not have: leftovers that have no effect on a mask, and what is
+    no part of the model.
     """
     names, decoder = list(published), f"{_DECODER[method]}.layers"
     layers = [re.match(rf"{re.escape(decoder)}\.(\d+)\.", name) for name in names]
@@ -102,12 +96,7 @@ class Conversion:
 def from_published(
     published: Mapping[str, Tensor], method: str, model: ZeroShotSegmentor
 ) -> Conversion:
-    """Convert a published state dict.
-
-    Args:
-        published: tensors by published name.
-        method: one of :data:`METHODS`.
-        model: of ours, with the CLIP weights that the file was trained with; is not changed.
+    """Convert a published state dict, given our model with the CLIP weights of its training.
 
     Raises:
         InputError: it is of another method, size or CLIP.
