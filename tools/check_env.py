@@ -1,17 +1,19 @@
 #!/usr/bin/env python
-"""Show what is installed and found against what was tested, and how to get what is missing."""
+"""Show what is installed and found against what was tested, and how to get what is missing.
+
+example: python tools/check_env.py
+"""
 
 # Only the standard library is imported here: this script is for when the rest does not work.
 from __future__ import annotations
 
-import argparse
 import importlib
 import importlib.metadata
 import platform
 import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 INSTALL = "make setup   (or: python -m pip install -r requirements.txt)"
@@ -59,28 +61,22 @@ def weights_and_data() -> Iterator[tuple[str, str]]:
     """The CLIP weights and data sets that the configs in ``configs/_base_`` name."""
     from mmengine.config import Config
 
+    from zegclip.engine.start_up import missing
+
     rows: dict[str, list[str]] = {}  # names by what is missing, which is said once
     for file in sorted((ROOT / "configs" / "_base_").glob("*/*.py")):
         cfg = Config.fromfile(file, import_custom_modules=False)
         data = cfg.get("train_dataloader", {}).get("dataset", {})
         if "type" in data or cfg.get("model", {}).get("clip"):
-            rows.setdefault(missing_for(cfg), []).append(f"{file.parent.name}/{file.name}")
-    for missing, names in rows.items():
-        yield "optional" if missing else "ok", f"{', '.join(names)}{missing}"
-
-
-def missing_for(cfg: Any) -> str:
-    """What a run of a config lacks and how to get it, on lines of their own; empty: nothing."""
-    from zegclip.engine.start_up import missing
-
-    return "".join(f"\n{text}" for text in missing(cfg))
+            lacking = "".join(f"\n{text}" for text in missing(cfg))
+            rows.setdefault(lacking, []).append(f"{file.parent.name}/{file.name}")
+    for lacking, names in rows.items():
+        yield "optional" if lacking else "ok", f"{', '.join(names)}{lacking}"
 
 
 def main() -> None:
     """Exit status 1 if something that every run needs is missing or broken."""
-    argparse.ArgumentParser(
-        description=__doc__, epilog="example:\n  python tools/check_env.py"
-    ).parse_args()
+    ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
     python = "ok" if sys.version_info >= (3, 10) else "MISSING"
     rows = [(python, f"Python {platform.python_version()} (3.10 or newer)")]
     rows += [*packages(), stack()]

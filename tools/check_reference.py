@@ -6,13 +6,15 @@ what the published code made of them. Prints the largest deviation of every outp
 1 if one is beyond the tolerance: 1e-5 absolute, and for gradients 1e-4 relative to each tensor's
 largest entry. (A key's bias before a softmax has a gradient of zero, of which both sides hold only
 rounding, 1e-9; so no tensor is measured by less than 1e-4 of the archive's largest gradient.)
+
+example: python tools/check_reference.py tests/data/*_reference.npz
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import tempfile
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -92,38 +94,30 @@ def build(
         json.dump(clip_config(config), file)
         file.flush()
         clip = load_clip(file.name, weights="random")
-    head = config["head"]
-    encoder = {
-        "type": "PromptedImageEncoder",
-        "clip": clip,
-        "num_prompts": config["prompts"]["tokens"],
-        "prompt_depth": config["prompts"]["layers"],
-        "prompt_dropout": 0.0,
-        "class_embedding_twice": config["class_embedding_added_twice"],
-    }
-    decoder = {
-        "num_layers": head["layers"],
-        "num_heads": head["heads"],
-        "feedforward_channels": head["ffn"],
-        "dropout": 0.0,
-    }
-    decode_head = HEADS[config["method"]] | {
-        "embed_dims": config["embed_dim"],
-        "decoder": decoder,
-    }
+    sizes = {"layers": "num_layers", "heads": "num_heads", "ffn": "feedforward_channels"}
+    decoder = {ours: config["head"][theirs] for theirs, ours in sizes.items()}
+    image_encoder = dict(
+        type="PromptedImageEncoder",
+        clip=clip,
+        num_prompts=config["prompts"]["tokens"],
+        prompt_depth=config["prompts"]["layers"],
+        prompt_dropout=0.0,
+        class_embedding_twice=config["class_embedding_added_twice"],
+    )
+    head = dict(
+        HEADS[config["method"]],
+        embed_dims=config["embed_dim"],
+        decoder=decoder | {"dropout": 0.0},
+    )
     model = nn.ModuleDict(
         {
-            "image_encoder": MODELS.build(encoder),
+            "image_encoder": MODELS.build(image_encoder),
             "text_encoder": nn.ModuleDict({"tower": TextTower(clip.model)}),
-            "decode_head": MODELS.build(decode_head),
+            "decode_head": MODELS.build(head),
         }
     )
     own = dict(model.named_parameters())
-    keys = {
-        published_name(key.removeprefix("state.")): key
-        for key in arrays
-        if key.startswith("state.")
-    }
+    keys = {published_name(k.removeprefix("state.")): k for k in arrays if k.startswith("state.")}
     parameters: dict[str, nn.Parameter | None] = {}
     for published, ours in our_names(keys, config["method"]).items():
         parameters[published] = parameter = None if ours is None else own[ours]
@@ -145,15 +139,11 @@ def outputs(model: nn.ModuleDict, arrays: dict[str, Tensor]) -> Iterator[tuple[s
         text = model["text_encoder"]["tower"](arrays["in.tokens"])
         patches, cls = model["image_encoder"](image)
         prediction = head.predict(head(patches, cls, text), size)
-        yield from {
-            "text_embeddings": text,
-            "patch_embeddings": patches,
-            "cls_embedding": cls,
-        }.items()
-        gamma = head.gamma
-        for mode in (
-            ("none", "seen", "unseen", "both") if hasattr(head, "trusty_weighting") else ("",)
-        ):
+        yield "text_embeddings", text
+        yield "patch_embeddings", patches
+        yield "cls_embedding", cls
+        gamma, weighted = head.gamma, hasattr(head, "trusty_weighting")
+        for mode in ("none", "seen", "unseen", "both") if weighted else ("",):
             head.trusty_weighting = mode
             for setting, head.gamma in (("inductive", gamma), ("transductive", 0.0)):
                 name = f"weight_{mode}.{setting}" if mode else setting
@@ -209,11 +199,7 @@ def compare(path: str | Path) -> list[tuple[str, float, float]]:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="example: python tools/check_reference.py tests/data/*_reference.npz",
-    )
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("archives", nargs="+", metavar="ARCHIVE", help=".npz files")
     args = parser.parse_args(argv)
     failed = False

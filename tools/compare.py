@@ -9,15 +9,17 @@ checkpoint at half the schedule, and with --supervised the ceiling.
 Each run is a `tools/train.py`. Runs that are there, finished and trained alike are skipped, so the
 same command goes on where it was stopped. Writes WORK_DIR/results.json; with --record also
 docs/results and docs/comparison.md.
+
+example: python tools/compare.py methods --methods zegclip ldvc --seeds 5
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import shlex
 import statistics
 import sys
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -72,7 +74,7 @@ ABLATIONS = {
         "ldvc", "LDVC without language prompts", {"model.text_encoder.num_prompts": 0}
     ),
 }
-METHODS = sorted(methods_with("mini"), key=lambda method: method != "zegclip")  # the baseline first
+METHODS = methods_with("mini")
 VARIANTS = {
     name: variant
     for method in METHODS
@@ -81,7 +83,7 @@ VARIANTS = {
 }
 
 
-def compare_methods(args: argparse.Namespace) -> dict[str, Any]:
+def compare_methods(args: Namespace) -> dict[str, Any]:
     """The search for each method's learning rate, then the runs of the table."""
     length = args.iterations or 400
     budget = {
@@ -96,26 +98,25 @@ def compare_methods(args: argparse.Namespace) -> dict[str, Any]:
     searches: dict[str, list[dict[str, Any]]] = {}
     chosen: dict[str, float] = {}
     for method in args.methods:
-        runs = [
-            TrainingRun(
-                f"{method}_mini_inductive",
-                SEARCH_SEED,
-                budget | SEARCH_SCENES | {RATE: rate},
-                root / f"search_{method}" / f"lr_{rate}",
-            )
-            for rate in RATES
-        ]
-        found = train_all(runs)
+        name, options = f"{method}_mini_inductive", budget | SEARCH_SCENES
+        folder = root / f"search_{method}"
+        found = train_all(
+            [
+                TrainingRun(name, SEARCH_SEED, options | {RATE: rate}, folder / f"lr_{rate}")
+                for rate in RATES
+            ]
+        )
         searches[method] = [{"options": {RATE: r}} | f for r, f in zip(RATES, found, strict=True)]
         # Unseen classes have no say: whoever trains on seen classes has no masks of them.
         chosen[method] = max(zip(RATES, found), key=lambda pair: pair[1]["mIoU_S"])[0]
         print(f"{method}: learning rate {chosen[method]}")
+    settings = {name: {RATE: chosen[v.method]} | v.options for name, v in variants.items()}
     finals = {
         name: [
             TrainingRun(
                 f"{variant.method}_mini_inductive",
                 seed,
-                budget | {RATE: chosen[variant.method]} | variant.options,
+                budget | settings[name],
                 root / name / f"seed_{seed}",
             )
             for seed in range(args.seeds)
@@ -131,7 +132,7 @@ def compare_methods(args: argparse.Namespace) -> dict[str, Any]:
             "title": variant.title,
             "leaks": variant.leaks,
             "published_mIoU_U_on_VOC": paper["mIoU_U"] if paper and not variant.options else None,
-            "settings": {RATE: chosen[variant.method]} | variant.options,
+            "settings": settings[name],
             "learnable_parameters": learnable_parameters(model)["total"],
             "seconds_per_step": statistics.median(each.seconds_per_step() for each in runs),
             "runs": records,
@@ -144,7 +145,7 @@ def compare_methods(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def compare_settings(args: argparse.Namespace) -> dict[str, Any]:
+def compare_settings(args: Namespace) -> dict[str, Any]:
     """Each setting after the one that it starts from."""
     rows = {}
     for setting in ["inductive", "transductive", *(["supervised"] if args.supervised else [])]:
@@ -161,7 +162,7 @@ def compare_settings(args: argparse.Namespace) -> dict[str, Any]:
     return {"rows": {name: rows[name] for name in sorted(rows, key=lambda name: order[name])}}
 
 
-def setting_run(method: str, setting: str, seed: int, args: argparse.Namespace) -> TrainingRun:
+def setting_run(method: str, setting: str, seed: int, args: Namespace) -> TrainingRun:
     """One run; a transductive one starts from the inductive one of its method and seed."""
     options, root = {}, args.work_dir
     if args.iterations:
@@ -176,25 +177,15 @@ def setting_run(method: str, setting: str, seed: int, args: argparse.Namespace) 
     return TrainingRun(name, seed, options, root / name / f"seed_{seed}", start)
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="example: python tools/compare.py methods --methods zegclip ldvc --seeds 5",
-    )
+def parse_args(argv: list[str] | None = None) -> Namespace:
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["methods", "settings"])
-    parser.add_argument(
-        "--methods", nargs="+", choices=METHODS, default=METHODS, help="default: all"
-    )
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
     parser.add_argument("--seeds", type=int, help="seeds 0 .. N-1 (default: 5, of settings 3)")
-    parser.add_argument(
-        "--iterations", type=int, help="of a run (default: 400, of settings the config's)"
-    )
+    parser.add_argument("--iterations", type=int, help="default: 400, of settings the config's")
     parser.add_argument("--supervised", action="store_true", help="settings: the ceiling as well")
     parser.add_argument("--work-dir", type=Path, help="default: work_dirs/compare_WHAT")
-    parser.add_argument(
-        "--record", action="store_true", help="into docs/results and docs/comparison.md"
-    )
+    parser.add_argument("--record", action="store_true", help="into docs/")
     args = parser.parse_args(argv)
     if args.record and (args.methods != METHODS or args.iterations):
         parser.error("--record is for all methods in their usual length: give neither")

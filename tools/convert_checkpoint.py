@@ -4,13 +4,16 @@
 Reads tensors only; no code in the file is run. Beside ours.pth the config to use it with is
 written, ours.py: the published code adds CLIP's class embedding twice, and its trusty map says
 where *unseen* classes are; our model must be told.
+
+example:
+  python tools/convert_checkpoint.py zegclip_voc.pth --method zegclip --out work_dirs/zegclip.pth
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import warnings
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +42,8 @@ NUMPY = [
 ]
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="example:\n  python tools/convert_checkpoint.py zegclip_voc.pth --method zegclip "
-        "--out work_dirs/published/zegclip_voc.pth",
-    )
+def parse_args(argv: list[str] | None = None) -> Namespace:
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path, help="the file to convert")
     parser.add_argument("--method", choices=METHODS, required=True)
     parser.add_argument("--out", type=Path, required=True, metavar="PTH", help="the file to write")
@@ -58,9 +56,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if args.out.suffix != ".pth":
         parser.error(f"--out {args.out} must end with .pth")
-    written = [args.out, args.out.with_suffix(".py")]
-    if there := [str(path) for path in written if path.exists() and not args.force]:
-        parser.error(f"{' and '.join(there)} exists: say --force to overwrite it")
+    if args.out.exists() and not args.force:
+        parser.error(f"{args.out} exists: say --force to overwrite it and the config beside it")
     return args
 
 
@@ -81,8 +78,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def build(cfg: Config) -> ZeroShotSegmentor:
-    """The config's model, after checking that its CLIP weights are there."""
+def build(config: Path, settings: dict[str, Any]) -> ZeroShotSegmentor:
+    """The model of a config and further settings; refuses where its CLIP weights are missing."""
+    cfg = Config.fromfile(config)
+    cfg.merge_from_dict({"model": settings})
     check(cfg, [])
     init_default_scope("mmseg")
     with warnings.catch_warnings():  # that the published TagCLIP was trained on a leak
@@ -97,15 +96,12 @@ def main(argv: list[str] | None = None) -> None:
     data = "coco" if prompts is not None and prompts.shape[-2] == 100 else "voc"
     config = find_config(args.config or f"configs/{args.method}_{data}_inductive.py").resolve()
 
-    cfg = Config.fromfile(config)
-    conversion = from_published(published, args.method, build(cfg))
-    settings: dict[str, dict[str, Any]] = {
-        "image_encoder": {"class_embedding_twice": conversion.class_embedding_twice}
-    }
+    settings: dict[str, dict[str, Any]] = {}
+    conversion = from_published(published, args.method, build(config, settings))
+    settings["image_encoder"] = {"class_embedding_twice": conversion.class_embedding_twice}
     if args.method == "tagclip":
         settings["decode_head"] = {"trusty_target": "unseen_gt"}
-    cfg.merge_from_dict({"model": settings})
-    ours = build(cfg)
+    ours = build(config, settings)
     ours.load_state_dict({"clip_fingerprint": ours.clip_fingerprint} | conversion.state)
 
     content = {"state_dict": ours.state_dict(), "meta": {"converted_from": args.checkpoint.name}}

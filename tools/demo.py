@@ -3,13 +3,15 @@
 
 Runs configs/METHOD_mini_inductive.py on the mini benchmark, which needs no download and no GPU,
 and writes report.json, the checkpoint and a sheet of pictures.
+
+example: python tools/demo.py --method zegclip --work-dir work_dirs/zegclip_demo
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +29,8 @@ from zegclip.visualization import FIGURES, Method, images_with
 console = Console(soft_wrap=True)  # paths and commands stay in one piece
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="example: python tools/demo.py --method zegclip --work-dir work_dirs/zegclip_demo",
-    )
+def parse_args(argv: list[str] | None = None) -> Namespace:
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("--method", choices=methods_with("mini"), default="tagclip")
     parser.add_argument(
         "--setting",
@@ -44,34 +42,21 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--pictures", type=int, default=6, help="rows of the sheet")
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE")
-    parser.add_argument(
-        "--record", action="store_true", help="into docs/results/demo.json and the README"
-    )
+    parser.add_argument("--record", action="store_true", help="into docs/ and the README")
     args = parser.parse_args(argv)
     if args.record and args.cfg_options:
         parser.error("--record is for runs of the config as it is: leave --cfg-options out")
-    names = [{"tagclip": ""}.get(args.method, args.method), args.setting.replace("inductive", "")]
-    folder = "_".join(["demo", *filter(None, names)])
-    args.work_dir = (args.work_dir or PROJECT_ROOT / "work_dirs" / folder).resolve()
+    usual = {"method": "tagclip", "setting": "inductive"}
+    names = [getattr(args, key) for key, value in usual.items() if getattr(args, key) != value]
+    folder = PROJECT_ROOT / "work_dirs" / "_".join(["demo", *names])
+    args.work_dir = (args.work_dir or folder).resolve()
     return args
-
-
-def quiet_runner(cfg: Config) -> Runner:
-    """A runner that logs progress and results, without the pages about the environment."""
-    cfg.log_level = "WARNING"
-    runner = Runner.from_cfg(cfg)
-    for log in (runner.logger, *runner.logger.handlers):
-        log.setLevel("INFO")
-    return runner
 
 
 def show(name: str, entry: dict[str, Any]) -> None:
     """This run beside what was recorded of its method."""
-    recorded = {
-        key: value
-        for key, value in read("demo").items()
-        if key.partition("_")[0] == name.partition("_")[0]
-    }
+    method = name.partition("_")[0]
+    recorded = {key: row for key, row in read("demo").items() if key.startswith(method)}
     table = Table("", *COLUMNS.values(), "minutes")
     for key, row in {f"{name}, now": entry, **recorded}.items():
         numbers = [f"{row[score]:.1f}" for score in (*COLUMNS, "minutes_of_training")]
@@ -88,7 +73,10 @@ def main(argv: list[str] | None = None) -> None:
 
     console.rule(f"[bold]1. training[/] configs/{name}.py")
     started = time.monotonic()
-    runner = quiet_runner(cfg)
+    cfg.log_level = "WARNING"  # without the pages about the environment
+    runner = Runner.from_cfg(cfg)
+    for log in (runner.logger, *runner.logger.handlers):
+        log.setLevel("INFO")
     runner.train()
     minutes = round((time.monotonic() - started) / 60, 1)
 

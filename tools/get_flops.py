@@ -4,18 +4,18 @@
 One multiply-add counts as one, as in the papers; products of matrices and convolutions count, as
 torch's counter has it. Class embeddings are computed once for a vocabulary: the text encoder's
 operations are shown by themselves and are no part of an image's.
+
+example: python tools/get_flops.py configs/zegclip_voc_inductive.py
 """
 
 from __future__ import annotations
 
-import argparse
-import json
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
@@ -72,14 +72,9 @@ def gigaflops(
 ) -> dict[str, float]:
     """Operations by part, in 10^9.
 
-    ``total`` is for one image at test time: image encoder and head. ``text_encoder`` is for the
-    class embeddings of the vocabulary: once and for all where the text encoder is fixed (they are
-    cached), in every training step where it learns.
-
-    Args:
-        model: on the CPU; is put into evaluation mode. Its weights do not matter.
-        size: (H, W) of the image, multiples of the patch size.
-        vocabulary: the classes that are asked for.
+    ``total`` is for one image of ``size`` (H, W) at test time: image encoder and head.
+    ``text_encoder`` is for the class embeddings of the vocabulary: once and for all where the text
+    encoder is fixed (they are cached), in every training step where it learns.
     """
     model.eval()
     # Texts become tokens before, and the encoder keeps them; the rest is counted by shapes alone:
@@ -122,10 +117,7 @@ def _counting() -> Iterator[FlopCounterMode]:
 def cost(path: Path, shape: Sequence[int] | None = None, options: Any = None) -> dict[str, Any]:
     """What a config's model costs, as plain data.
 
-    Args:
-        path: of the config.
-        shape: (H, W) of the image; by default the crop of its sliding window, or the training's.
-        options: changes of the config, as ``--cfg-options`` gives them.
+    ``shape``: (H, W) of the image; by default the crop of its sliding window, or the training's.
     """
     cfg = Config.fromfile(path)
     cfg.merge_from_dict(options or {})
@@ -135,11 +127,10 @@ def cost(path: Path, shape: Sequence[int] | None = None, options: Any = None) ->
     if height % patch or width % patch:
         raise InputError(f"--shape {height} {width}: multiples of {patch} are needed")
     learnable = learnable_parameters(model)
+    as_published = None
     unused = UNUSED_AS_PUBLISHED.get(path.stem.partition("_")[0])
-    if unused is not None and model.image_encoder.embed_dims == PAPERS_WIDTH:
+    if unused and model.image_encoder.embed_dims == PAPERS_WIDTH:
         as_published = learnable["total"] + unused
-    else:
-        as_published = None
     return {
         "image": [height, width],
         "classes": len(vocabulary.classes),
@@ -149,37 +140,11 @@ def cost(path: Path, shape: Sequence[int] | None = None, options: Any = None) ->
     }
 
 
-def show(costs: dict[str, dict[str, Any]]) -> None:
-    """Print the table: a column for each config."""
-    rows = {}
-    for name, entry in costs.items():
-        published, flops = entry["learnable_as_published"], entry["gflops"]
-        rows[name] = {
-            "image": "x".join(map(str, entry["image"])),
-            "classes": str(entry["classes"]),
-            **{f"learnable, {k}": f"{v / 1e6:.2f} M" for k, v in entry["learnable"].items()},
-            "the same as published": "" if published is None else f"{published / 1e6:.2f} M",
-            "GFLOPs, image_encoder": f"{flops['image_encoder']:.1f}",
-            "GFLOPs, decode_head": f"{flops['decode_head']:.1f}",
-            "GFLOPs of an image": f"{flops['total']:.1f}",
-            "GFLOPs of the vocabulary": f"{flops['text_encoder']:.1f}",
-        }
-    print(pd.DataFrame(rows).to_string())
-    print("as published: with the parameters of the published code that have no effect on a mask")
-
-
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="example: python tools/get_flops.py configs/zegclip_voc_inductive.py --json",
-    )
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("configs", nargs="*", metavar="CONFIG")
-    parser.add_argument(
-        "--shape", nargs=2, type=int, metavar=("H", "W"), help="pixels (default: the crop's)"
-    )
+    parser.add_argument("--shape", nargs=2, type=int, metavar=("H", "W"), help="default: crop's")
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE")
-    parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
     parser.add_argument(
         "--record",
         action="store_true",
@@ -197,10 +162,14 @@ def main(argv: list[str] | None = None) -> None:
     costs = {path.stem: cost(path, args.shape, args.cfg_options) for path in paths}
     if args.record:
         record("cost", costs)
-    if args.json:
-        print(json.dumps(costs, indent=2))
-    else:
-        show(costs)
+    for name, entry in costs.items():
+        print(f"{name}: an image of {entry['image']}, {entry['classes']} classes")
+        for part in (*PARTS, "total"):
+            learnable, gflops = entry["learnable"][part] / 1e6, entry["gflops"][part]
+            print(f"  {part:14} {learnable:6.2f} M learnable {gflops:9.1f} GFLOPs")
+        if as_published := entry["learnable_as_published"]:
+            note = "with what has no effect on a mask"
+            print(f"  as published   {as_published / 1e6:6.2f} M learnable, {note}")
 
 
 if __name__ == "__main__":

@@ -2,37 +2,34 @@
 """Bring a data set from its official archives into the layout that the configs expect.
 
 What is there already is kept, so that a stopped run goes on with the same command. Afterwards, or
-alone with --verify, counts, sizes and labels are compared with what is published.
+alone with --verify, counts, sizes and labels are compared with what is published. docs/data.md says
+where the archives are.
+
+examples:
+  python tools/prepare_dataset.py voc --archives data/archives --out data
+  python tools/prepare_dataset.py voc --verify --out data --sample 500
 """
 
 from __future__ import annotations
 
-import argparse
 import json
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from pathlib import Path
+from textwrap import fill
 
 from dataset_converters import DATA_SETS
 from dataset_converters.archives import find_archives
 from dataset_converters.data_set import DataSet
 from dataset_converters.verify import Verification, verify
 from dataset_converters.work import Work
-from rich.console import Console
-from rich.table import Table
 
 from zegclip.engine.launch import run
 from zegclip.errors import InputError
 from zegclip.files import replacing
 
 
-def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="examples:\n"
-        "  python tools/prepare_dataset.py voc --archives data/archives --out data\n"
-        "  python tools/prepare_dataset.py voc --verify --out data --sample 500\n"
-        "docs/data.md says where the archives are.",
-    )
+def parse_args(argv: list[str] | None) -> Namespace:
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("dataset", choices=list(DATA_SETS), help="which one")
     parser.add_argument("--archives", type=Path, help="folder of the downloads (or above them)")
     parser.add_argument("--out", type=Path, default=Path("data"), help="default: %(default)s")
@@ -47,7 +44,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     return args
 
 
-def prepare(data_set: DataSet, args: argparse.Namespace) -> list[tuple[str, str]]:
+def prepare(data_set: DataSet, args: Namespace) -> list[tuple[str, str]]:
     """Do what is not done yet.
 
     Returns:
@@ -75,18 +72,14 @@ def prepare(data_set: DataSet, args: argparse.Namespace) -> list[tuple[str, str]
 
 def show(result: Verification) -> None:
     """Print counts, the share of each label, findings and how to fix them."""
-    console, data_set = Console(soft_wrap=True), result.data_set
-    counts = Table("", "found", "published", title=data_set.title)
+    data_set, total = result.data_set, max(1, result.pixels.sum())
+    print(f"{data_set.title}: found (published)")
     for what, found, published in result.counts:
-        style = "" if found == published else "bold red"
-        counts.add_row(what, f"{found:,}", f"{published:,}", style=style)
-    shares = Table("label", "pixels %", title=f"{result.masks:,} masks opened")
-    for label, name in data_set.names.items():
-        pixels, total = result.pixels[label], max(1, result.pixels.sum())
-        shares.add_row(name, f"{100 * pixels / total:.3f}" if pixels else "[red]never[/]")
-    console.print(counts, shares)
-    for finding in result.findings:
-        console.print(str(finding), markup=False)
+        print(f"  {what}: {found:,} ({published:,})")
+    print(f"{result.masks:,} masks opened, % of their pixels:")
+    shares = (f"{name} {100 * result.pixels[k] / total:.3g}" for k, name in data_set.names.items())
+    print(fill(", ".join(shares), initial_indent="  ", subsequent_indent="  "))
+    print(*result.findings, sep="\n")
     print(f"{len(result.errors)} errors, {len(result.findings) - len(result.errors)} warnings")
     if result.findings:
         print(

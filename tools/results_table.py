@@ -1,14 +1,16 @@
 #!/usr/bin/env python
 """Render the recorded results (docs/results/*.json) as the tables of the README and docs/.
 
-Whoever records a result (``--record`` of demo, compare, summarize and get_flops) calls
-:func:`record`, which renews the tables too; run this after a change of a JSON by hand.
+Whoever records a result (--record of demo, compare, summarize and get_flops) renews the tables
+too; run this after a change of a JSON by hand.
+
+example: python tools/results_table.py
 """
 
 from __future__ import annotations
 
-import argparse
 import json
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -61,16 +63,11 @@ def markdown(rows: Iterable[Sequence[str]]) -> str:
 def mean_std(runs: Sequence[Mapping[str, Any]], columns: Iterable[str] = COLUMNS) -> list[str]:
     """Mean ± standard deviation (n - 1) over runs, by score; one run: its number.
 
-    Args:
-        runs: each with scores in percent; one that lacks a score gives ``–``.
-        columns: keys of the scores.
+    Scores are in percent; where a run lacks one, ``–`` stands for all.
     """
     table = pd.DataFrame(runs).reindex(columns=list(columns)).astype(float)
     both = zip(table.mean(skipna=False), table.std(skipna=False), strict=True)
-    return [
-        number(mean) + ("" if pd.isna(deviation) else f" ± {deviation:.1f}")
-        for mean, deviation in both
-    ]
+    return [number(mean) + ("" if pd.isna(std) else f" ± {std:.1f}") for mean, std in both]
 
 
 def number(value: float | None) -> str:
@@ -79,13 +76,7 @@ def number(value: float | None) -> str:
 
 
 def published(method: str, setting: str, dataset: str) -> dict[str, Any] | None:
-    """The row of a method's paper, if there is one.
-
-    Args:
-        method: as in a config's name.
-        setting: ``inductive``, ``transductive`` or ``supervised``.
-        dataset: its name in a report.
-    """
+    """The row of a method's paper, if there is one; the data set by its name in a report."""
     for row in read("published"):
         if (row["method"].lower(), row["setting"], row["dataset"]) == (method, setting, dataset):
             return row
@@ -106,10 +97,8 @@ def demo_table() -> str:
     """The recorded demos, one row a config."""
     rows = [["config", *HEADINGS, "minutes of training", "seed"]]
     for name, entry in read("demo").items():
-        scores = [number(entry[key]) for key in COLUMNS]
-        rows.append(
-            [f"`{name}`", *scores, number(entry["minutes_of_training"]), str(entry["seed"])]
-        )
+        numbers = [number(entry[key]) for key in (*COLUMNS, "minutes_of_training")]
+        rows.append([f"`{name}`", *numbers, str(entry["seed"])])
     return markdown(rows)
 
 
@@ -126,7 +115,7 @@ def mini_table() -> str:
             [
                 entry["title"] + (" (**leaks** unseen masks)" if entry["leaks"] else ""),
                 *mean_std(entry["runs"]),
-                f"{entry['learnable_parameters'] / 1e6:.2f} M",
+                millions(entry["learnable_parameters"]),
                 f"{entry['seconds_per_step']:.2f} s",
                 "" if paper is None else number(paper) + gain,
             ]
@@ -139,12 +128,10 @@ def settings_table() -> str:
     rows = [["config", *HEADINGS, "gain in mIoU(U)", "seeds"]]
     entries = read("settings")["rows"]
     for name, entry in entries.items():
-        base = entries.get(f"{entry['method']}_mini_inductive")
-        gain = ""
-        if base is not None and base is not entry:
-            unseen = [pd.DataFrame(e["runs"])["mIoU_U"].mean() for e in (entry, base)]
-            gain = f"{unseen[0] - unseen[1]:+.1f}"
-        rows.append([f"`{name}`", *mean_std(entry["runs"]), gain, str(len(entry["runs"]))])
+        runs, base = entry["runs"], entries.get(f"{entry['method']}_mini_inductive", entry)
+        unseen, before = (pd.DataFrame(e["runs"])["mIoU_U"].mean() for e in (entry, base))
+        gain = "" if base is entry else f"{unseen - before:+.1f}"
+        rows.append([f"`{name}`", *mean_std(runs), gain, str(len(runs))])
     return markdown(rows)
 
 
@@ -156,20 +143,13 @@ def benchmark_table(method: str) -> str:
     for setting in ("inductive", "transductive", "supervised"):
         for data, dataset in DATA.items():
             name, cost = f"{method}_{data}_{setting}", costs[f"{method}_{data}_inductive"]
-            learnable = f"{cost['learnable']['total'] / 1e6:.2f} M"
+            learnable = millions(cost["learnable"]["total"])
             if cost["learnable_as_published"] is not None:
-                learnable += f" ({cost['learnable_as_published'] / 1e6:.2f} M as published)"
+                learnable += f" ({millions(cost['learnable_as_published'])} as published)"
             runs = measured.get(name, {}).get("runs", [])
-            rows.append(
-                [
-                    f"`{name}`",
-                    four(published(method, setting, dataset)),
-                    " / ".join(mean_std(runs)) if runs else "",
-                    str(len(runs) or ""),
-                    learnable,
-                    number(cost["gflops"]["total"]),
-                ]
-            )
+            ours = " / ".join(mean_std(runs)) if runs else ""
+            cells = [four(published(method, setting, dataset)), ours, str(len(runs) or "")]
+            rows.append([f"`{name}`", *cells, learnable, number(cost["gflops"]["total"])])
     for target in ("voc", "context", "ade"):
         name = f"{method}_coco_to_{target}"
         runs = measured.get(name, {}).get("runs", [])
@@ -177,6 +157,11 @@ def benchmark_table(method: str) -> str:
         ours = ", ".join(f"{key} {value}" for key, value in means) if runs else ""
         rows.append([f"`{name}`", "", ours, str(len(runs) or ""), "", ""])
     return markdown(rows)
+
+
+def millions(count: int) -> str:
+    """Learnable parameters."""
+    return f"{count / 1e6:.2f} M"
 
 
 def literature_table() -> str:
@@ -190,35 +175,30 @@ def literature_table() -> str:
     return markdown(rows)
 
 
-def with_table(page: str, name: str, table: str) -> str:
-    """A page's text with the table between its markers replaced.
+def pages() -> dict[str, str]:
+    """The text that each page should have, by its path from the repository's root.
 
     Raises:
-        InputError: a marker is missing.
+        InputError: a page lacks the markers around a table.
     """
-    begin, end = f"<!-- results: {name} -->", "<!-- end of results -->"
-    before, found, rest = page.partition(begin)
-    _, closed, after = rest.partition(end)
-    if not found or not closed:
-        raise InputError(f"the page lacks the markers {begin} and {end}: put them back")
-    return f"{before}{begin}\n{table}\n{end}{after}"
-
-
-def pages() -> dict[str, str]:
-    """The text that each page should have, by its path from the repository's root."""
     tables = {
         "README.md": {"demo": demo_table()},
         "docs/comparison.md": {"mini": mini_table(), "settings": settings_table()},
     }
     for path in sorted(ROOT.glob("docs/results_*.md")):
-        method = path.stem.removeprefix("results_")
-        own = {"benchmarks": benchmark_table(method), "literature": literature_table()}
-        tables[f"docs/{path.name}"] = own
+        own = benchmark_table(path.stem.removeprefix("results_"))
+        tables[f"docs/{path.name}"] = {"benchmarks": own, "literature": literature_table()}
     texts = {}
     for page, by_name in tables.items():
-        texts[page] = (ROOT / page).read_text(encoding="utf-8")
+        text = (ROOT / page).read_text(encoding="utf-8")
         for name, table in by_name.items():
-            texts[page] = with_table(texts[page], name, table)
+            begin, end = f"<!-- results: {name} -->", "<!-- end of results -->"
+            before, _, rest = text.partition(begin)
+            _, closed, after = rest.partition(end)
+            if not closed:
+                raise InputError(f"{page} lacks the markers {begin} and {end}: put them back")
+            text = f"{before}{begin}\n{table}\n{end}{after}"
+        texts[page] = text
     return texts
 
 
@@ -230,11 +210,7 @@ def write_pages() -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="example: python tools/results_table.py",
-    )
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.parse_args(argv)
     write_pages()
 

@@ -3,22 +3,21 @@
 
 Runs of one config that were trained alike (but for the seed) and judged by one protocol are one
 row, mean ± standard deviation over the seeds. Unfinished runs are left out and named.
+
+example: python tools/summarize.py work_dirs --format markdown > results.md
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from results_table import four, markdown, mean_std, published, read, record
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from zegclip.datasets import COCOStuff171Dataset, Context59Dataset, VOC20Dataset
 from zegclip.engine.launch import run
@@ -56,15 +55,12 @@ def read_report(path: Path) -> dict[str, Any]:
         config = f"{predictions} (predictions, {config})"
     return {
         **dict.fromkeys(SCORES),
+        **{key: protocol.get(key) for key in ("seed", "iteration", "max_iters", "code")},
         **scores,
         "config": config,
         "protocol": protocol_fingerprint(protocol),
         # Runs of which nothing says how they were trained are not averaged.
         "training": protocol.get("training") or str(path.parent),
-        "seed": protocol.get("seed"),
-        "iteration": protocol.get("iteration"),
-        "max_iters": protocol.get("max_iters"),
-        "code": protocol.get("code"),
         "folder": str(path.parent),
         "content": protocol,
     }
@@ -80,9 +76,8 @@ def read_reports(folders: Sequence[Path]) -> pd.DataFrame:
         InputError: there is none.
     """
     rows = []
-    for path in sorted(
-        {path.resolve() for folder in folders for path in folder.rglob("report.json")}
-    ):
+    paths = {path.resolve() for folder in folders for path in folder.rglob("report.json")}
+    for path in sorted(paths):
         try:
             row = read_report(path)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -94,28 +89,26 @@ def read_reports(folders: Sequence[Path]) -> pd.DataFrame:
             continue
         rows.append(row)
     if not rows:
-        raise InputError(
-            f"no finished run's report.json in {', '.join(map(str, folders))} or below"
-        )
+        where = ", ".join(map(str, folders))
+        raise InputError(f"no finished run's report.json in {where} or below")
     table = pd.DataFrame(rows)
     return table.drop_duplicates(["config", "protocol", "training", "seed", *SCORES])
 
 
 def cells(runs: pd.DataFrame) -> list[str]:
     """One row of the table."""
-    first = runs.iloc[0]
-    protocol, records = first["content"], runs.to_dict("records")
-    if first["mIoU"] is None or pd.isna(first["mIoU"]):
+    first, records = runs.iloc[0], runs.to_dict("records")
+    protocol, config = first["content"], first["config"]
+    if pd.isna(first["mIoU"]):
         scores = mean_std(records)
     else:
         accuracy, mean = mean_std(records, ["pAcc", "mIoU"])
         scores = [accuracy, f"{mean} (mIoU)", "", ""]
+    setting, dataset = protocol["setting"], protocol["dataset"]
     theirs = None
-    if SPLITS.get(protocol["dataset"]) == set(protocol.get("unseen") or ()):
-        method = first["config"].partition("_")[0]
-        theirs = published(method, protocol["setting"], protocol["dataset"])
-    counted = str(len(runs))
-    return [first["config"], protocol["setting"], counted, *scores, four(theirs), first["protocol"]]
+    if SPLITS.get(dataset) == set(protocol.get("unseen") or ()):
+        theirs = published(config.partition("_")[0], setting, dataset)
+    return [config, setting, str(len(runs)), *scores, four(theirs), first["protocol"]]
 
 
 def differences(groups: Sequence[pd.DataFrame]) -> list[str]:
@@ -128,10 +121,9 @@ def differences(groups: Sequence[pd.DataFrame]) -> list[str]:
         if base is row:
             continue
         one, other = base["content"], row["content"]
-        keys = sorted((set(one) | set(other)) - set(OF_THE_RUN))
         parts = [
             f"{key} ({str(one.get(key))[:40]} / {str(other.get(key))[:40]})"
-            for key in keys
+            for key in sorted((set(one) | set(other)) - set(OF_THE_RUN))
             if one.get(key) != other.get(key)
         ]
         if base["training"] != row["training"]:
@@ -143,25 +135,16 @@ def differences(groups: Sequence[pd.DataFrame]) -> list[str]:
 
 def render(rows: list[list[str]], kind: str) -> str:
     """The table as text."""
+    table = pd.DataFrame(rows, columns=HEADING)
     if kind == "csv":
-        return pd.DataFrame(rows, columns=HEADING).to_csv(index=False)
-    if kind == "markdown":
-        return markdown([HEADING, *rows]) + "\n"
-    table = Table(*HEADING)
-    for row in rows:
-        table.add_row(*map(escape, row))
-    console = Console(width=None if sys.stdout.isatty() else 160)
-    with console.capture() as captured:
-        console.print(table)
-    return captured.get()
+        return table.to_csv(index=False)
+    return (
+        markdown([HEADING, *rows]) if kind == "markdown" else table.to_string(index=False)
+    ) + "\n"
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="example: python tools/summarize.py work_dirs --format markdown > results.md",
-    )
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("work_dirs", nargs="+", type=Path, metavar="WORK_DIR", help="and below it")
     parser.add_argument("--format", choices=("table", "markdown", "csv"), default="table")
     parser.add_argument(

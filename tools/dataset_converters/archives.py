@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import lzma
 import re
 import tarfile
 import zipfile
@@ -19,21 +18,10 @@ from zegclip.errors import InputError
 from .data_set import Archive, DataSet
 
 T = TypeVar("T")
-# What the standard library raises for files that are cut short or corrupt.
-_BROKEN = (
-    zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, zlib.error, EOFError,
-    NotImplementedError,  # a method of compression that there is not
-    OSError,  # gzip.BadGzipFile, and a disk that cannot be read
-)  # fmt: skip
 
 
 def find_archives(data_set: DataSet, folder: Path, checksums: bool = False) -> dict[str, Path]:
-    """The archives of a data set by name, in a folder or below it.
-
-    Args:
-        data_set: what is looked for.
-        folder: where; of several files with one name the least deep is taken.
-        checksums: compare the md5 sums that are published.
+    """The archives of a data set by name, in a folder or below it (the least deep of each name).
 
     Raises:
         InputError: some are missing (names all of them and how to get each), or a file is not
@@ -43,8 +31,7 @@ def find_archives(data_set: DataSet, folder: Path, checksums: bool = False) -> d
     missing = []
     for archive in data_set.archives:
         for choice in filter(None, (archive, archive.instead)):
-            paths = sorted(folder.rglob(choice.name), key=lambda path: len(path.parts))
-            if paths:
+            if paths := sorted(folder.rglob(choice.name), key=lambda path: len(path.parts)):
                 _check(choice, paths[0], checksums)
                 found[choice.name] = paths[0]
                 break
@@ -60,7 +47,8 @@ def find_archives(data_set: DataSet, folder: Path, checksums: bool = False) -> d
 
 
 def _check(archive: Archive, path: Path, checksums: bool) -> None:
-    opens = {".zip": zipfile.is_zipfile, ".json": _is_json}.get(path.suffix, tarfile.is_tarfile)
+    # (A JSON that is cut short is found when it is read, which is before anything is written.)
+    opens = {".zip": zipfile.is_zipfile, ".json": Path.is_file}.get(path.suffix, tarfile.is_tarfile)
     if not opens(path):
         raise InputError(
             f"{path} is not a {path.suffix[1:]} file: the download was cut short or gave an error "
@@ -79,15 +67,8 @@ def _check(archive: Archive, path: Path, checksums: bool) -> None:
         )
 
 
-def _is_json(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(1) == b"{"
-
-
 def members(path: Path, choose: Callable[[str, int], T | None]) -> Iterator[tuple[str, T, bytes]]:
-    """Read files in an archive, in its order, with a progress bar.
-
-    Nothing is written here; links and devices are passed over.
+    """Read regular files in an archive, in its order, with a progress bar. Nothing is written.
 
     Args:
         path: a zip file, or a tar file of any compression.
@@ -97,7 +78,7 @@ def members(path: Path, choose: Callable[[str, int], T | None]) -> Iterator[tupl
         Name, what was chosen and content.
 
     Raises:
-        InputError: the archive is cut short or corrupt, or a member's name leads outside.
+        InputError: the archive is cut short or corrupt.
     """
     last = "its beginning"
     try:
@@ -105,39 +86,24 @@ def members(path: Path, choose: Callable[[str, int], T | None]) -> Iterator[tupl
             if path.suffix == ".zip":
                 with zipfile.ZipFile(file) as archive:
                     for entry in archive.infolist():
-                        last = _safe(entry.filename, path)
+                        last = entry.filename
                         if chosen := choose(last, entry.file_size):
                             yield last, chosen, archive.read(entry)
             else:
                 with tarfile.open(fileobj=file) as tar:
-                    for member in tar:
-                        last = _safe(member.name, path)
-                        if member.isreg() and (chosen := choose(last, member.size)):
-                            stream = tar.extractfile(member)
-                            assert stream is not None
-                            yield last, chosen, stream.read()
-    except _BROKEN as error:
+                    for member in filter(tarfile.TarInfo.isreg, tar):
+                        last = member.name
+                        if chosen := choose(last, member.size):
+                            yield last, chosen, tar.extractfile(member).read()  # type: ignore[union-attr]
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError) as error:
         raise InputError(
             f"{path} is cut short or corrupt at {last} ({error}). Delete it, download it again and "
             "repeat the command: what is prepared already is kept."
         ) from error
 
 
-def _safe(name: str, archive: Path) -> str:
-    if name.startswith("/") or ".." in PurePosixPath(name).parts:
-        raise InputError(
-            f"{archive}: the member {name!r} leads outside the archive, as none of the official "
-            "archive does. Delete this file and download it again."
-        )
-    return name
-
-
 def read_lists(path: Path, pattern: str) -> dict[str, list[str]]:
-    """The words of an archive's text files, by file name without suffix.
-
-    Args:
-        path: the archive.
-        pattern: regular expression of the whole member names.
+    """The words of the text files whose whole member names fit, by file name without suffix.
 
     Raises:
         InputError: there is no such member: it is another archive.

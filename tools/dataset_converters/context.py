@@ -126,9 +126,7 @@ def convert_detail(work: Work, detail: dict[str, Any]) -> dict[str, list[str]]:
 def paint(item: tuple[tuple[int, int], list[dict[str, Any]]]) -> np.ndarray:
     """``(H, W)`` uint8 labels of an image: its annotations one over the other, in their order.
 
-    Args:
-        item: the image's height and width, and its annotations: ``category_id`` and
-            ``segmentation``, a mask in COCO's compressed run-length encoding.
+    ``item``: height and width, and annotations with a ``category_id`` and a run-length code.
     """
     size, annotations = item
     categories = np.zeros(size, np.uint16)
@@ -152,11 +150,7 @@ DATA_SET = DataSet(
     prepare=prepare,
     splits=tuple(
         Split(
-            part,
-            count,
-            "JPEGImages",
-            (MASKS,),
-            {f"{LISTS}/{part}.txt": count},
+            part, count, "JPEGImages", (MASKS,), {f"{LISTS}/{part}.txt": count},
             other_counts={original: _OWN_LISTS},
         )
         for part, count, original in (("train", 4_996, 4_998), ("val", 5_104, 5_105))
@@ -164,4 +158,4 @@ DATA_SET = DataSet(
     names=dict(enumerate(("background or another category", *CLASSES))),
     ignored=frozenset({0}),
     label_rule="0 background and the other 400 categories, 1..59 the classes",
-)
+)  # fmt: skip

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,37 +52,35 @@ class Verification:
         """Compare a number with the published one; ``known``: why another one is no error."""
         self.counts.append((what, found, published))
         if found != published:
-            message = f"{what}: {found:,}, published are {published:,}"
-            self.add(
-                f"{message}; {known}" if known else message,
-                severity="warning" if known else "error",
-            )
+            message = f"{what}: {found:,}, published are {published:,}" + (known and f"; {known}")
+            self.add(message, severity="warning" if known else "error")
 
     def files(self, folder: str, suffix: str) -> list[str]:
         """Names without the suffix, sorted."""
-        names = os.listdir(self.root / folder) if (self.root / folder).is_dir() else []
-        return sorted(name.removesuffix(suffix) for name in names if name.endswith(suffix))
+        found = (self.root / folder).glob(f"*{suffix}")
+        return sorted(path.name.removesuffix(suffix) for path in found)
 
     def names(self, split: Split) -> list[str]:
         """The image names of a split, compared with the published numbers."""
         if not split.lists:
             names = self.files(split.images, ".jpg")
             self.count(f"{split.images}/*.jpg", len(names), split.count)
-        else:
-            names = []
-            for path, published in split.lists.items():
-                file = self.root / path
-                found = file.read_text(errors="replace").split() if file.is_file() else []
-                self.count(path, len(found), published, split.other_counts.get(len(found), ""))
-                names += found
+            return names
+        names = []
+        for path, published in split.lists.items():
+            file = self.root / path
+            found = file.read_text(errors="replace").split() if file.is_file() else []
+            self.count(path, len(found), published, split.other_counts.get(len(found), ""))
+            names += found
         return list(dict.fromkeys(names))
 
     def pairs(self, split: Split, names: Iterable[str]) -> list[tuple[str, str]]:
         """Image and mask of each name, relative to the root; what is not there is noted."""
         suffix = self.data_set.mask_suffix
         images = set(self.files(split.images, ".jpg"))
-        masks = {folder: set(self.files(folder, suffix)) for folder in reversed(split.masks)}
-        folders = {name: folder for folder, there in masks.items() for name in there}
+        folders = {
+            name: folder for folder in reversed(split.masks) for name in self.files(folder, suffix)
+        }
         pairs, no_image, no_mask = [], [], []
         for name in names:
             image = f"{split.images}/{name}.jpg"
@@ -100,39 +97,42 @@ class Verification:
             self.add(f"{len(no_mask)} images of {split.name} have no mask", no_mask)
         return pairs
 
-    def check(self, split: Split, pairs: list[tuple[str, str]]) -> None:
+    def check(self, split: Split, pairs: Collection[tuple[str, str]]) -> None:
         """Open images (their headers) and masks; each kind of mistake is noted once."""
-        names = self.data_set.names
-        unusable: dict[str, list[str]] = {}  # masks by the reason
+        names, of_split = self.data_set.names, f"masks of {split.name}"
+        unusable: list[str] = []
         wrong: dict[str, set[int]] = {}  # labels by mask
         with_label = np.zeros(256, int)  # number of masks
-        for image, mask in track(pairs, f"masks of {split.name}"):
+        for image, mask in track(pairs, of_split):
             try:
                 labels = read_labels(self.root / image, self.root / mask)
             except Exception as error:  # an untrusted file: its reader may raise anything
-                reason = str(error) if type(error) is ValueError else "image or mask is damaged"
-                unusable.setdefault(reason.partition(": ")[0], []).append(f"{mask} ({error})")
+                unusable.append(f"{mask} ({error})")
                 continue
             with_label += labels[:256] > 0
             self.pixels += labels[:256]
             if unknown := set(np.flatnonzero(labels).tolist()) - set(names):
                 wrong[mask] = unknown
         self.masks += len(pairs)
-        for reason, files in unusable.items():
-            self.add(f"{len(files)} masks of {split.name}: {reason}", files)
+        if unusable:
+            self.add(f"{len(unusable)} {of_split} cannot be used", unusable)
         if wrong:
             values = sorted(set().union(*wrong.values()))
-            listed = ", ".join(map(str, values[:5]))
-            self.add(
-                f"{len(wrong)} masks of {split.name} hold the labels {listed}; "
-                f"{self.data_set.label_rule}{_usual_mistake(self.data_set, values)}",
-                wrong,
-            )
-        read = len(pairs) - sum(map(len, unusable.values()))
+            listed, rule = ", ".join(map(str, values[:5])), self.data_set.label_rule
+            mistake = ""
+            if self.data_set.key == "coco_stuff" and set(values) <= set(OFFICIAL_IDS):
+                mistake = ": these are official ids, not train ids"
+            elif values == [VOID]:
+                mistake = (
+                    ": these masks are shifted by one. Our configs subtract one themselves "
+                    "(reduce_zero_label=True)"
+                )
+            self.add(f"{len(wrong)} {of_split} hold the labels {listed}; {rule}{mistake}", wrong)
+        read = len(pairs) - len(unusable)
         if {0, VOID} <= self.data_set.ignored and 2 * with_label[0] < read:
             self.add(
-                f"fewer than half of the masks of {split.name} have a pixel of label 0 "
-                "(background): they are shifted by one, background is 255"
+                f"fewer than half of the {of_split} have a pixel of label 0 (background): they "
+                "are shifted by one, background is 255"
             )
         elif split.void_within and read >= split.void_within and not with_label[VOID]:
             self.add(f"no mask of {split.name} has a void pixel (255): void was lost")
@@ -151,17 +151,6 @@ def read_labels(image_path: Path, mask_path: Path) -> np.ndarray:
         if len(mask.getbands()) > 1:
             raise ValueError(f"several channels, painted in colours: {mask.mode}")
         return np.bincount(np.asarray(mask).astype(int).ravel(), minlength=256)
-
-
-def _usual_mistake(data_set: DataSet, unknown: list[int]) -> str:
-    if data_set.key == "coco_stuff" and set(unknown) <= set(OFFICIAL_IDS):
-        return ": these are official ids, not train ids"
-    if unknown == [VOID]:
-        return (
-            ": these masks are shifted by one. Our configs subtract one themselves "
-            "(reduce_zero_label=True)"
-        )
-    return ""
 
 
 def verify(data_set: DataSet, out: Path, sample: int | None = None) -> Verification:
@@ -189,10 +178,8 @@ def verify(data_set: DataSet, out: Path, sample: int | None = None) -> Verificat
         if sample is not None and sample < len(pairs):
             pairs = [pairs[int(i)] for i in np.linspace(0, len(pairs) - 1, sample)]
         found.check(split, pairs)
-    classes = {
-        label: name for label, name in data_set.names.items() if label not in data_set.ignored
-    }
-    absent = [name for label, name in classes.items() if not found.pixels[label]]
+    classes = set(data_set.names) - data_set.ignored
+    absent = [data_set.names[label] for label in sorted(classes) if not found.pixels[label]]
     if found.masks and sample is None and absent:
         message = f"{len(absent)} classes occur in no mask: {', '.join(absent[:10])}"
         found.add(message, severity="warning")

@@ -78,24 +78,17 @@ DATA_SET = DataSet(
     prepare=prepare,
     splits=(
         Split(
-            "train",
-            10_582,
-            "JPEGImages",
-            ("SegmentationClassAug", "SegmentationClass"),
+            "train", 10_582, "JPEGImages", ("SegmentationClassAug", "SegmentationClass"),
             {f"{LISTS}/train.txt": 1_464, f"{LISTS}/aug.txt": 9_118},
         ),
         # Each of VOC's own masks has a void border around its objects.
         Split(
-            "val",
-            1_449,
-            "JPEGImages",
-            ("SegmentationClass",),
-            {f"{LISTS}/val.txt": 1_449},
-            void_within=1,
+            "val", 1_449, "JPEGImages", ("SegmentationClass",),
+            {f"{LISTS}/val.txt": 1_449}, void_within=1,
         ),
     ),
     names=dict(enumerate(PascalVOCDataset.METAINFO["classes"])) | {VOID: "void"},
     ignored=frozenset({0, VOID}),
     label_rule="0 background, 1..20 the classes, 255 void",
     folders={"JPEGImages": 17_125, "SegmentationClass": 2_913, "SegmentationClassAug": 12_031},
-)
+)  # fmt: skip

@@ -21,17 +21,13 @@ T = TypeVar("T")
 _GREY_PALETTE = bytes(value for value in range(256) for _ in range(3))
 
 
-def save_mask(mask: np.ndarray, target: Path) -> None:
-    """Write ``(H, W)`` uint8 labels as an 8-bit palette PNG, smaller and faster than a grey one."""
-    image = Image.fromarray(mask)
-    image.putpalette(_GREY_PALETTE)
-    with replacing(target) as part:
-        image.save(part, compress_level=3)
-
-
 @dataclass
 class Work:
-    """What the preparation of one data set reads and writes."""
+    """What the preparation of one data set reads and writes.
+
+    Patterns are of whole member names, and files are placed by their groups (``\\w+``): whatever an
+    archive says, nothing is written outside :attr:`root`.
+    """
 
     archives: dict[str, Path]  # by name
     root: Path  # the data set's folder
@@ -43,16 +39,16 @@ class Work:
     def is_due(self, target: Path, size: int | None = None) -> bool:
         """Whether a file must still be written; counts those that need not.
 
-        Args:
-            target: the file.
-            size: bytes of the archive's copy; ``None``: a mask that is converted.
+        ``size``: bytes of the archive's copy; ``None``: a mask that is converted.
         """
         if not target.exists():
             return True
         if target.stat().st_size == size:
             self.tally["there"] += 1
             return False
-        if self.force or not _is_whole(target):
+        # A list or a whole PNG that differs may be the user's own; an image is half of one.
+        users = target.suffix == ".txt" or target.read_bytes().endswith(b"IEND\xaeB`\x82")
+        if self.force or not users:
             return True
         self.tally["there" if size is None else "kept"] += 1
         return False
@@ -66,7 +62,7 @@ class Work:
     def write_list(self, target: Path, names: Iterable[str]) -> None:
         """Write sorted names, one a line, unless a list of the user's is there."""
         content = "".join(f"{name}\n" for name in sorted(names)).encode()
-        if target.exists() and target.read_text().split() == content.decode().split():
+        if target.exists() and target.read_bytes().split() == content.split():
             self.tally["there"] += 1
         elif self.is_due(target, len(content)):
             self.write(target, content)
@@ -111,16 +107,14 @@ class Work:
             raise another_archive(archive)
 
     def convert(self, name: str, to_mask: Callable[[T], np.ndarray], item: T, target: Path) -> None:
-        """Write ``to_mask(item)``, ``(H, W)`` uint8 labels; one that cannot be read is noted."""
+        """Write ``to_mask(item)``, ``(H, W)`` uint8 labels, as an 8-bit palette PNG, smaller and
+        faster than a grey one; an item that cannot be read is noted."""
         try:
-            mask = to_mask(item)
+            image = Image.fromarray(to_mask(item))
         except Exception as error:  # an untrusted file: its reader may raise anything
             self.failures.append((name, f"{type(error).__name__}: {error}"))
             return
-        save_mask(mask, target)
+        image.putpalette(_GREY_PALETTE)
+        with replacing(target) as part:
+            image.save(part, compress_level=3)
         self.tally["written"] += 1
-
-
-def _is_whole(path: Path) -> bool:
-    """Whether a file that is not the archive's copy may be the user's own, not half of one."""
-    return path.suffix == ".txt" or path.read_bytes().endswith(b"IEND\xaeB`\x82")

@@ -4,17 +4,19 @@
 Writes data/mini/artwork/{noto,twemoji,fluent}.webp (drawings cropped to their outline, longest
 side 48 pixels) and index.json (what each cell of the sheets shows). The sheets are committed, so
 this script is needed only to change the choice of drawings.
+
+example: python tools/mini_benchmark/fetch_artwork.py --out data/mini/artwork
 """
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
 import math
 import subprocess
 import tarfile
 import tempfile
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 import numpy as np
@@ -175,13 +177,8 @@ def hold_out(index: list[dict]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="example: python tools/mini_benchmark/fetch_artwork.py --out data/mini/artwork",
-    )
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=PROJECT_ROOT / "data/mini/artwork")
-    parser.add_argument("--quality", type=int, default=85, help="of the webp sheets, 0..100")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     index: list[dict] = []
@@ -195,7 +192,7 @@ def main() -> None:
             for cell, (drawing, _) in enumerate(found):
                 row, column = divmod(cell, columns)
                 index.append(dict(style=style, row=row, column=column, split="train", **drawing))
-            sheet.save(args.out / f"{style}.webp", quality=args.quality, method=6, exact=False)
+            sheet.save(args.out / f"{style}.webp", quality=85, method=6, exact=False)
     hold_out(index)
     words = {name: CLASS_WORDS.get(name, name).split(", ") for name in CLASS_DRAWINGS}
     drawings = ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in index)

@@ -8,14 +8,17 @@ Image-level supervision only: a picture and the names of what it shows, never a 
     most with a name say whether the picture shows it (sigmoid, as in SigLIP).
 First small crops (48 pixels, one or two objects), then whole scenes (96 pixels, one to four).
 Held-out drawings are never shown. The weights hold OpenAI-style CLIP parameters of open_clip.
+
+example: python tools/mini_benchmark/pretrain_tiny_clip.py --crop-steps 100 --scene-steps 50 \\
+             --out /tmp/tiny_clip.safetensors
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import time
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +35,11 @@ from torch.utils.data import DataLoader
 from zegclip.engine.launch import run
 from zegclip.files import PROJECT_ROOT, replacing
 
+FOLDER = PROJECT_ROOT / "data" / "mini"
+CLASS_SHARE = 0.45  # of the objects: VOC's classes
+WEIGHT_DECAY = 0.05
+PATCH_WEIGHT = 0.5  # of the patch loss
+
 
 def learning_rate(step: int, steps: int, peak: float, warmup: int = 150) -> float:
     """Linear warm-up, then a cosine to 1 % of the peak."""
@@ -41,47 +49,25 @@ def learning_rate(step: int, steps: int, peak: float, warmup: int = 150) -> floa
     return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share)))
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="example: python tools/mini_benchmark/pretrain_tiny_clip.py --crop-steps 100 "
-        "--scene-steps 50 --out /tmp/tiny_clip.safetensors",
-    )
-    folder = PROJECT_ROOT / "data" / "mini"
-    parser.add_argument("--config", type=Path, default=folder / "tiny_clip.json")
-    parser.add_argument("--out", type=Path, default=folder / "tiny_clip.safetensors")
+def parse_args(argv: list[str] | None = None) -> Namespace:
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=FOLDER / "tiny_clip.safetensors")
     parser.add_argument("--crop-steps", type=int, default=1500, help="steps on 48-pixel crops")
     parser.add_argument("--scene-steps", type=int, default=4900, help="steps on 96-pixel scenes")
     parser.add_argument("--batch-size", type=int, default=40, help="scenes; crops: four times")
-    parser.add_argument("--class-share", type=float, default=0.45, help="objects of VOC's classes")
     parser.add_argument("--lr", type=float, default=1.5e-3)
-    parser.add_argument("--weight-decay", type=float, default=0.05)
-    parser.add_argument("--patch-weight", type=float, default=0.5, help="of the patch loss")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--judge", type=Path, help="only measure these weights (.safetensors)")
     parser.add_argument("--judge-every", type=int, default=500, help="steps; saves too")
     parser.add_argument("--judge-number", type=int, default=200, help="renderings of each kind")
     return parser.parse_args(argv)
 
 
-def build_optimizer(model: nn.Module, args: argparse.Namespace) -> torch.optim.Optimizer:
-    """AdamW, without decay of norms and biases."""
-    trained = [p for name, p in model.named_parameters() if not name.startswith("fast.")]
-    groups = [
-        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": args.weight_decay},
-        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=args.lr, betas=(0.9, 0.98), eps=1e-6, fused=True)
-
-
-def save(model: TinyClip, out: Path, report: dict[str, Any], args: argparse.Namespace) -> None:
+def save(model: TinyClip, out: Path, report: dict[str, Any], args: Namespace) -> None:
     """The weights, and beside them what they are worth and how they were made."""
     with replacing(out) as part:
         save_file(model.export(), part)
-    paths = ("out", "config", "judge")
-    settings = {key: value for key, value in vars(args).items() if key not in paths}
+    settings = {key: value for key, value in vars(args).items() if key not in ("out", "judge")}
     with replacing(out.with_name(f"{out.stem}_report.json")) as part:
         part.write_text(json.dumps(report | {"settings": settings}, indent=2))
 
@@ -89,17 +75,22 @@ def save(model: TinyClip, out: Path, report: dict[str, Any], args: argparse.Name
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     torch.manual_seed(args.seed)
-    torch.set_num_threads(args.threads)
+    torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    config = json.loads(args.config.read_text())
-    composer = Composer(args.seed, args.batch_size, args.class_share)
+    config = json.loads((FOLDER / "tiny_clip.json").read_text())
+    composer = Composer(args.seed, args.batch_size, CLASS_SHARE)
     model = TinyClip(config, composer.all_captions())
     judge = Judge(args.judge_number)
     if args.judge:
         model.load_exported(args.judge)
         print(json.dumps({key: round(value, 2) for key, value in judge(model).items()}, indent=1))
         return
-    optimizer = build_optimizer(model, args)
+    trained = [p for name, p in model.named_parameters() if not name.startswith("fast.")]
+    groups = [
+        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": WEIGHT_DECAY},
+        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},  # norms and biases
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=args.lr, betas=(0.9, 0.98), eps=1e-6, fused=True)
     steps = args.crop_steps + args.scene_steps
     sizes = [48] * args.crop_steps + [96] * args.scene_steps
     # A process composes beside the training; it needs less time for a batch than a step takes.
@@ -119,10 +110,10 @@ def main(argv: list[str] | None = None) -> None:
         # Forward and backward in bfloat16, the step in float32.
         model.to_fast()
         optimizer.zero_grad()
-        losses = model.loss(batch, (top, left), args.patch_weight)
+        losses = model.loss(batch, (top, left), PATCH_WEIGHT)
         sum(losses.values()).backward()
         model.from_fast()
-        nn.utils.clip_grad_norm_([p for g in optimizer.param_groups for p in g["params"]], 1.0)
+        nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
         for key, value in losses.items():
             mean_loss[key] = 0.95 * mean_loss.get(key, value.item()) + 0.05 * value.item()

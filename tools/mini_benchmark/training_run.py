@@ -73,17 +73,16 @@ class TrainingRun:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         log = self.folder / "output.txt"
-        environment = dict(os.environ)
-        if not torch.cuda.is_available():
-            environment["OMP_NUM_THREADS"] = "1"  # the table says how long a step on one core takes
+        # The table says how long a step takes on one core, or on the GPU.
+        one_core = {} if torch.cuda.is_available() else {"OMP_NUM_THREADS": "1"}
         script, config, *rest = self.command()
         command = [sys.executable, script, config, "--work-dir", str(self.folder), *rest]
         with log.open("wb") as output:
-            code = subprocess.run(
-                command, cwd=PROJECT_ROOT, env=environment, stdout=output, stderr=output
-            ).returncode
+            done = subprocess.run(
+                command, cwd=PROJECT_ROOT, env=os.environ | one_core, stdout=output, stderr=output
+            )
         report = self.report()
-        if code or report is None:
+        if done.returncode or report is None:
             raise InputError(f"{self.config}, seed {self.seed}, failed: see {log}")
         return report
 
@@ -101,14 +100,11 @@ def train_all(runs: Sequence[TrainingRun]) -> list[dict[str, Any]]:
     """Train what is not finished; seed, scores in percent, code and command of each run."""
     records = []
     for number, each in enumerate(runs, 1):
-        report = each.report()
-        kept = report is not None
-        if report is None:
-            report = each.train()
+        kept = each.report()
+        report = kept or each.train()
         scores = {key: report[key] for key in COLUMNS}
         line = "  ".join(f"{COLUMNS[key]} {value:.1f}" for key, value in scores.items())
-        name = f"{each.folder.parent.name}, {each.folder.name}"
-        print(f"{number}/{len(runs)} {name}: {line}{'  (kept)' if kept else ''}", flush=True)
+        print(f"{number}/{len(runs)} {each.folder}: {line}{'  (kept)' if kept else ''}", flush=True)
         command = shlex.join(["python", *each.command()])
         code = report["protocol"]["code"]
         records.append({"seed": each.seed, **scores, "code": code, "command": command})

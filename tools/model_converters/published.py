@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import product
 
 from torch import Tensor
 
@@ -13,47 +14,40 @@ from zegclip.segmentors import ZeroShotSegmentor
 
 METHODS = ("zegclip", "tagclip")
 _DECODER = {"zegclip": "decode_head.decoder_1", "tagclip": "decode_head.decoder"}
-# (published, ours); the first that matches counts. * is any rest.
+_LEARNER = "decode_head.trusty_learner"
+# Starts of our names, by those of published ones; the first that fits counts.
 _NAMES = {
-    "zegclip": [
-        ("decode_head.q_proj.*", "decode_head.relationship_descriptor.projection.*"),
-    ],
-    "tagclip": [
-        ("decode_head.disc_token", "decode_head.trusty_token"),
-        (
-            "decode_head.relationship_discriptor.q_proj.*",
-            "decode_head.trusty_learner.relationship_descriptor.projection.*",
+    "zegclip": {"decode_head.q_proj": "decode_head.relationship_descriptor.projection"},
+    "tagclip": {
+        "decode_head.disc_token": "decode_head.trusty_token",
+        "decode_head.relationship_discriptor.q_proj": (
+            f"{_LEARNER}.relationship_descriptor.projection"
         ),
-        (
-            "decode_head.decoder.layers.0.self_attn.*",
-            "decode_head.trusty_learner.self_attention.*",
-        ),
-        ("decode_head.decoder.layers.0.norm1.*", "decode_head.trusty_learner.norm.*"),
-    ],
-    "both": [
-        ("backbone.prompt_embeddings", "image_encoder.prompts"),
-        ("backbone.deep_prompt_embeddings", "image_encoder.deep_prompts"),
-        ("backbone.prompt_proj.*", "image_encoder.prompt_projection.*"),
-        ("backbone.prompt_norm.*", "image_encoder.prompt_norm.*"),
-        ("backbone.*", "image_encoder.visual.*"),
-        ("text_encoder.*", "text_encoder.tower.*"),
-    ],
+        "decode_head.decoder.layers.0.self_attn": f"{_LEARNER}.self_attention",
+        "decode_head.decoder.layers.0.norm1": f"{_LEARNER}.norm",
+    },
+    "both": {
+        "backbone.prompt_embeddings": "image_encoder.prompts",
+        "backbone.deep_prompt_embeddings": "image_encoder.deep_prompts",
+        "backbone.prompt_proj": "image_encoder.prompt_projection",
+        "backbone.prompt_norm": "image_encoder.prompt_norm",
+        "backbone": "image_encoder.visual",
+        "text_encoder": "text_encoder.tower",
+    },
 }
-# The same within a decoder. N is a layer's number, LAST that of the last one, of which only the
-# attention has an effect on a mask; what is not named here is a leftover without any.
-_LAYERS = [
-    ("LAST.multihead_attn.q", "mask_attention.query"),
-    ("LAST.multihead_attn.k", "mask_attention.key"),
-    ("LAST", None),
-    ("N.multihead_attn.q", "layers.N.cross_attention.query"),
-    ("N.multihead_attn.k", "layers.N.cross_attention.key"),
-    ("N.multihead_attn.v", "layers.N.cross_attention.value"),
-    ("N.multihead_attn.proj", "layers.N.cross_attention.output"),
-    ("N.norm2", "layers.N.attention_norm"),
-    ("N.linear1", "layers.N.feedforward_in"),
-    ("N.linear2", "layers.N.feedforward_out"),
-    ("N.norm3", "layers.N.feedforward_norm"),
-]
+# The same within a decoder's layer. Of the last one only the attention has an effect on a mask;
+# what is not named here is a leftover without any.
+_LAST = {"multihead_attn.q": "query", "multihead_attn.k": "key"}
+_LAYER = {
+    "multihead_attn.q": "cross_attention.query",
+    "multihead_attn.k": "cross_attention.key",
+    "multihead_attn.v": "cross_attention.value",
+    "multihead_attn.proj": "cross_attention.output",
+    "norm2": "attention_norm",
+    "linear1": "feedforward_in",
+    "linear2": "feedforward_out",
+    "norm3": "feedforward_norm",
+}
 _CLASS_EMBEDDING = "image_encoder.visual.class_embedding"
 _POSITIONS = "image_encoder.visual.positional_embedding"
 # What a file may differ from CLIP's own weights, relative to the largest: rounding to 16 bits.
@@ -61,35 +55,24 @@ _ROUNDING = 2e-3
 
 
 def our_names(published: Iterable[str], method: str) -> dict[str, str | None]:
-    """Our name of every published tensor.
+    """Our name of every name in a published state dict.
 
-    Args:
-        published: all names of a state dict, with the prefixes ``backbone.``, ``text_encoder.``
-            and ``decode_head.``.
-        method: one of :data:`METHODS`.
-
-    Returns:
-        By published name: ours, or ``None`` for what our model does not have: leftovers that have
-        no effect on a mask, and what is no part of the model.
+    ``None`` for what our model does not have: leftovers that have no effect on a mask, and what is
+    no part of the model.
     """
-    names, decoder = list(published), _DECODER[method]
-    layers = [re.match(re.escape(decoder) + r"\.layers\.(\d+)\.", name) for name in names]
+    names, decoder = list(published), f"{_DECODER[method]}.layers"
+    layers = [re.match(rf"{re.escape(decoder)}\.(\d+)\.", name) for name in names]
     last = max((int(match[1]) for match in layers if match), default=0)
-    pairs: list[tuple[str, str | None]] = [*_NAMES[method], *_NAMES["both"]]
-    for theirs, ours in _LAYERS:
-        theirs = f"{decoder}.layers.{theirs.replace('LAST', str(last))}.*"
-        pairs.append((theirs, ours and f"decode_head.decoder.{ours}.*"))
-    result: dict[str, str | None] = dict.fromkeys(names)
+    pairs = _NAMES[method] | _NAMES["both"]
+    for theirs, ours in _LAST.items():
+        pairs[f"{decoder}.{last}.{theirs}"] = f"decode_head.decoder.mask_attention.{ours}"
+    for n, (theirs, ours) in product(range(last), _LAYER.items()):
+        pairs[f"{decoder}.{n}.{theirs}"] = f"decode_head.decoder.layers.{n}.{ours}"
+    result = {}
     for name in names:
-        for theirs, ours in pairs:
-            pattern = re.escape(theirs).replace(r"\*", "(?P<rest>.+)")
-            match = re.fullmatch(pattern.replace(r"\.N\.", r"\.(?P<layer>\d+)\."), name)
-            if match is not None:
-                found = match.groupdict()
-                if ours is not None:
-                    ours = ours.replace(".N.", f".{found.get('layer')}.")
-                    result[name] = ours.replace("*", found.get("rest", ""))
-                break
+        fits = (theirs for theirs in pairs if f"{name}.".startswith(f"{theirs}."))
+        start = next(fits, None)
+        result[name] = None if start is None else pairs[start] + name.removeprefix(start)
     return result
 
 
@@ -113,12 +96,7 @@ class Conversion:
 def from_published(
     published: Mapping[str, Tensor], method: str, model: ZeroShotSegmentor
 ) -> Conversion:
-    """Convert a published state dict.
-
-    Args:
-        published: tensors by published name.
-        method: one of :data:`METHODS`.
-        model: of ours, with the CLIP weights that the file was trained with; is not changed.
+    """Convert a published state dict, given our model with the CLIP weights of its training.
 
     Raises:
         InputError: it is of another method, size or CLIP.

@@ -9,6 +9,7 @@ import tarfile
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from dataset_converters import DATA_SETS
@@ -22,9 +23,9 @@ HEIGHT, WIDTH = 12, 16
 VOC = "VOCdevkit/VOC2012"
 
 
-def jpg(height: int = HEIGHT, width: int = WIDTH) -> bytes:
+def jpg() -> bytes:
     file = io.BytesIO()
-    Image.new("RGB", (width, height), (90, 120, 30)).save(file, "JPEG")
+    Image.new("RGB", (WIDTH, HEIGHT), (90, 120, 30)).save(file, "JPEG")
     return file.getvalue()
 
 
@@ -51,30 +52,25 @@ def sbd_mat(mask: np.ndarray) -> bytes:
     return mat(GTcls={"Segmentation": mask, "CategoriesPresent": np.unique(mask[mask > 0])})
 
 
-def write_archive(path: Path, members: Mapping[str, bytes | tarfile.TarInfo]) -> Path:
-    """A zip, tar or tgz file; a TarInfo is a member without content."""
+def write_archive(path: Path, members: Mapping[str, Any]) -> Path:
+    """A zip, tar or tgz file of contents by name; a TarInfo is a member without content."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".zip":
         with zipfile.ZipFile(path, "w") as archive:
             for name, content in members.items():
-                archive.writestr(name, content)  # type: ignore[arg-type]
+                archive.writestr(name, content)
         return path
-    with tarfile.open(path, "w" if path.suffix == ".tar" else "w:gz") as tar:  # type: ignore[call-overload]
+    with tarfile.open(path, "w:" if path.suffix == ".tar" else "w:gz") as tar:
         for name, content in members.items():
-            if isinstance(content, tarfile.TarInfo):
-                tar.addfile(content)
-                continue
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
+            info = content if isinstance(content, tarfile.TarInfo) else tarfile.TarInfo(name)
+            info.size = 0 if info is content else len(content)
+            tar.addfile(info, None if info is content else io.BytesIO(content))
     return path
 
 
 def lines(names: Iterable[str]) -> bytes:
     return "".join(f"{name}\n" for name in names).encode()
 
-
-# --- the four data sets ------------------------------------------------------------------------
 
 VOC_TRAIN, VOC_VAL = ["2007_000001", "2007_000002"], ["2007_000003"]
 SBD_ONLY = ["2008_000004", "2008_000005", "2008_000006"]
@@ -129,16 +125,14 @@ def make_coco(folder: Path) -> None:
 CONTEXT = {"train": ["2008_000002", "2008_000003"], "val": ["2008_000007"]}
 
 
-def detail_json() -> dict[str, object]:
+def detail_json() -> dict[str, Any]:
     """PASCAL in Detail: 2008_000002 has sky (360), a person over it (284), and a ball (10)."""
+    size = {"height": HEIGHT, "width": WIDTH}
     images = [
-        {
-            "image_id": int(name.replace("_", "")), "file_name": f"{name}.jpg", "phase": part,
-            "height": HEIGHT, "width": WIDTH,
-        }
+        {"image_id": int(name.replace("_", "")), "file_name": f"{name}.jpg", "phase": part} | size
         for part, names in (CONTEXT | {"test": ["2010_000009"]}).items()
         for name in names
-    ]  # fmt: skip
+    ]
     painted = [  # by pycocotools 2.0.11
         (2008000002, 360, "084000000000000000000000000000000"),  # rows below 8
         (2008000002, 284, "3750000000Q4"),  # rows 3..9, columns 0..4
@@ -146,20 +140,15 @@ def detail_json() -> dict[str, object]:
         (2008000003, 458, "0P6"),  # all
         (2008000007, 458, "0P6"),
     ]
-    annotations = [
-        {
-            "image_id": image_id, "category_id": category, "iscrowd": 0,
-            "segmentation": {"size": [HEIGHT, WIDTH], "counts": code},
-            "parts": [{"part_id": 3, "segmentation": {"size": [HEIGHT, WIDTH], "counts": code}}],
-        }
-        for image_id, category, code in painted
-    ]  # fmt: skip
+    annotations = []
+    for image_id, category, code in painted:
+        mask = {"segmentation": {"size": [HEIGHT, WIDTH], "counts": code}}
+        parts = {"parts": [{"part_id": 3, **mask}]}
+        annotations.append({"image_id": image_id, "category_id": category} | mask | parts)
     return {
-        "info": {"name": "PASCAL in Detail"},
         "images": images,
         "annos_segmentation": annotations,
         "annos_joints": [{"image_id": 2008000002, "joints": [[1, 2, 1]], "person_id": 1}],
-        "categories": [{"category_id": 284, "name": "person", "parts": [3]}],
     }
 
 

@@ -11,7 +11,6 @@ from dataset_converters.coco_stuff import TRAIN_IDS
 from PIL import Image
 
 from tests.tools.dataset_converters import official
-from tests.tools.dataset_converters.official import prepared, read
 
 
 def test_train_ids_are_those_of_mmseg() -> None:
@@ -23,31 +22,25 @@ def test_train_ids_are_those_of_mmseg() -> None:
 
 
 def test_masks(tmp_path: Path) -> None:
+    """Palette masks keep their ids; unreadable ones are noted."""
     official.make_coco(tmp_path / "archives")
-    work = prepared("coco_stuff", tmp_path)
-    assert work.failures == []
-    for member, mask in official.coco_masks().items():
-        made = work.root / "annotations" / member.replace(".png", "_labelTrainIds.png")
-        assert np.array_equal(read(made), TRAIN_IDS[mask])
-    for part, names in official.COCO.items():
-        assert sorted(p.stem for p in (work.root / "images" / part).iterdir()) == names
-
-
-def test_palette_masks_keep_their_ids_and_unreadable_ones_are_noted(tmp_path: Path) -> None:
-    official.make_coco(tmp_path / "archives")
-    mask = official.labels(0, 181, 92)
-    palette = Image.fromarray(mask)
+    masks = official.coco_masks() | {"train2017/a.png": official.labels(0, 181, 92)}
+    members = {name: official.png(mask) for name, mask in masks.items()}
+    palette = Image.fromarray(masks["train2017/a.png"])
     palette.putpalette([7, 8, 9] * 256)
-    members = {
+    members |= {
         "train2017/a.png": official.png(palette),
         "train2017/b.png": official.png(palette.convert("RGB")),
-        "train2017/c.png": official.png(mask)[:-30],
+        "train2017/c.png": members["train2017/a.png"][:-30],
         "train2017/d.png": official.png(official.labels(0, 182)),
     }
     official.write_archive(tmp_path / "archives" / "stuffthingmaps_trainval2017.zip", members)
-    work = prepared("coco_stuff", tmp_path)
-    (made,) = (work.root / "annotations" / "train2017").iterdir()
-    assert np.unique(read(made)).tolist() == [0, 81, 170]
+    work = official.prepared("coco_stuff", tmp_path)
+    for member, mask in masks.items():
+        made = work.root / "annotations" / member.replace(".png", "_labelTrainIds.png")
+        assert np.array_equal(official.read(made), TRAIN_IDS[mask])
     reasons = dict(work.failures)
     assert sorted(reasons) == ["train2017/b.png", "train2017/c.png", "train2017/d.png"]
     assert "mode RGB" in reasons["train2017/b.png"] and "[182]" in reasons["train2017/d.png"]
+    for part, names in official.COCO.items():
+        assert sorted(p.stem for p in (work.root / "images" / part).iterdir()) == names

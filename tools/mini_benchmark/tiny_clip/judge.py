@@ -24,11 +24,9 @@ class Judge:
         words = class_words()
         self.captions = [TEST_TEMPLATE.format(words.get(n, (n,))[0]) for n in groups]
         self.single = {}
-        for number, kind in enumerate(("train_drawings", "held_out_drawings", "all_drawings")):
+        kinds = {"train_drawings": [0], "held_out_drawings": [1], "all_drawings": [0, 1]}
+        for number, (kind, shown) in enumerate(kinds.items()):
             rng = np.random.default_rng([77, number])
-            shown = {"train_drawings": (False,), "held_out_drawings": (True,)}.get(
-                kind, (False, True)
-            )
             pools = [[d for d in groups[n] if d.held_out in shown] for n in self.classes]
             labels = np.arange(renderings) % len(self.classes)
             pictures = [
@@ -51,9 +49,8 @@ class Judge:
         side = labels.shape[1] // grid
         cells = labels.reshape(-1, grid, side, grid, side).transpose(0, 1, 3, 2, 4)
         counts = np.stack([(cells == i).sum((3, 4)) for i in [*range(len(self.classes)), 255]], -1)
-        best = counts.argmax(-1)
-        best[best == len(self.classes)] = 255
-        return best.reshape(len(labels), -1)
+        best = counts.argmax(-1).reshape(len(labels), -1)
+        return np.where(best == len(self.classes), 255, best)
 
     @torch.no_grad()
     def __call__(self, model: TinyClip) -> dict[str, float]:

@@ -129,18 +129,15 @@ class TinyClip(nn.Module):
     def load_exported(self, path: Path) -> None:
         """Take the weights of an earlier run."""
         state = load_file(path)
-        embedding = state.pop("token_embedding.weight").float()
-        self.full_embedding = embedding
-        state["token_embedding.weight"] = embedding[self.used]
-        missing, unexpected = self.clip.load_state_dict(state, strict=False)
-        if unexpected or set(missing) - {"attn_mask"}:
-            raise SystemExit(f"{path} does not fit the config: {missing + unexpected}")
+        self.full_embedding = state["token_embedding.weight"].float()
+        state["token_embedding.weight"] = self.full_embedding[self.used]
+        self.clip.load_state_dict(state)
         self.to_fast()
 
     def export(self) -> dict[str, Tensor]:
         """open_clip's state dict, half precision."""
         state = dict(self.clip.state_dict())
         embedding = self.full_embedding.clone()
-        embedding[self.used] = state["token_embedding.weight"].detach()
+        embedding[self.used] = state["token_embedding.weight"]
         state["token_embedding.weight"] = embedding
-        return {k: v.detach().half().contiguous() for k, v in state.items() if k != "attn_mask"}
+        return {key: value.half().contiguous() for key, value in state.items()}
