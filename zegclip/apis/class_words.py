@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,9 +54,13 @@ class ClassWords:
         try:
             with np.load(path, allow_pickle=False) as file:
                 words = {name: tuple(each) for name, each in json.loads(str(file["words"])).items()}
-                return cls(words, file["embeddings"], str(file["text_fingerprint"]))
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+                embeddings, fingerprint = file["embeddings"], str(file["text_fingerprint"])
+            Vocabulary(tuple(words), synonyms=words, setting="cross_dataset")
+            if embeddings.shape[:1] != (len(words),) or not np.isfinite(embeddings).all():
+                raise ValueError("its embeddings are no finite numbers, a row for each class")
+        except Exception as error:  # whatever is wrong with a file of anybody's
             raise InputError(f"{path} cannot be read as class embeddings: {error}") from error
+        return cls(words, embeddings.astype(np.float32), fingerprint)
 
     def save(self, path: str | Path) -> None:
         """Write an ``.npz``."""

@@ -43,7 +43,8 @@ def read_image(image: ImageLike) -> np.ndarray:
     if isinstance(image, Image.Image):
         return _upright_rgb(image)
     if isinstance(image, np.ndarray):
-        if image.dtype != np.uint8 or not image.size or image.shape[2:] not in ((), (3,), (4,)):
+        channels = image.shape[2:] in ((), (3,), (4,)) and image.ndim > 1
+        if image.dtype != np.uint8 or not image.size or not channels:
             raise InputError(
                 f"the image is an array of {image.dtype} and shape {image.shape}: give (H, W, 3) "
                 "uint8, RGB, 0..255"

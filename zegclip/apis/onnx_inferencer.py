@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -24,8 +25,10 @@ from .inferencer import ZeroShotInferencer
 from .preprocessing import Preprocessor
 
 METADATA_KEY, VERSION = "zegclip", 3
-# Steps of a test pipeline that a file may ask for. Any other name from a file could build anything.
+# Steps of a test pipeline that a file may ask for, and their words: with any other ("_scope_",
+# another type) a file could import and build anything.
 STEPS = ("Resize", "ResizeShortestEdge")
+_STEP_WORDS = {"type", "scale", "scale_factor", "keep_ratio", "max_size", "interpolation"}
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 # Boxes of some windows and their pixels (N, 3, h, w), whole patches.
 _Windows = tuple[list[Box], Tensor]
@@ -71,7 +74,7 @@ class OnnxInferencer(ZeroShotInferencer):
         session = open_session(path, device or "cpu")
         self.description = found = read_description(session, str(path))
         self.config, self.checkpoint = found["config"], str(path)
-        own = Vocabulary.from_metainfo(found["vocabulary"]) if found["vocabulary"] else None
+        own = found["own"]
         if config is not None or checkpoint is not None:
             if words is not None:
                 raise InputError("give words=, or config= and checkpoint=, not both")
@@ -93,9 +96,8 @@ class OnnxInferencer(ZeroShotInferencer):
                 names = tuple(saved.words)
                 own = Vocabulary(names, synonyms=saved.words, setting="cross_dataset")
         self.model = _Graph(session, found, embed)
-        normalise = SegDataPreProcessor(**found["normalisation"])
         rest = found["test_cfg"], found["patch_size"]
-        self._preprocess = Preprocessor(found["resize"], normalise, *rest)
+        self._preprocess = Preprocessor(found["resize"], found["preprocessor"], *rest)
         self._own_vocabulary = own
         self._lock = threading.RLock()
 
@@ -153,19 +155,31 @@ def read_description(session: Any, name: str) -> dict[str, Any]:
         InputError: the file is another program's, of another version, or asks for other steps.
     """
     metadata = session.get_modelmeta().custom_metadata_map
-    found = json.loads(metadata.get(METADATA_KEY, "{}"))
-    if found.get("version") != VERSION:
-        raise InputError(f"{name} was not written by this version of tools/export_onnx.py")
-    check_steps(found["resize"])
-    found["test_cfg"] = checked_test_cfg(found["test_cfg"], found["patch_size"])
+    try:
+        found = json.loads(metadata.get(METADATA_KEY, "{}"))
+        if found.get("version") != VERSION:
+            raise InputError("not written by this version of tools/export_onnx.py")
+        check_steps(found["resize"])
+        if not 0 < found["patch_size"] < 1024 or not isinstance(found["patch_size"], int):
+            raise InputError(f"patch_size {found['patch_size']}")
+        statistics = found["normalisation"]
+        if not all(map(math.isfinite, [*statistics["mean"], *statistics["std"]])):
+            raise InputError("mean or std is no number")
+        found["test_cfg"] = checked_test_cfg(found["test_cfg"], found["patch_size"])
+        found["own"] = Vocabulary.from_metainfo(v) if (v := found["vocabulary"]) else None
+        found["preprocessor"] = SegDataPreProcessor(**statistics)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from error
+    except Exception as error:  # whatever is wrong with a text of anybody's
+        raise InputError(f"{name}: its description cannot be used: {error!r}") from error
     return found
 
 
 def check_steps(steps: Iterable[Mapping[str, Any]]) -> None:
     """``InputError`` if a file cannot ask for one of the steps."""
     for step in steps:
-        if step["type"] not in STEPS:
-            raise InputError(f"test_pipeline: {step['type']} cannot be in a file, only {STEPS}")
+        if step["type"] not in STEPS or not set(step) <= _STEP_WORDS:
+            raise InputError(f"test_pipeline: {dict(step)} cannot be in a file, only {STEPS}")
 
 
 class _Graph:

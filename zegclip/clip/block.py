@@ -51,7 +51,7 @@ def _attend(
     query, key, value = F.linear(tokens, weight, bias).chunk(3, dim=-1)
     if prompts is not None:
         width = tokens.shape[-1]
-        both = F.linear(prompts, weight[width:], bias[width:]).expand(len(tokens), -1, -1)
+        both = F.linear(prompts, weight[width:], bias[width:]).expand(tokens.shape[0], -1, -1)
         prompt_key, prompt_value = both.chunk(2, dim=-1)
         key = torch.cat([prompt_key, key], dim=1)
         value = torch.cat([prompt_value, value], dim=1)

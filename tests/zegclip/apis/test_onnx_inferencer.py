@@ -84,9 +84,12 @@ def test_saved_words_need_no_text_encoder(monkeypatch: pytest.MonkeyPatch) -> No
         (("model.onnx", "words.npz", "tagclip_mini_inductive"), "not both"),
         (("model.onnx", "words.npz", None, None, "tpu"), "device 'tpu'"),
         (("model.onnx", "ldvc.npz"), "ldvc.npz embeds words otherwise than model.onnx"),
-        (("old.onnx",), "old.onnx was not written by this version"),
-        (("foreign.onnx",), "foreign.onnx was not written by"),
-        (("harmful.onnx",), "LoadImageFromFile cannot be in a file"),
+        (("old.onnx",), "old.onnx: not written by this version"),
+        (("foreign.onnx",), "foreign.onnx: not written by"),
+        (("harmful.onnx",), "LoadImageFromFile.* cannot be in a file"),
+        (("scope.onnx",), "_scope_.* cannot be in a file"),
+        (("nan.onnx",), "mean or std is no number"),
+        (("vocabulary.onnx",), "vocabulary.onnx: its description cannot be used"),
     ],
 )
 def test_messages(
@@ -97,6 +100,10 @@ def test_messages(
     shutil.copy(exported("ldvc").path.parent / "words.npz", "ldvc.npz")
     rewritten(path, Path("old.onnx"), version=1)
     rewritten(path, Path("harmful.onnx"), resize=[{"type": "LoadImageFromFile"}])
+    scoped = {"type": "Resize", "scale": [9, 9], "_scope_": "evil"}  # mmengine would import it
+    rewritten(path, Path("scope.onnx"), resize=[scoped])
+    rewritten(path, Path("nan.onnx"), normalisation={"mean": [float("nan")] * 3, "std": [1] * 3})
+    rewritten(path, Path("vocabulary.onnx"), vocabulary=[1])
     model = onnx.load(path)
     del model.metadata_props[:]
     onnx.save(model, "foreign.onnx")

@@ -30,8 +30,9 @@ def test_equals_open_clips_block(activation: type[nn.Module], shared: bool) -> N
 
 
 def test_causal_attention_is_kept() -> None:
-    tower = open_clip.CLIP(16, dict(layers=1, width=16, head_width=8, patch_size=8, image_size=16), dict(
-        context_length=7, vocab_size=9, width=16, heads=2, layers=1))  # fmt: skip
+    vision = dict(layers=1, width=16, head_width=8, patch_size=8, image_size=16)
+    text = dict(context_length=7, vocab_size=9, width=16, heads=2, layers=1)
+    tower = open_clip.CLIP(16, vision, text)
     block, mask = tower.transformer.resblocks[0], tower.attn_mask
     hidden = torch.randn(2, 7, 16)
     torch.testing.assert_close(
