@@ -85,9 +85,11 @@ def parse_args(argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, S
         parser.error(f"there is no part {unknown[0]}: {', '.join(PARTS)}")
     if not args.parts and not args.suite:
         parser.error("name a part, or --suite gpu")
+    if args.suite and args.device != "cuda" and not args.dry_run:
+        raise InputError("--suite gpu wants a GPU, and torch sees none; --dry-run tries it without")
     if unknown := [name for name in args.methods if name not in methods_with("voc")]:
         raise InputError(f"no method {unknown[0]}: {', '.join(methods_with('voc'))}")
-    tiny = dict(classes=(5,), batch=2, size=64, repeats=1) if args.dry_run else {}
+    tiny: dict[str, Any] = dict(classes=(5,), batch=2, size=64, repeats=1) if args.dry_run else {}
     given = {name: tiny.get(name, getattr(args, name)) for name in vars(default)}
     return args, Settings(**given)
 

@@ -95,6 +95,8 @@ def compare(
     """
     found: dict[str, dict[str, Any]] = {}
     outcomes = []
+    if settings.device == "cuda":
+        torch.cuda.empty_cache()
     with settings.numerics():
         for name, way in ways.items():
             reset()

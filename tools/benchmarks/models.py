@@ -6,6 +6,7 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from benchmarks import plain
 from benchmarks.measure import Settings, compare
 from ldvc import RouteAttention
+from zegclip.clip import LoadedClip, load_clip
 from zegclip.clip.block import run_block
 from zegclip.engine.launch import find_config
 from zegclip.losses import MaskLoss
@@ -33,6 +35,17 @@ _TINY_CLIP = {
     "text_cfg": dict(context_length=77, vocab_size=49408, width=32, heads=2, layers=2),
 }
 Row = dict[str, Any]
+
+
+@cache
+def _clip(tiny: bool) -> LoadedClip:
+    """ViT-B/16 with random weights, the same for all models: drawing them takes seconds."""
+    if not tiny:
+        return load_clip("ViT-B-16-quickgelu", "random")
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "clip.json")
+        file.write_text(json.dumps(_TINY_CLIP), encoding="utf-8")
+        return load_clip(str(file), "random")
 
 
 @contextmanager
@@ -52,14 +65,12 @@ def model_of(
     init_default_scope("mmseg")
     data = "voc" if classes < 60 else "coco"
     cfg = Config.fromfile(find_config(f"{method}_{data}_inductive")).model
-    cfg.clip.weights = "random"
+    cfg.clip = _clip(settings.dry_run)
     cfg.text_encoder.templates = "single"  # (what is embedded once is not measured)
-    names = [f"class {index}" for index in range(classes)]
+    names = tuple(f"class {index}" for index in range(classes))
     with tempfile.TemporaryDirectory() as folder:
         cfg.text_encoder.cache_dir = folder
         if settings.dry_run:
-            cfg.clip.model_name = str(Path(folder, "clip.json"))
-            Path(cfg.clip.model_name).write_text(json.dumps(_TINY_CLIP), encoding="utf-8")
             cfg.test_cfg.update(crop_size=(64, 64), stride=(48, 48))
         torch.manual_seed(0)
         model = MODELS.build(cfg)
@@ -83,25 +94,36 @@ def fake_labels(settings: Settings, classes: int) -> Tensor:
     return whole[:, : settings.size, : settings.size].to(settings.device)
 
 
-def with_gradients(losses: Callable[[], dict[str, Tensor]], module: nn.Module) -> Callable[[], Any]:
+def compare_steps(
+    case: str,
+    ways: dict[str, Callable[[], dict[str, Tensor]]],
+    module: nn.Module,
+    settings: Settings,
+    before_timing: Callable[[], Any] = lambda: None,
+) -> Row:
+    """Compare forward and backward passes; ``ways`` return losses that ``module`` learns from."""
+    return compare(
+        case,
+        {name: partial(step, losses, module) for name, losses in ways.items()},
+        settings,
+        reset=partial(module.zero_grad, set_to_none=True),
+        before_timing=before_timing,
+    )
+
+
+def step(losses: Callable[[], dict[str, Tensor]], module: nn.Module) -> list[Tensor]:
     """Forward and backward: losses, and the gradients of all that learns."""
-
-    def step() -> list[Tensor]:
-        values = losses()
-        torch.stack([value.float() for value in values.values()]).sum().backward()
-        learnable = [each for each in module.parameters() if each.requires_grad]
-        return [*values.values(), *(each.grad for each in learnable if each.grad is not None)]
-
-    return step
+    values = list(losses().values())
+    torch.stack([value.float() for value in values]).sum().backward()
+    return values + [each.grad for each in module.parameters() if each.grad is not None]
 
 
-def training_steps(
+def training_losses(
     model: ZeroShotSegmentor, file: Path, settings: Settings
-) -> dict[str, Callable[[], Any]]:
-    """One step (forward, loss, backward) of each way."""
-    classes = len(model.vocabulary.classes)
+) -> dict[str, Callable[[], dict[str, Tensor]]]:
+    """Each way from images and labels to losses."""
     image = torch.randn(settings.batch, 3, settings.size, settings.size, device=settings.device)
-    labels = fake_labels(settings, classes)
+    labels = fake_labels(settings, len(model.vocabulary.classes))
     samples = [SegDataSample(gt_sem_seg=PixelData(data=label[None])) for label in labels]
 
     def plain_losses() -> dict[str, Tensor]:
@@ -109,10 +131,7 @@ def training_steps(
         output = plain.decode(model.decode_head, V, g, plain.class_embeddings(model, file))
         return plain.head_losses(model.decode_head, output, labels)
 
-    return {
-        "ours": with_gradients(lambda: model.loss(image, samples), model),
-        "plain": with_gradients(plain_losses, model),
-    }
+    return {"ours": partial(model.loss, image, samples), "plain": plain_losses}
 
 
 def train(settings: Settings) -> Iterator[Row]:
@@ -123,39 +142,33 @@ def train(settings: Settings) -> Iterator[Row]:
             continue
         for method in settings.methods:
             with model_of(method, classes, settings) as (model, file):
-                yield compare(
-                    f"{method}, C = {classes}, batch {settings.batch}",
-                    training_steps(model, file, settings),
-                    settings,
-                    reset=lambda model=model: model.zero_grad(set_to_none=True),
-                    before_timing=model.train,  # dropout, which would differ
-                )
+                case = f"{method}, C = {classes}, batch {settings.batch}"
+                losses = training_losses(model, file, settings)
+                # (Without dropout, then with it: it would be another one for each way.)
+                yield compare_steps(case, losses, model, settings, before_timing=model.train)
 
 
 def test(settings: Settings) -> Iterator[Row]:
     """One image: a crop that is kept at its size, and a photograph in two windows."""
-    crop = (settings.size, settings.size)
-    photo = (settings.size, settings.size * 4 // 3)
+    side = settings.size
+    crop, photo, original = (side, side), (side, side * 4 // 3), (side * 15 // 16, side * 5 // 4)
     for classes in settings.classes:
         for method in settings.methods:
             with model_of(method, classes, settings, unseen=classes // 10) as (model, file):
-                for name, shape, size in (
-                    ("crop", crop, crop),
-                    ("slide", photo, (settings.size * 15 // 16, settings.size * 5 // 4)),
-                ):
+                for name, shape, size in (("crop", crop, crop), ("slide", photo, original)):
                     image = torch.randn(1, 3, *shape, device=settings.device)
-                    sample = SegDataSample(metainfo={"ori_shape": size})
-
-                    def ours(image=image, sample=sample, model=model) -> Any:
-                        with torch.no_grad():
-                            return [model.predict(image, [sample])[0].pred_sem_seg.data[0]]
-
-                    def rival(image=image, size=size, model=model, file=file) -> Any:
-                        with torch.no_grad():
-                            return [plain.predict(model, image, size, file)]
-
+                    ways = {
+                        "ours": partial(_predict, model, image, size),
+                        "plain": partial(plain.predict, model, image, size, file),
+                    }
                     case = f"{method}, {name}, C = {classes}"
-                    yield compare(case, {"ours": ours, "plain": rival}, settings)
+                    yield compare(case, ways, settings, outcome=lambda labels: [labels])
+
+
+@torch.no_grad()
+def _predict(model: ZeroShotSegmentor, image: Tensor, size: tuple[int, int]) -> Tensor:
+    sample = SegDataSample(metainfo={"ori_shape": size})
+    return model.predict(image, [sample])[0].pred_sem_seg.data[0]
 
 
 def loss(settings: Settings) -> Iterator[Row]:
@@ -163,19 +176,13 @@ def loss(settings: Settings) -> Iterator[Row]:
     side = settings.size // 16
     for classes in settings.classes:
         logits = torch.randn(settings.batch, classes, side, side, device=settings.device)
-        holder = nn.ParameterList([logits.requires_grad_()])
+        learnable = nn.ParameterList([logits.requires_grad_()])
         labels, module = fake_labels(settings, classes), MaskLoss()
-        yield compare(
-            f"C = {classes}, batch {settings.batch}",
-            {
-                "ours": with_gradients(lambda h=holder, y=labels, m=module: m(h[0], y), holder),
-                "plain": with_gradients(
-                    lambda h=holder, y=labels, m=module: plain.mask_loss(m, h[0], y), holder
-                ),
-            },
-            settings,
-            reset=lambda holder=holder: holder.zero_grad(set_to_none=True),
-        )
+        ways = {
+            "ours": partial(module, learnable[0], labels),
+            "plain": partial(plain.mask_loss, module, learnable[0], labels),
+        }
+        yield compare_steps(f"C = {classes}, batch {settings.batch}", ways, learnable, settings)
 
 
 def head(settings: Settings) -> Iterator[Row]:
@@ -185,32 +192,24 @@ def head(settings: Settings) -> Iterator[Row]:
         for method in settings.methods:
             if method == "ldvc":  # no published head to compare with
                 continue
-            with model_of(method, classes, settings) as (model, file):
+            with model_of(method, classes, settings) as (model, _):
                 T, module = model.class_embeddings(), model.decode_head
                 V = torch.randn(settings.batch, T.shape[1], side, side, device=settings.device)
                 g = torch.randn(settings.batch, T.shape[1], device=settings.device)
                 V, g = nn.functional.normalize(V, dim=1), nn.functional.normalize(g, dim=1)
-
-                def ours(module=module, V=V, g=g, T=T) -> dict[str, Tensor]:
-                    return _squares(module(V, g, T))
-
-                def rival(module=module, V=V, g=g, file=file) -> dict[str, Tensor]:
-                    embeddings = torch.load(file, map_location=V.device)
-                    return _squares(plain.decode(module, V, g, embeddings))
-
-                yield compare(
-                    f"{method}, C = {classes}, batch {settings.batch}",
-                    {
-                        "ours": with_gradients(ours, module),
-                        "plain": with_gradients(rival, module),
-                    },
-                    settings,
-                    reset=lambda module=module: module.zero_grad(set_to_none=True),
-                    before_timing=module.train,
-                )
+                ways = {
+                    "ours": partial(_squares, partial(module, V, g, T)),
+                    "plain": partial(_squares, partial(plain.decode, module, V, g, T)),
+                }
+                case = f"{method}, C = {classes}, batch {settings.batch}"
+                yield compare_steps(case, ways, module, settings, before_timing=module.train)
 
 
-def _squares(output: Any) -> dict[str, Tensor]:
+def _squares(way: Callable[[], Any]) -> dict[str, Tensor]:
+    """Something to learn from, of a tensor or a head's maps."""
+    output = way()
+    if isinstance(output, Tensor):
+        return {"": output.float().square().mean()}
     maps = {"mask_logits": output.mask_logits, **output.extra_maps}
     return {name: each.float().square().mean() for name, each in maps.items()}
 
@@ -218,44 +217,33 @@ def _squares(output: Any) -> dict[str, Tensor]:
 def attention(settings: Settings) -> Iterator[Row]:
     """A block of the image encoder, and route attention against gathering, forward and backward."""
     with model_of("zegclip", 20, settings) as (model, _):
-        block, encoder = model.image_encoder.visual.transformer.resblocks[0], model.image_encoder
-        width, count = encoder.prompts.shape[-1], (settings.size // 16) ** 2 + 1
+        block = model.image_encoder.visual.transformer.resblocks[0]
+        width, count = block.attn.embed_dim, (settings.size // 16) ** 2 + 1
         tokens = torch.randn(settings.batch, count, width, device=settings.device)
         prompts = torch.randn(settings.batch, 100, width, device=settings.device)
         learnable = nn.ParameterList([tokens.requires_grad_(), prompts.requires_grad_()])
 
         def plain_block() -> Tensor:
-            joined = torch.cat([learnable[1], learnable[0]], dim=1).transpose(0, 1).contiguous()
+            joined = torch.cat([*learnable][::-1], dim=1).transpose(0, 1).contiguous()
             return plain.run_block(block, joined)[-count:]
 
-        yield compare(
-            f"image block, 100 prompts, batch {settings.batch}",
-            {
-                "ours": with_gradients(
-                    lambda: {"": run_block(block, *learnable).square().mean()}, learnable
-                ),
-                "plain": with_gradients(lambda: {"": plain_block().square().mean()}, learnable),
-            },
-            settings,
-            reset=lambda: learnable.zero_grad(set_to_none=True),
-        )
+        ways = {
+            "ours": partial(_squares, partial(run_block, block, *learnable)),
+            "plain": partial(_squares, plain_block),
+        }
+        case = f"image block, 100 prompts, batch {settings.batch}"
+        yield compare_steps(case, ways, learnable, settings)
     dims, p, k = (32, 2, 2) if settings.dry_run else (512, 8, 16)
     for side in (settings.size // 16, settings.size // 8):
+        grid = (side, side)
         module = RouteAttention(dims, 8, regions_per_side=p, topk=k).to(settings.device)
         tokens = torch.randn(settings.batch, side * side, dims, device=settings.device)
-        steps = {
-            "ours": lambda m=module, x=tokens, s=side: m(x, (s, s)),
-            "gathered": lambda m=module, x=tokens, s=side: plain.route_attention(m, x, (s, s)),
+        ways = {
+            "ours": partial(_squares, partial(module, tokens, grid)),
+            "gathered": partial(_squares, partial(plain.route_attention, module, tokens, grid)),
         }
-        yield compare(
-            f"route attention, {side}x{side} tokens, {k} of {p * p} regions",
-            {
-                name: with_gradients(lambda f=f: {"": f().float().square().mean()}, module)
-                for name, f in steps.items()
-            },
-            settings,
-            reset=lambda module=module: module.zero_grad(set_to_none=True),
-        )
+        case = f"route attention, {side}x{side} tokens, {k} of {p * p} regions"
+        yield compare_steps(case, ways, module, settings)
 
 
 def profile(settings: Settings) -> Iterator[Row]:
@@ -267,11 +255,11 @@ def profile(settings: Settings) -> Iterator[Row]:
         for method in settings.methods if classes <= IGNORE_INDEX else ():
             with model_of(method, classes, settings) as (model, file), settings.numerics():
                 model.train()
-                step = training_steps(model, file, settings)["ours"]
-                step()  # warm-up
+                losses = training_losses(model, file, settings)["ours"]
+                step(losses, model)  # warm-up
                 model.zero_grad(set_to_none=True)
                 with torch.profiler.profile(activities=activities, record_shapes=True) as found:
-                    step()
+                    step(losses, model)
                 events = found.key_averages(group_by_input_shape=True)
                 key = f"self_{'device' if settings.device == 'cuda' else 'cpu'}_time_total"
                 total = sum(getattr(event, key) for event in events)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ldvc import PromptedTextEncoder, RouteAttention
 from tagclip import TrustyHead
 from zegclip.clip import PromptedImageEncoder
-from zegclip.heads import ATMDecoder, CrossAttention, HeadOutput, ZeroShotHead
+from zegclip.heads import ATMDecoder, HeadOutput, ZeroShotHead
 from zegclip.losses import MaskLoss
 from zegclip.segmentors import ZeroShotSegmentor
 
@@ -172,13 +172,6 @@ def route_attention(attention: RouteAttention, tokens: Tensor, grid: tuple[int, 
     return attention.output(attended.reshape(batch, grid[0] * grid[1], channels))
 
 
-def full_attention(attention: CrossAttention, tokens: Tensor) -> Tensor:
-    """Attention to all tokens, for comparison: what routing replaces."""
-    value = attention.value(tokens)
-    attended = attention.attend(attention.query(tokens), attention.key(tokens), value)
-    return attention.output(attended)
-
-
 # --- loss --------------------------------------------------------------------------------------
 
 
@@ -235,6 +228,7 @@ def class_embeddings(model: ZeroShotSegmentor, file: Path) -> Tensor:
     return torch.load(file, map_location=model.clip_fingerprint.device)
 
 
+@torch.no_grad()
 def predict(
     model: ZeroShotSegmentor, image: Tensor, size: tuple[int, int], embeddings: Path
 ) -> Tensor:
