@@ -9,25 +9,24 @@ Models have ViT-B/16's shapes and random weights: nothing is downloaded, no data
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import shlex
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from benchmarks import models, surroundings
 from benchmarks.measure import PRECISIONS, Settings
-from results_table import markdown
+from benchmarks.tables import merge, summary, write
 
 from zegclip.compat import limit_threads
 from zegclip.engine.launch import methods_with, run
 from zegclip.errors import InputError
 from zegclip.evaluation import code_version
-from zegclip.files import PROJECT_ROOT, replacing
+from zegclip.files import PROJECT_ROOT
 
 PARTS: dict[str, Callable[[Settings], Iterator[dict[str, Any]]]] = {
     "train": models.train,
@@ -99,8 +98,7 @@ def machine(device: str) -> dict[str, Any]:
     name = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.is_file():
-        models_ = [line for line in info.read_text().splitlines() if line.startswith("model name")]
-        name = models_[0].partition(":")[2].strip() if models_ else name
+        name = info.read_text().partition("model name")[2].partition("\n")[0].strip(" \t:") or name
     if device == "cuda":
         name = torch.cuda.get_device_name()
     return {"name": name, "threads": torch.get_num_threads(), "torch": torch.__version__}
@@ -117,107 +115,11 @@ def measure(part: str, settings: Settings) -> Iterator[dict[str, Any]]:
     }
     try:
         for row in PARTS[part](settings):
-            print(f"{part}: {row['case']}: {_summary(row)}", flush=True)
+            print(f"{part}: {row['case']}: {summary(row)}", flush=True)
             yield row | common
     except Exception:  # the other parts of a suite are still wanted
         print(traceback.format_exc(), file=sys.stderr)
         yield {"case": "stopped by an error", "error": traceback.format_exc()} | common
-
-
-def write(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """``path`` (.json) and its tables beside it (.md)."""
-    for suffix, text in ((".json", json.dumps(rows, indent=1)), (".md", render(rows))):
-        with replacing(path.with_suffix(suffix)) as file:
-            file.write_text(text + "\n", encoding="utf-8")
-
-
-def merge(path: Path, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of a file, those measured again replaced."""
-    old = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-    keys = ("part", "case", "precision")
-    new = {tuple(row[key] for key in keys) for row in rows}
-    merged = [row for row in old if tuple(row[key] for key in keys) not in new] + [*rows]
-    return sorted(merged, key=lambda row: list(PARTS).index(row["part"]))
-
-
-def render(rows: Sequence[Mapping[str, Any]]) -> str:
-    """A table for each part."""
-    lines = ["# Benchmark: ours against the plain way", ""]
-    for line in sorted({json.dumps([row["machine"], row["code"]]) for row in rows}):
-        where, code = json.loads(line)
-        lines += [
-            f"{where['name']}, {where['threads']} thread(s), torch {where['torch']}; code {code}.",
-            "",
-        ]
-    lines += [
-        "Median (smallest–largest) of interleaved runs. Speed-up: the plain way's time over ours, "
-        "run by run. Memory: peak above the model. Peak: the share of the speed of a large matrix "
-        "product in the same runs, each way's own operations counted. Difference: of results and "
-        "gradients, relative (of labels: the share that differs).",
-    ]
-    for part in dict.fromkeys(row["part"] for row in rows):
-        lines += ["", f"## {part}", "", *_tables([row for row in rows if row["part"] == part])]
-    return "\n".join(lines)
-
-
-def _tables(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    table = [
-        ["case", "", "seconds", "speed-up", "GB", "GFLOP", "peak", "difference", "product GFLOP/s"]
-    ]
-    for row in rows:
-        case = f"{row['case']}, {row['precision']}"
-        if "error" in row:
-            table.append([case, row["error"].strip().splitlines()[-1], *[""] * 7])
-        for name, way in row.get("ways", {}).items():
-            first = name == "ours"
-            extra = (
-                f", {way['images_per_second']:.1f} images/s" if "images_per_second" in way else ""
-            )
-            table.append(
-                [
-                    case if first else "",
-                    name,
-                    _spread(way["seconds"]) + extra,
-                    _spread(row["ratio"]) + "×" if first and "ratio" in row else "",
-                    f"{way['peak_gb']:.3g}" if "peak_gb" in way else "",
-                    f"{way['gflop']:.4g}" if way.get("gflop") else "",
-                    f"{100 * way['share_of_matrix']:.0f} %" if way.get("gflop") else "",
-                    f"{row['deviation']:.0e}" if first and "deviation" in row else "",
-                    f"{row['matrix_gflops']['median']:.4g}" if first and way.get("gflop") else "",
-                ]
-            )
-    if len(table) > 1:
-        yield markdown(table)
-    for row in rows:
-        if "operations" in row:
-            yield f"\n{row['case']}, {row['precision']}:\n"
-            yield markdown(
-                [
-                    ["operation, shapes of its inputs", "calls", "ms", "share"],
-                    *(
-                        (
-                            each["name"],
-                            str(each["calls"]),
-                            f"{each['ms']:.1f}",
-                            f"{each['percent']:.1f} %",
-                        )
-                        for each in row["operations"]
-                    ),
-                ]
-            )
-
-
-def _spread(values: Mapping[str, float]) -> str:
-    return "{median:.3g} ({min:.3g}–{max:.3g})".format(**values)
-
-
-def _summary(row: Mapping[str, Any]) -> str:
-    if "operations" in row:
-        return ", ".join(
-            f"{each['name'][:40]} {each['percent']:.0f} %" for each in row["operations"][:3]
-        )
-    times = ", ".join(f"{name} {_spread(way['seconds'])} s" for name, way in row["ways"].items())
-    return times + (f", {_spread(row['ratio'])} times as fast" if "ratio" in row else "")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -240,7 +142,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             write(args.out / f"{name}.json", rows)  # a run may be cut off
     if args.record:
         path = PROJECT_ROOT / "docs" / "results" / f"benchmark_{settings.device}.json"
-        write(path, merge(path, rows))
+        write(path, merge(path, rows, list(PARTS)))
     print(f"written: {args.out / name}.json and .md")
     if any("error" in row for row in rows):
         raise SystemExit(1)

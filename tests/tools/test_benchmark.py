@@ -8,7 +8,7 @@ from pathlib import Path
 import benchmark
 import pytest
 import torch
-from benchmarks import measure, models, plain, surroundings
+from benchmarks import measure, models, plain, surroundings, tables
 from mmseg.evaluation import IoUMetric
 
 from zegclip.evaluation import ZeroShotIoUMetric
@@ -22,9 +22,9 @@ COMPARED = ("train", "test", "loss", "head", "attention", "data", "eval")
 def test_each_part_is_written_and_its_ways_agree(part: str, tmp_path: Path) -> None:
     benchmark.main([part, "--dry-run", "--threads", "1", "--device", "cpu", "--out", str(tmp_path)])
     rows = json.loads((tmp_path / f"{part}.json").read_text())
-    table = (tmp_path / f"{part}.md").read_text()
+    text = (tmp_path / f"{part}.md").read_text()
     for row in rows:
-        assert row["case"] in table and row["code"] and row["machine"]["torch"]
+        assert row["case"] in text and row["code"] and row["machine"]["torch"]
         assert len(row["ways"]) == 2
         for way in row["ways"].values():
             assert way["seconds"]["min"] > 0 and way["peak_gb"] > 0
@@ -86,7 +86,7 @@ def test_recorded_rows_are_replaced_where_they_were_measured_again(tmp_path: Pat
     row = {"part": "loss", "case": "C = 5", "precision": "fp32", "value": 1}
     other = row | {"part": "train"}
     (tmp_path / "old.json").write_text(json.dumps([row, other]))
-    merged = benchmark.merge(tmp_path / "old.json", [row | {"value": 2}])
+    merged = tables.merge(tmp_path / "old.json", [row | {"value": 2}], ["train", "loss"])
     assert merged == [other, row | {"value": 2}]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
@@ -96,7 +96,7 @@ def fake_labels(settings: Settings, classes: int) -> Tensor:
 
 def compare_steps(
     case: str,
-    ways: dict[str, Callable[[], dict[str, Tensor]]],
+    ways: Mapping[str, Callable[[], dict[str, Tensor]]],
     module: nn.Module,
     settings: Settings,
     before_timing: Callable[[], Any] = lambda: None,
@@ -179,7 +179,7 @@ def loss(settings: Settings) -> Iterator[Row]:
         learnable = nn.ParameterList([logits.requires_grad_()])
         labels, module = fake_labels(settings, classes), MaskLoss()
         ways = {
-            "ours": partial(module, learnable[0], labels),
+            "ours": partial(module.forward, learnable[0], labels),
             "plain": partial(plain.mask_loss, module, learnable[0], labels),
         }
         yield compare_steps(f"C = {classes}, batch {settings.batch}", ways, learnable, settings)
@@ -198,7 +198,7 @@ def head(settings: Settings) -> Iterator[Row]:
                 g = torch.randn(settings.batch, T.shape[1], device=settings.device)
                 V, g = nn.functional.normalize(V, dim=1), nn.functional.normalize(g, dim=1)
                 ways = {
-                    "ours": partial(_squares, partial(module, V, g, T)),
+                    "ours": partial(_squares, partial(module.forward, V, g, T)),
                     "plain": partial(_squares, partial(plain.decode, module, V, g, T)),
                 }
                 case = f"{method}, C = {classes}, batch {settings.batch}"
@@ -260,23 +260,7 @@ def profile(settings: Settings) -> Iterator[Row]:
                 model.zero_grad(set_to_none=True)
                 with torch.profiler.profile(activities=activities, record_shapes=True) as found:
                     step(losses, model)
-                events = found.key_averages(group_by_input_shape=True)
-                key = f"self_{'device' if settings.device == 'cuda' else 'cpu'}_time_total"
-                total = sum(getattr(event, key) for event in events)
-                largest = sorted(events, key=lambda event: -getattr(event, key))[:10]
-                yield {
-                    "case": f"{method}, C = {classes}, batch {settings.batch}",
-                    "operations": [
-                        {
-                            "name": f"{event.key} {_shapes(event.input_shapes)}",
-                            "calls": event.count,
-                            "ms": getattr(event, key) / 1e3,
-                            "percent": 100 * getattr(event, key) / max(total, 1e-9),
-                        }
-                        for event in largest
-                    ],
-                }
-
-
-def _shapes(shapes: Any) -> str:
-    return " ".join("x".join(map(str, shape)) for shape in shapes or () if shape)
+                operations = found.key_averages(group_by_input_shape=True)
+                key = f"self_{settings.device}_time_total"
+                table = operations.table(sort_by=key, row_limit=10, max_name_column_width=70)
+                yield {"case": f"{method}, C = {classes}, batch {settings.batch}", "profile": table}

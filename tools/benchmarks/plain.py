@@ -84,6 +84,7 @@ def encode_image(encoder: PromptedImageEncoder, image: Tensor) -> tuple[Tensor, 
 def encode_text(encoder: PromptedTextEncoder, words: list[str]) -> Tensor:
     """LDVC's class embeddings ``(C, D)``: every text at full length through the whole tower."""
     tower, count = encoder.tower, encoder.num_prompts
+    assert tower.attn_mask is not None  # causal, as CLIP's
     tokens = encoder.tokenize(words).to(tower.positional_embedding.device)
     hidden = (tower.token_embedding(tokens) + tower.positional_embedding).transpose(0, 1)
     for prompts, block in zip(encoder.language_prompts, tower.transformer.resblocks, strict=True):
