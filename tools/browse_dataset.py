@@ -63,7 +63,9 @@ def write_sheets(dataset: Any, indices: Sequence[int], folder: Path) -> list[str
     for start in range(0, len(rows), ROWS):
         path = folder / f"sheet_{start // ROWS + 1:02d}.png"
         with replacing(path) as part:
-            dataset_sheet(rows[start : start + ROWS], dataset.metainfo).savefig(part)
+            dataset_sheet(rows[start : start + ROWS], dataset.metainfo).savefig(
+                part, bbox_inches="tight"
+            )
         print(f"written: {path}")
     return problems
 

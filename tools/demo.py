@@ -94,7 +94,8 @@ def main(argv: list[str] | None = None) -> None:
     dataset = runner.test_dataloader.dataset
     picture = args.work_dir / "predictions.png"
     method = Method("Prediction", runner.model, dataset, images_with(dataset, args.pictures))
-    FIGURES.get("predictions")([method], with_extra_maps=True).savefig(picture)
+    figure = FIGURES.get("predictions")([method], with_extra_maps=True)
+    figure.savefig(picture, bbox_inches="tight")
 
     console.rule("[bold]result")
     show(name, entry)
