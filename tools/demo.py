@@ -101,9 +101,11 @@ def main(argv: list[str] | None = None) -> None:
     show(name, entry)
     console.print(f"report    {args.work_dir / 'report.json'}")
     console.print(f"pictures  {picture}  (unseen classes in red)")
-    console.print("\nThe same on PASCAL VOC 2012 with CLIP ViT-B/16:")
-    console.print(f"  python tools/train.py configs/{args.method}_voc_{args.setting}.py")
-    console.print("  python tools/check_env.py   # says what of data and weights is missing")
+    config = f"configs/{args.method}_voc_{args.setting}.py"
+    if (PROJECT_ROOT / config).is_file():  # (a new method may have none yet)
+        console.print("\nThe same on PASCAL VOC 2012 with CLIP ViT-B/16:")
+        console.print(f"  python tools/train.py {config}")
+        console.print("  python tools/check_env.py   # says what of data and weights is missing")
     if args.record:
         record("demo", dict(sorted({**read("demo"), name: entry}.items())))
 
