@@ -61,9 +61,11 @@ setup(
         "regex",
         "matplotlib",
         "numpy>=2.1",
+        "opencv-python",
         "pillow",
         "rich",
         "safetensors",
+        "tqdm",
     ],
     extras_require={
         "demo": ["gradio"],

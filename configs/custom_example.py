@@ -8,7 +8,7 @@ _base_ = [
 data_root = "data/custom"  # holds images/{train,val} and masks/{train,val}
 classes = ["cat", "dog", "grass", "road", "sky"]  # label 0, 1, 2, ... of the masks; 255: ignored
 unseen = ["dog", "road"]  # not trained on
-synonyms = {"road": ["road", "street"]}  # other words for a class's embedding; {}: its name
+synonyms = {"road": ["road", "street"]}  # other words for the embedding of a class; {}: its name
 img_suffix = [".jpg", ".jpeg", ".png"]
 zero_is_background = False  # True: 0 is ignored, and the classes are 1, 2, 3, ...
 # ----------------------------------------------------------------------------------------------

@@ -106,7 +106,7 @@ class RouteAttention(CrossAttention):
         affinity, routes = self._route(tokens, region)
         mask = torch.zeros_like(affinity, dtype=torch.bool).scatter(-1, routes, True)  # (B, R, R)
         if self.routing == "differentiable":
-            bias = affinity.gather(-1, routes).log_softmax(dim=-1)
+            bias = affinity.gather(-1, routes).log_softmax(dim=-1).to(affinity.dtype)
             mask = torch.full_like(affinity, -torch.inf).scatter(-1, routes, bias)
         return mask[:, region][:, :, region][:, None]
 

@@ -19,12 +19,12 @@ from mmseg.registry import DATASETS
 from tqdm import tqdm
 from tqdm.contrib.concurrent import thread_map
 
-from zegclip.datasets import Vocabulary
 from zegclip.datasets.statistics import count_mask, label_statistics
 from zegclip.engine.launch import load_config, make_parser, run
 from zegclip.errors import InputError
 from zegclip.files import replacing
 from zegclip.visualization import dataset_row, dataset_sheet
+from zegclip.vocabulary import Vocabulary
 
 ROWS = 8  # of one sheet
 SHOWN = 20  # problems on the terminal; --json has all

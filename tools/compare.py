@@ -156,7 +156,7 @@ def compare_settings(args: Namespace) -> dict[str, Any]:
             for method in args.methods
         }
         for name, records in train_groups(runs).items():
-            method = name.partition("_")[0]
+            method = name.removesuffix(f"_mini_{setting}")
             rows[name] = {"method": method, "setting": setting, "runs": records}
     order = {name: args.methods.index(row["method"]) for name, row in rows.items()}
     return {"rows": {name: rows[name] for name in sorted(rows, key=lambda name: order[name])}}

@@ -58,7 +58,7 @@ def parse_args() -> tuple[argparse.Namespace, Config]:
     cfg.resume = False
     if args.out:
         hook = dict(type="SavePredictionsHook", out_dir=args.out)
-        cfg.custom_hooks = [*cfg.get("custom_hooks", []), hook]
+        cfg.custom_hooks = [*(cfg.get("custom_hooks") or []), hook]
     if args.show_dir:
         cfg.default_hooks.visualization = dict(type="SegVisualizationHook", draw=True)
         cfg.visualizer.save_dir = args.show_dir
@@ -74,7 +74,8 @@ def main() -> None:
     else:
         if args.tta:
             cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
-            inner = dict(module=cfg.model, data_preprocessor=cfg.model.get("data_preprocessor"))
+            own = cfg.model.get("data_preprocessor") or cfg.get("data_preprocessor")
+            inner = dict(module=cfg.model, data_preprocessor=own)
             cfg.model = dict(cfg.tta_model, **inner)
         Runner.from_cfg(cfg).test()
 

@@ -38,7 +38,8 @@ def parse_args() -> Config:
     cfg = load_config(args)
 
     cfg.resume = args.resume or bool(cfg.get("resume"))
-    if not cfg.resume and Path(cfg.work_dir, "last_checkpoint").is_file():
+    first = os.environ.get("RANK", "0") == "0"
+    if first and not cfg.resume and Path(cfg.work_dir, "last_checkpoint").is_file():
         print(
             f"warning: {cfg.work_dir} holds a run's checkpoints already, which this run's will "
             "replace or lie beside: --resume goes on with it, --work-dir keeps them apart",
@@ -55,11 +56,11 @@ def parse_args() -> Config:
         if "base_batch_size" not in (cfg.get("auto_scale_lr") or {}):
             parser.error(f"{args.config} says no auto_scale_lr.base_batch_size to scale from")
         cfg.auto_scale_lr.enable = True
-    if args.seed is not None or args.deterministic:
-        seed = args.seed if args.seed is not None else cfg.get("randomness", {}).get("seed")
-        if args.deterministic:  # CUDA's matrix products ask for it
-            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        cfg.randomness = dict(seed=seed, deterministic=args.deterministic)
+    if args.deterministic:  # CUDA's matrix products ask for it
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    given = {"seed": args.seed, "deterministic": args.deterministic or None}
+    given = {key: value for key, value in given.items() if value is not None}
+    cfg.randomness = {**(cfg.get("randomness") or {}), **given}
     return cfg
 
 

@@ -20,7 +20,10 @@ from zegclip.files import find_path
 
 def main() -> None:
     """Run the script as if it had been started itself."""
-    if len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help"):
+    if sys.argv[1:2] in (["-h"], ["--help"]):
+        print(__doc__)
+        return
+    if len(sys.argv) < 2:
         raise SystemExit(__doc__)
     script = find_path(sys.argv[1])
     if not script.is_file():

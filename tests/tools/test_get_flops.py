@@ -49,7 +49,11 @@ def test_the_record_is_the_papers_but_for_a_few_thousandths() -> None:
         else:
             assert abs(entry["learnable_as_published"] / 1e6 - as_published) <= 0.055
         if gflops is not None:
-            assert abs(entry["gflops"]["total"] / gflops - 1) < 0.004
+            # What prompts ask and become, which the published code computes for nobody: queries,
+            # output projections, feed-forward networks, and their rows of the attention.
+            prompts = 100 if "coco" in config else 10
+            saved = 12 * prompts * (10 * 768**2 + 2 * 768 * (1025 + prompts)) / 1e9
+            assert abs((entry["gflops"]["total"] + saved) / gflops - 1) < 0.004
 
 
 def test_shape_and_options(capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ from zegclip.engine.load_model import choose_device, choose_files, load_model
 from zegclip.errors import InputError
 from zegclip.heads import upsample
 from zegclip.visualization import attention_of_windows
-from zegclip.vocabulary import Vocabulary
+from zegclip.vocabulary import Vocabulary, check_known
 
 from .images import ImageLike, read_image
 from .preprocessing import Preprocessor, image_steps
@@ -188,6 +188,7 @@ class ZeroShotInferencer:
             ``(H, W)`` float32, 0..1; of windows that overlap, the mean.
         """
         encoded, vocabulary = self.encode(image), self.vocabulary(text)
+        check_known([name], vocabulary.classes, "name")
         label = vocabulary.classes.index(name)
         with self._lock, torch.no_grad():
             self.model.set_vocabulary(vocabulary)

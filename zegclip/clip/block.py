@@ -25,7 +25,7 @@ def run_block(
         block: frozen.
         tokens: ``(B, N, width)``.
         prompts: seen by the tokens, ``(B, n, width)`` or ``(1, n, width)``.
-        attn_mask: added to the attention logits of the tokens, ``(N, N)``.
+        attn_mask: added to the attention logits of the tokens, ``(N, N)``; not with prompts.
 
     Returns:
         ``(B, N, width)``.

@@ -20,6 +20,11 @@ from zegclip.files import find_path
 
 from .weight_files import read_weights
 
+# Settings of open_clip's other kind of block, which run_block does not compute.
+_OTHER_BLOCKS = (
+    "qk_norm", "scale_attn", "scale_attn_inner", "scale_fc", "scale_heads", "scaled_cosine_attn",
+)  # fmt: skip
+
 
 @dataclass
 class LoadedClip:
@@ -129,6 +134,7 @@ def _find_config(model_name: str) -> dict[str, Any]:
         or "hf_model_name" in text
         or config.get("custom_text")
         or "multimodal_cfg" in config
+        or any(part.get(key) for part in (vision, text) for key in _OTHER_BLOCKS)
     ):
         raise InputError(
             f"{model_name} is not a plain ViT with CLIP's own text tower, as the prompts need it: "

@@ -1,7 +1,5 @@
 """Data sets with a seen / unseen split, and the transforms between a label file and training."""
 
-from zegclip.vocabulary import Vocabulary
-
 from .base import ZeroShotDataset
 from .benchmarks import (
     ADE150Dataset,
@@ -28,7 +26,6 @@ __all__ = [
     "PackZeroShotInputs",
     "VOC20Dataset",
     "VOC21Dataset",
-    "Vocabulary",
     "ZeroShotDataset",
     "check_mask",
     "read_mask",

@@ -99,8 +99,8 @@ class Context59Dataset(ZeroShotDataset):
 class Context60Dataset(Context59Dataset):
     """PASCAL Context's 59 classes and the background, a seen class.
 
-    Not the protocol of the papers' inductive tables: there the background is ignored
-    (:class:`Context59Dataset`), and pAcc and mIoU(S) are other numbers.
+    The protocol of ZegCLIP's, CLIP-RC's and RPN's tables; in OTSeg's and Cascade-CLIP's
+    the background is ignored (:class:`Context59Dataset`).
     """
 
     METAINFO = Context59Dataset.METAINFO | dict(

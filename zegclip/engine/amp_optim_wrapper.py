@@ -10,6 +10,8 @@ from mmengine.optim import AmpOptimWrapper as MMEngineAmpOptimWrapper
 from mmengine.optim import OptimWrapper
 from mmseg.registry import OPTIM_WRAPPERS
 
+from zegclip.errors import InputError
+
 
 @OPTIM_WRAPPERS.register_module()
 class AmpOptimWrapper(MMEngineAmpOptimWrapper):
@@ -25,7 +27,7 @@ class AmpOptimWrapper(MMEngineAmpOptimWrapper):
         **kwargs: see mmengine's ``AmpOptimWrapper`` and ``OptimWrapper``.
 
     Raises:
-        ValueError: another ``dtype`` than bfloat16 on a CPU.
+        InputError: another ``dtype`` than bfloat16 on a CPU.
     """
 
     def __init__(
@@ -35,7 +37,7 @@ class AmpOptimWrapper(MMEngineAmpOptimWrapper):
             super().__init__(loss_scale=loss_scale, dtype=dtype, **kwargs)
             return
         if dtype not in (None, "bfloat16", torch.bfloat16):
-            raise ValueError(f"mixed precision on a CPU computes in bfloat16, not in {dtype}")
+            raise InputError(f"mixed precision on a CPU computes in bfloat16, not in {dtype}")
         kwargs.pop("use_fsdp", None)
         OptimWrapper.__init__(self, **kwargs)
         self._scale_update_param = None

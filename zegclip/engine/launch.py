@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
@@ -53,11 +54,17 @@ def run(main: Callable[[], None]) -> None:
     Every other exception is a bug and keeps its traceback.
     """
     set_up()
+    # A method of your own lies beside ours, and no installation knows of it.
+    if str(PROJECT_ROOT) not in sys.path:
+        sys.path.append(str(PROJECT_ROOT))
     try:
         main()
     except InputError as error:
-        first = os.environ.get("RANK", "0") == "0"  # not once for every process
-        raise SystemExit(f"error: {_message(error)}" if first else 1) from None
+        # Before there are several processes, all of them meet it and one says it.
+        rank = os.environ.get("RANK", "0")
+        alone = rank != "0" and torch.distributed.is_initialized()
+        text = f"error: {_message(error)}" + (f" (process {rank})" if alone else "")
+        raise SystemExit(text if rank == "0" or alone else 1) from None
     finally:
         # Its threads would be ended with the process, which gloo's do not always survive.
         if torch.distributed.is_initialized():
@@ -180,7 +187,7 @@ def load_config(args: argparse.Namespace, trains: bool = True) -> Config:
         for loader in LOADERS.values():
             for dataset in iter_datasets((cfg.get(loader) or {}).get("dataset")):
                 dataset["unseen"] = args.unseen
-    hooks = [*cfg.get("default_hooks", {}).values(), *(cfg.get("custom_hooks") or ())]
+    hooks = [*(cfg.get("default_hooks") or {}).values(), *(cfg.get("custom_hooks") or ())]
     for name, kind in _HOOKS.items():
         if not any(hook and hook.get("type") == kind for hook in hooks):
             cfg.setdefault("default_hooks", {})[name] = dict(type=kind)

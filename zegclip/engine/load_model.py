@@ -53,16 +53,15 @@ def choose_files(
     Raises:
         InputError: one of them is not there, or cannot be told from the other.
     """
-    mini_config = find_path(f"configs/{_config_name(str(find_path(MINI_CHECKPOINT)))}.py")
-    if config is None and checkpoint is None:
-        config, checkpoint = mini_config, MINI_CHECKPOINT
     if config is None:
-        checkpoint = find_checkpoint(str(checkpoint))
+        checkpoint = find_checkpoint(str(checkpoint or MINI_CHECKPOINT))
         config = _config_of(checkpoint)
     cfg = config if isinstance(config, Config) else Config.fromfile(find_config(str(config)))
     checkpoint = checkpoint or cfg.get("load_from")
-    if checkpoint is None and Path(cfg.filename or ".").resolve() == mini_config:
-        checkpoint = MINI_CHECKPOINT
+    file = Path(cfg.filename or "").resolve()
+    if checkpoint is None and file.parent == PROJECT_ROOT / "configs":
+        if file.stem == _config_name(MINI_CHECKPOINT):
+            checkpoint = MINI_CHECKPOINT
     if checkpoint is None:
         raise InputError(
             f"{cfg.filename or 'the config'} names no checkpoint (load_from): give one, "
@@ -125,7 +124,9 @@ def load_model(cfg: Config, checkpoint: str, device: torch.device) -> ZeroShotSe
     """
     start_up.check(cfg, modes=())
     # Some of mmengine's parts are only found within the scope of mmseg.
-    model = MODELS.build({**cfg.model, "train_cfg": None, "_scope_": "mmseg"})
+    # (A data preprocessor may stand beside the model, as mmengine's runner takes it.)
+    beside = {"data_preprocessor": cfg.get("data_preprocessor"), "train_cfg": None}
+    model = MODELS.build({**beside, **cfg.model, "_scope_": "mmseg"})
     if not isinstance(model, ZeroShotSegmentor):
         raise InputError(
             f"{cfg.filename or 'the config'} is of a {type(model).__name__}, which takes no words: "

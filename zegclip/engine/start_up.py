@@ -39,8 +39,9 @@ def check(cfg: Mapping[str, Any], modes: Sequence[str], data_only: bool = False)
             f"{listed}\n`python tools/check_env.py` shows what is found; `make demo` needs none of "
             "it."
         )
-    loaders = [cfg.get(LOADERS[mode]) or {} for mode in modes]
-    limit_threads(max((loader.get("num_workers", 0) for loader in loaders), default=0))
+    if modes:  # (whoever only builds a model keeps the threads of the process)
+        loaders = [cfg.get(LOADERS[mode]) or {} for mode in modes]
+        limit_threads(max(loader.get("num_workers", 0) for loader in loaders))
 
 
 def missing(

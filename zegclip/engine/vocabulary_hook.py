@@ -31,7 +31,7 @@ class VocabularyHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Remember what the model was trained on."""
-        self._trained_on = checkpoint.get("meta", {}).get("dataset_meta")
+        self._trained_on = (checkpoint.get("meta") or {}).get("dataset_meta")
 
     def before_train(self, runner: Runner) -> None:
         """Check the split, and give the model the training's classes."""

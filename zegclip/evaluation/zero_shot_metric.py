@@ -90,7 +90,7 @@ class ZeroShotIoUMetric(BaseMetric):
             self.results.append((positions.cpu().numpy(), counts[positions].cpu().numpy()))
 
     def _check(self, ids: Tensor, what: str) -> None:
-        """Refuse ids that are no class's."""
+        """Refuse ids outside the classes."""
         if not ids.numel():
             return
         num_classes = len(self.dataset_meta["classes"])

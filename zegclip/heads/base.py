@@ -73,7 +73,7 @@ class ZeroShotHead(BaseModule, metaclass=ABCMeta):
     # Whether the losses need to know which pixels are of unseen classes.
     needs_unseen_map: bool = False
     # What attention() returns, for a figure's caption.
-    attention_meaning: str = "softmax of the class's mask logits over the patches"
+    attention_meaning: str = "softmax over the patches of the mask logits of the class"
 
     def __init__(
         self,
@@ -149,6 +149,8 @@ class ZeroShotHead(BaseModule, metaclass=ABCMeta):
         Args:
             output: from :meth:`forward`, with all classes as queries.
             size: (H, W) of the image that was encoded.
+
+        Source: ZegCLIP (inference).
         """
         maps = {name: upsample(each, size).sigmoid() for name, each in output.extra_maps.items()}
         return Prediction(upsample(output.mask_logits, size).sigmoid(), maps)

@@ -34,6 +34,7 @@ def mean_over_ranks(count: Tensor) -> Tensor:
 class MaskLoss(nn.Module):
     """``focal_weight * focal + dice_weight * dice``, over S.
 
+    ZegCLIP's non-mutually exclusive loss: a sigmoid per class, so that a pixel may be of none.
     S is the number of (image, present class) pairs in the global batch, averaged over ranks,
     at least 1. Source: ZegCLIP, Sec. 3.4; S and the sums: published code.
 

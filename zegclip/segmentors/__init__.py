@@ -1,6 +1,6 @@
 """The segmentor that all methods share."""
 
-from .sliding_window import cut_windows, image_area, merge_windows, to_original
+from .sliding_window import cut_windows, merge_windows, to_original
 from .tta_model import ZeroShotTTAModel
 from .zero_shot_segmentor import EncodedWindows, ZeroShotSegmentor
 
@@ -9,7 +9,6 @@ __all__ = [
     "ZeroShotSegmentor",
     "ZeroShotTTAModel",
     "cut_windows",
-    "image_area",
     "merge_windows",
     "to_original",
 ]

@@ -131,7 +131,7 @@ def merge_windows(
     return Prediction(means.pop(""), means)
 
 
-def image_area(metainfo: Mapping[str, Any], size: tuple[int, int]) -> tuple[slice, slice]:
+def _image_area(metainfo: Mapping[str, Any], size: tuple[int, int]) -> tuple[slice, slice]:
     """Rows and columns that are image, where the data preprocessor padded for the test.
 
     Args:
@@ -153,7 +153,7 @@ def to_original(maps: Tensor, metainfo: Mapping[str, Any]) -> Tensor:
     Returns:
         ``(K, H0, W0)``.
     """
-    rows, columns = image_area(metainfo, (maps.shape[-2], maps.shape[-1]))
+    rows, columns = _image_area(metainfo, (maps.shape[-2], maps.shape[-1]))
     maps = maps[:, rows, columns]
     if metainfo.get("flip"):
         sides = {"horizontal": (-1,), "vertical": (-2,), "diagonal": (-2, -1)}

@@ -27,12 +27,15 @@ class ZeroShotTTAModel(SegTTAModel):
     def merge_preds(
         self, data_samples_list: Sequence[Sequence[SegDataSample]]
     ) -> list[SegDataSample]:
-        """Average the class probabilities, (C, H, W), of the versions of each image."""
+        """Average class probabilities and extra maps over the versions of each image."""
         merged = []
         for first, *others in data_samples_list:
-            versions = [sample.seg_logits.data for sample in (first, *others)]
-            mean = torch.stack(versions).mean(dim=0)
-            first.set_data({"seg_logits": PixelData(data=mean)})
-            first.set_data({"pred_sem_seg": PixelData(data=mean.argmax(dim=0, keepdim=True))})
+            for name, value in list(first.items()):
+                if isinstance(value, PixelData) and not name.startswith(("gt_", "pred_")):
+                    versions = [sample.get(name).data for sample in (first, *others)]
+                    mean = torch.stack(versions).mean(dim=0)
+                    first.set_data({name: PixelData(data=mean)})
+            labels = first.seg_logits.data.argmax(dim=0, keepdim=True)
+            first.set_data({"pred_sem_seg": PixelData(data=labels)})
             merged.append(first)
         return merged

@@ -1,4 +1,4 @@
-# PASCAL Context, 60 classes: background is a seen class. Not the papers' inductive tables.
+# PASCAL Context, 60 classes: background is a seen class (the tables of ZegCLIP and TagCLIP).
 _base_ = "./context_59.py"
 
 train_dataloader = val_dataloader = test_dataloader = dict(dataset=dict(type="Context60Dataset"))
