@@ -60,7 +60,7 @@ def parse_args() -> argparse.Namespace:
         type=int,
         default=4,
         metavar="N",
-        help="so many images, those of the first 100 that show most of the unseen classes, or of "
+        help="this many images, those of the first 100 that show most of the unseen classes, or of "
         "--classes (default: 4)",
     )
     which.add_argument("--names", nargs="+", help="these images, by file name without suffix")

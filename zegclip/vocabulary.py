@@ -34,7 +34,7 @@ class Vocabulary:
         palette: an RGB colour per class, 0..255.
 
     Raises:
-        InputError: a name is blank, twice there or no class's; or the split does not fit.
+        InputError: a name is blank, given twice or of no class; or the split does not fit.
 
     Example:
         >>> Vocabulary(classes=("cat", "dog"), unseen=("dog",)).train_ids

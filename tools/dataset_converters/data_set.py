@@ -44,7 +44,7 @@ class Split:
     masks: tuple[str, ...]  # folders; the first that has the mask counts
     # Files with image names, and the published number of names; empty: every image.
     lists: Mapping[str, int] = field(default_factory=dict)
-    void_within: int | None = None  # among so many masks some pixel is void; None: not known
+    void_within: int | None = None  # among this many masks some pixel is void; None: not known
     other_counts: Mapping[int, str] = field(default_factory=dict)  # known ones, and why
 
 

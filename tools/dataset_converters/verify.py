@@ -159,7 +159,7 @@ def verify(data_set: DataSet, out: Path, sample: int | None = None) -> Verificat
     Args:
         data_set: the description.
         out: the folder of all data sets.
-        sample: open only so many masks of each split, evenly spread; counts, lists and the
+        sample: open only this many masks of each split, evenly spread; counts, lists and the
             existence of files are always checked as a whole.
     """
     found = Verification(data_set, out / data_set.root)

@@ -76,7 +76,7 @@ CLASS_WORDS = {
     "sofa": "sofa, couch",
     "tvmonitor": "tv monitor, tvmonitor, tv, monitor",
 }
-HELD_OUT_SHARE = 0.2  # of a class's drawings, at least one: in validation scenes only
+HELD_OUT_SHARE = 0.2  # of the drawings per class, at least one: in validation scenes only
 
 DISTRACTOR_CATEGORIES = "Animals & Nature, Food & Drink, Activities, Objects, Travel & Places"
 EXCLUDED_SUBCATEGORIES = (

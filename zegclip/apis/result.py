@@ -65,7 +65,7 @@ class SegmentationResult:
         return {name: float(count / self.labels.size) for name, count in zip(self.classes, counts)}
 
     def largest(self, number: int | None = None) -> list[int]:
-        """Ids of the classes that are in the image, the largest first; at most so many."""
+        """Ids of the classes that are in the image, the largest first; at most `number`."""
         shares = list(self.areas().values())
         present = [label for label, share in enumerate(shares) if share > 0]
         return sorted(present, key=lambda label: -shares[label])[:number]

@@ -11,7 +11,7 @@ import numpy as np
 
 from zegclip.errors import InputError
 
-AMONG = 100  # only so many images are looked at, since each is read
+AMONG = 100  # images that are looked at: each is read
 
 
 def images_with(dataset: Any, count: int, classes: Sequence[str] = ()) -> list[int]:

@@ -27,7 +27,7 @@ class PredictionSheetHook(Hook):
     ``WandbVisBackend`` is in ``visualizer.vis_backends``.
 
     Args:
-        interval: draw at every so many validations, the first one included.
+        interval: draw at every `interval`-th validation, the first one included.
         num_images: rows of the sheet.
     """
 

@@ -66,7 +66,7 @@ def make_sheet(
         rows: as many panels in each as there are titles.
         titles: of the columns.
         note: a text under the sheet: what a reader must know to understand it.
-        panel_height: of the pictures, about so many pixels.
+        panel_height: of the pictures, about, in pixels.
     """
     font = max(12.0, panel_height / 14)  # pixels
     points = font * 72 / _DPI
@@ -117,12 +117,12 @@ def _aspect(panel: Panel) -> float:
 
 
 def _fitting(width: float) -> int:
-    """How many letters fit into so many heights of letters."""
+    """How many letters fit into a width given in heights of letters."""
     return int(width / (1.1 * _LETTER))
 
 
 def _columns(panel: Panel, letters: float) -> int:
-    """How many of a panel's names stand side by side, if it is so many letters high."""
+    """How many names stand side by side under a panel that is this many letters high."""
     longest = max((len(name.text) for name in panel.names), default=0)
     return max(1, int(letters * _aspect(panel) / (0.92 * (_LETTER * longest + 2))))
 
