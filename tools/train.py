@@ -60,7 +60,7 @@ def parse_args() -> Config:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     given = {"seed": args.seed, "deterministic": args.deterministic or None}
     given = {key: value for key, value in given.items() if value is not None}
-    cfg.randomness = {**(cfg.get("randomness") or {}), **given}
+    cfg.randomness = {"seed": None, **(cfg.get("randomness") or {}), **given}
     return cfg
 
 
