@@ -20,11 +20,11 @@ from zegclip.datasets import (
     Context60Dataset,
     VOC20Dataset,
     VOC21Dataset,
-    Vocabulary,
     ZeroShotDataset,
 )
 from zegclip.datasets import base as base_module
 from zegclip.errors import InputError
+from zegclip.vocabulary import Vocabulary
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 LISTS = "ImageSets/Segmentation"
