@@ -13,6 +13,8 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from zegclip.errors import InputError
+
 _NO_MAPS: Mapping[str, Tensor] = MappingProxyType({})
 
 
@@ -110,7 +112,7 @@ class ZeroShotHead(BaseModule, metaclass=ABCMeta):
             gain: added as a multiple of the identity to the query and the key projection whose
                 product is the mask.
         """
-        raise NotImplementedError(f"{type(self).__name__}: set aligned_start=None")
+        raise InputError(f"{type(self).__name__} has no aligned start: set aligned_start=None")
 
     @abstractmethod
     def forward(

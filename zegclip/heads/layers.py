@@ -108,7 +108,7 @@ class AttentionLogits(nn.Module):
         return (query * scale) @ key.transpose(-2, -1)
 
 
-class CrossAttention(nn.Module):
+class CrossAttention(AttentionLogits):
     """Multi-head cross attention with its own query, key, value and output projections.
 
     Args:
@@ -121,12 +121,7 @@ class CrossAttention(nn.Module):
     """
 
     def __init__(self, embed_dims: int, num_heads: int) -> None:
-        super().__init__()
-        if embed_dims % num_heads:
-            raise InputError(f"num_heads={num_heads} does not divide embed_dims={embed_dims}")
-        self.num_heads = num_heads
-        self.query = nn.Linear(embed_dims, embed_dims)
-        self.key = nn.Linear(embed_dims, embed_dims)
+        super().__init__(embed_dims, num_heads)
         self.value = nn.Linear(embed_dims, embed_dims)
         self.output = nn.Linear(embed_dims, embed_dims)
 
