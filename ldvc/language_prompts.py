@@ -11,7 +11,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from zegclip.clip import LoadedClip, TextEncoder
+from zegclip.clip import LoadedClip, TextEncoder, run_block
 from zegclip.errors import InputError
 from zegclip.vocabulary import Vocabulary
 
@@ -23,7 +23,8 @@ class PromptedTextEncoder(TextEncoder):
     In every prompted layer the m tokens after the start token are replaced by learnable ones. Their
     initial values are the tower's own hidden states of the template there: text attention is
     causal, so they are the same for every class, and at step 0 the class embeddings are plain
-    CLIP's. The tower runs in every training step, once for the whole batch. With ``num_prompts=0``
+    CLIP's. The tower runs in every training step, once for the whole batch, and what comes before
+    the name once for all names. With ``num_prompts=0``
     nothing is learned, and it is a :class:`TextEncoder`.
 
     Source: LDVC (deep learnable prompts in the text encoder); their initial values: a secondary
@@ -88,6 +89,11 @@ class PromptedTextEncoder(TextEncoder):
                 f"language prompts take the place of one template's words, but templates has "
                 f"{len(self.templates)}: set templates='single' or a list of one, or num_prompts=0"
             )
+        if self.tower.attn_mask is None:
+            raise InputError(
+                "language prompts need a causal text tower, as CLIP's; this one's words all see "
+                "each other: set num_prompts=0"
+            )
         before_name = self.templates[0].partition("{}")[0]
         tokens = self.tokenizer([before_name])
         self._num_words = int((tokens != 0).sum()) - 2  # without the start and end token
@@ -101,22 +107,15 @@ class PromptedTextEncoder(TextEncoder):
                 f"num_prompts={self.num_prompts}, but {before_name!r} has only {self._num_words} "
                 "tokens to start them from: use fewer, a longer template, or prompt_init='random'"
             )
-        elif self.tower.attn_mask is None:
-            raise InputError(
-                "this text tower is not causal: the template's hidden states differ from class to "
-                "class; set prompt_init='random'"
-            )
         else:
             # Inputs of the prompted blocks at the m positions.
             states: list[Tensor] = []
-
-            def record(_: int, hidden: Tensor) -> Tensor:
-                states.append(hidden[0, 1 : 1 + self.num_prompts].clone())
-                return hidden
-
             with torch.no_grad():
-                self.tower.run_blocks(tokens.to(positions.device), record)
-            start = torch.stack(states[: self.prompt_depth])
+                hidden = self.tower.embed(tokens[:, : 1 + self._num_words].to(positions.device))
+                for block in self.tower.transformer.resblocks[: self.prompt_depth]:
+                    states.append(hidden[0, 1 : 1 + self.num_prompts])
+                    hidden = run_block(block, hidden, attn_mask=self._mask(0, hidden.shape[1]))
+            start = torch.stack(states)
         self.language_prompts = nn.Parameter(start)
 
     def forward(self, vocabulary: Vocabulary) -> Tensor:
@@ -140,18 +139,38 @@ class PromptedTextEncoder(TextEncoder):
     def encode(self, tokens: Tensor) -> Tensor:
         if not self.learns:
             return super().encode(tokens)
+        run = self._run_prompted
         if self.checkpoint_activations and torch.is_grad_enabled():
-            hidden = checkpoint(self._run_prompted, tokens, use_reentrant=False)
+            hidden = checkpoint(run, tokens, use_reentrant=False)
         else:
-            hidden = self._run_prompted(tokens)
-        return self.tower.project(hidden, tokens)
+            hidden = run(tokens)
+        return self.tower.project(hidden, tokens[:, self._num_shared :])
+
+    @property
+    def _num_shared(self) -> int:
+        """Tokens that come before the name: the start token, prompts, and words left over."""
+        return 1 + self._num_words + self._num_extra
 
     def _run_prompted(self, tokens: Tensor) -> Tensor:
-        return self.tower.run_blocks(tokens, self._with_prompts)
+        """The last block's output for the names' tokens, ``(N, L - shared, width)``.
 
-    def _with_prompts(self, index: int, hidden: Tensor) -> Tensor:
-        """A block's input ``(N, L, width)`` with that layer's prompts in it."""
-        if index >= self.prompt_depth:
-            return hidden
-        prompts = self.language_prompts[index].expand(len(hidden), -1, -1)
-        return torch.cat([hidden[:, :1], prompts, hidden[:, 1 + self.num_prompts :]], dim=1)
+        What comes before the names is the same for all of them, and does not see them: it goes
+        through the tower once, not N times.
+        """
+        shared, length = self._num_shared, tokens.shape[1]
+        hidden = self.tower.embed(tokens)
+        prefix, names = hidden[:1, :shared], hidden[:, shared:]
+        for index, block in enumerate(self.tower.transformer.resblocks):
+            if index < self.prompt_depth:
+                # This layer's prompts take the place of what the last made of its own.
+                prompts = self.language_prompts[index : index + 1]
+                rest = prefix[:, 1 + self.num_prompts :]
+                prefix = torch.cat([prefix[:, :1], prompts, rest], dim=1)
+            names = run_block(block, names, prefix, self._mask(shared, length))
+            prefix = run_block(block, prefix, attn_mask=self._mask(0, shared))
+        return names
+
+    def _mask(self, first: int, last: int) -> Tensor:
+        """The causal mask of the tokens from ``first`` to ``last``, ``(last - first, last)``."""
+        assert self.tower.attn_mask is not None
+        return self.tower.attn_mask[first:last, :last]

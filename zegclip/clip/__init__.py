@@ -1,5 +1,6 @@
 """CLIP: loading, the image encoder with prompts, class embeddings."""
 
+from .block import run_block
 from .image_encoder import PromptedImageEncoder
 from .loading import LoadedClip, check_clip, load_clip
 from .templates import TEMPLATES, find_templates
@@ -15,4 +16,5 @@ __all__ = [
     "check_clip",
     "find_templates",
     "load_clip",
+    "run_block",
 ]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch.nn.functional as F
 from open_clip.transformer import text_global_pool
 from torch import Tensor, nn
@@ -33,7 +31,11 @@ class TextTower(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Encode texts: token ids ``(N, L)`` -> unit rows ``(N, D)``."""
-        return self.project(self.run_blocks(tokens), tokens)
+        hidden, length = self.embed(tokens), tokens.shape[1]
+        mask = None if self.attn_mask is None else self.attn_mask[:length, :length]
+        for block in self.transformer.resblocks:
+            hidden = run_block(block, hidden, attn_mask=mask)
+        return self.project(hidden, tokens)
 
     def without_padding(self, tokens: Tensor) -> Tensor:
         """Token ids ``(N, L)`` up to the longest text's end, where that changes no embedding.
@@ -44,27 +46,9 @@ class TextTower(nn.Module):
             return tokens
         return tokens[:, : int((tokens != 0).any(dim=0).nonzero().max()) + 1]
 
-    def run_blocks(
-        self, tokens: Tensor, before_block: Callable[[int, Tensor], Tensor] | None = None
-    ) -> Tensor:
-        """Embed tokens and run the transformer.
-
-        Args:
-            tokens: ids ``(N, L)``, L at most the context.
-            before_block: gets the index of every block and its input ``(N, L, width)``, and
-                returns what the block gets instead.
-
-        Returns:
-            The last block's output ``(N, L, width)``.
-        """
-        length = tokens.shape[1]
-        hidden = self.token_embedding(tokens) + self.positional_embedding[:length]
-        mask = None if self.attn_mask is None else self.attn_mask[:length, :length]
-        for index, block in enumerate(self.transformer.resblocks):
-            if before_block is not None:
-                hidden = before_block(index, hidden)
-            hidden = run_block(block, hidden, attn_mask=mask)
-        return hidden
+    def embed(self, tokens: Tensor) -> Tensor:
+        """The first block's input: token ids ``(N, L)`` -> ``(N, L, width)``."""
+        return self.token_embedding(tokens) + self.positional_embedding[: tokens.shape[1]]
 
     def project(self, hidden: Tensor, tokens: Tensor) -> Tensor:
         """From the last block's output ``(N, L, width)`` to unit rows ``(N, D)``."""
