@@ -50,9 +50,8 @@ def run_block(
 
     if not isinstance(mlp.gelu, QuickGELU):
         return tokens + block.ls_2(mlp(block.ln_2(tokens)))
-    # QuickGELU(x) = x sigmoid(a x) = SiLU(a x) / a. The products carry the factors, so that one
-    # pass over the hidden layer does it, and one in the backward pass, of its input alone.
-    rows = block.ln_2(tokens).flatten(0, 1)
-    hidden = torch.addmm(QUICK * mlp.c_fc.bias, rows, mlp.c_fc.weight.T, alpha=QUICK)
-    rows = torch.addmm(mlp.c_proj.bias, F.silu(hidden), mlp.c_proj.weight.T, alpha=1 / QUICK)
-    return tokens + block.ls_2(rows.view_as(tokens))
+    # QuickGELU(x) = x sigmoid(a x) = SiLU(a x) / a. The narrow sides carry the factors, so that the
+    # hidden layer is passed over once, and once in the backward pass, and its input alone is kept.
+    hidden = F.linear(QUICK * block.ln_2(tokens), mlp.c_fc.weight, QUICK * mlp.c_fc.bias)
+    hidden = F.linear(F.silu(hidden), mlp.c_proj.weight, QUICK * mlp.c_proj.bias)
+    return tokens + block.ls_2(hidden / QUICK)

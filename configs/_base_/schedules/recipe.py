@@ -3,7 +3,7 @@
 # The schedule_*.py files add how long it lasts.
 optim_wrapper = dict(
     type="OptimWrapper",
-    optimizer=dict(type="AdamW", lr=2e-4, betas=(0.9, 0.999), weight_decay=0.01),
+    optimizer=dict(type="AdamW", lr=2e-4, betas=(0.9, 0.999), weight_decay=0.01, fused=True),
 )
 # Both from the first iteration on: while it warms up, the rate is the product of the two. PolyLR
 # ends with train_cfg.max_iters, so that another length is one number.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,44 @@ def test_prompts_alone_learn(clip: LoadedClip) -> None:
     assert not torch.equal(encoder(image)[0], patches)
     encoder.eval()
     assert torch.equal(encoder(image)[0], encoder(image)[0])
+
+
+def outputs_and_gradients(encoder: PromptedImageEncoder) -> list[Tensor]:
+    torch.manual_seed(1)
+    image = torch.randn(2, 3, 32, 32)
+    torch.manual_seed(2)  # of the dropout
+    patches, cls = encoder(image)
+    loss = (patches * torch.randn_like(patches)).sum() + (cls * torch.randn_like(cls)).sum()
+    learnable = [each for each in encoder.parameters() if each.requires_grad]
+    return [patches, cls, *torch.autograd.grad(loss, learnable)]
+
+
+@pytest.mark.parametrize("option", ["checkpoint_activations", "compile_blocks"])
+def test_options_of_speed_and_memory_change_no_number(clip: LoadedClip, option: str) -> None:
+    if option == "compile_blocks" and not shutil.which("g++"):
+        pytest.skip("torch.compile needs a C++ compiler")
+    torch._dynamo.reset()
+    encoders = []
+    for options in ({}, {option: True}):
+        torch.manual_seed(0)
+        encoders.append(PromptedImageEncoder(clip, num_prompts=3, **options))
+    expected, found = map(outputs_and_gradients, encoders)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+    if option == "compile_blocks":  # two graphs: the first block's tokens have no gradient
+        assert torch._dynamo.utils.counters["stats"]["unique_graphs"] <= 2
+
+
+def test_checkpointing_keeps_the_inputs_of_blocks_alone(clip: LoadedClip) -> None:
+    kept = []
+    for checkpointing in (False, True):
+        encoder = PromptedImageEncoder(clip, 3, checkpoint_activations=checkpointing)
+        sizes: list[int] = []
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda t, sizes=sizes: sizes.append(t.numel()) or t, lambda t: t
+        ):
+            encoder(torch.randn(2, 3, 32, 32))
+        kept.append(sum(sizes))
+    assert kept[1] < kept[0] / 2
 
 
 def test_published_initialisation(clip: LoadedClip) -> None:

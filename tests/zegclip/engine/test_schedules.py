@@ -19,7 +19,7 @@ def test_rate_is_warm_up_times_decay(length: int) -> None:
     assert length % cfg.train_cfg.val_interval == 0
     assert cfg.default_hooks.checkpoint.interval == cfg.train_cfg.val_interval
     assert cfg.optim_wrapper.optimizer == dict(
-        type="AdamW", lr=2e-4, betas=(0.9, 0.999), weight_decay=0.01
+        type="AdamW", lr=2e-4, betas=(0.9, 0.999), weight_decay=0.01, fused=True
     )
 
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=2e-4)
