@@ -3,8 +3,8 @@
 
 `methods`: every method and its ablations with the same recipe, budget and seeds. Before that, each
 method's learning rate is searched over the same values by mIoU(S), on scenes and a seed of their
-own; an ablation takes its method's. `settings`: inductive, then transductive from that run's
-checkpoint at half the schedule, and with --supervised the ceiling.
+own; an ablation takes its method's. `settings`: inductive, then transductive (both protocols) from
+that run's checkpoint at half the schedule, and with --supervised the ceiling.
 
 Each run is a `tools/train.py`. Runs that are there, finished and trained alike are skipped, so the
 same command goes on where it was stopped. Writes WORK_DIR/results.json; with --record also
@@ -26,8 +26,8 @@ from typing import Any
 
 import torch
 from get_flops import build_model, learnable_parameters
-from mini_benchmark.training_run import TrainingRun, train_all, train_groups
-from results_table import DATA, markdown, mean_std, published, record, title
+from results_table import DATA, SETTINGS, markdown, mean_std, published, record, title
+from training_run import TrainingRun, train_all, train_groups
 
 from zegclip.engine.launch import methods_with, run
 from zegclip.evaluation import COLUMNS
@@ -98,7 +98,7 @@ def compare_methods(args: Namespace) -> dict[str, Any]:
     searches: dict[str, list[dict[str, Any]]] = {}
     chosen: dict[str, float] = {}
     for method in args.methods:
-        name, options = f"{method}_mini_inductive", budget | SEARCH_SCENES
+        name, options = f"configs/{method}_mini_inductive.py", budget | SEARCH_SCENES
         folder = root / f"search_{method}"
         found = train_all(
             [
@@ -114,7 +114,7 @@ def compare_methods(args: Namespace) -> dict[str, Any]:
     finals = {
         name: [
             TrainingRun(
-                f"{variant.method}_mini_inductive",
+                f"configs/{variant.method}_mini_inductive.py",
                 seed,
                 budget | settings[name],
                 root / name / f"seed_{seed}",
@@ -148,7 +148,9 @@ def compare_methods(args: Namespace) -> dict[str, Any]:
 def compare_settings(args: Namespace) -> dict[str, Any]:
     """Each setting after the one that it starts from."""
     rows = {}
-    for setting in ["inductive", "transductive", *(["supervised"] if args.supervised else [])]:
+    for setting in SETTINGS:
+        if setting == "supervised" and not args.supervised:
+            continue
         runs = {
             f"{method}_mini_{setting}": [
                 setting_run(method, setting, seed, args) for seed in range(args.seeds)
@@ -166,15 +168,16 @@ def setting_run(method: str, setting: str, seed: int, args: Namespace) -> Traini
     """One run; a transductive one starts from the inductive one of its method and seed."""
     options, root = {}, args.work_dir
     if args.iterations:
-        halved = setting == "transductive"
+        halved = setting.startswith("transductive")
         options["train_cfg.max_iters"] = args.iterations // 2 if halved else args.iterations
         root /= f"{args.iterations}_iterations"
     name = f"{method}_mini_{setting}"
     start = None
-    if setting == "transductive":
+    if setting.startswith("transductive"):
         base = setting_run(method, "inductive", seed, args)
         start = base.folder / f"iter_{base.resolved().train_cfg.max_iters // 2}.pth"
-    return TrainingRun(name, seed, options, root / name / f"seed_{seed}", start)
+    folder = root / name / f"seed_{seed}"
+    return TrainingRun(f"configs/{name}.py", seed, options, folder, start)
 
 
 def parse_args(argv: list[str] | None = None) -> Namespace:

@@ -27,7 +27,21 @@ HEADINGS = list(COLUMNS.values())
 DATA = {
     "voc": "PASCAL VOC 2012 (20 classes)",
     "coco": "COCO-Stuff 164K (171 classes)",
-    "context": "PASCAL Context (59 classes)",
+    "context60": "PASCAL Context (60 classes, with background)",
+    "context59": "PASCAL Context (59 classes)",
+}
+# A config's last word: its setting, and which pixels self-training labels.
+SETTINGS: dict[str, tuple[str, str | None]] = {
+    "inductive": ("inductive", None),
+    "transductive": ("transductive", "unseen_pixels"),
+    "transductive-all-unlabelled": ("transductive", "all_unlabelled"),
+    "supervised": ("supervised", None),
+}
+# What papers' tables say of self-training.
+PSEUDO_LABELS = {
+    "unseen_pixels": "the unseen classes' (†)",
+    "all_unlabelled": "all unlabelled",
+    None: "not said",
 }
 # How the learning rates of a comparison were chosen, by what its JSON says.
 CHOSEN_BY = {
@@ -70,27 +84,45 @@ def mean_std(runs: Sequence[Mapping[str, Any]], columns: Iterable[str] = COLUMNS
     return [number(mean) + ("" if pd.isna(std) else f" ± {std:.1f}") for mean, std in both]
 
 
-def number(value: float | None) -> str:
-    """One decimal; ``–`` where there is no number."""
+def number(value: float | Sequence[float] | None) -> str:
+    """One decimal; ``–`` where there is no number; a pair is mean and deviation."""
+    if isinstance(value, Sequence):
+        return " ± ".join(map(number, value))
     return "–" if value is None or pd.isna(value) else f"{value:.1f}"
 
 
-def published(method: str, setting: str, dataset: str) -> dict[str, Any] | None:
-    """The row of a method's paper, if there is one; the data set by its name in a report."""
-    for row in read("published"):
-        if (row["method"].lower(), row["setting"], row["dataset"]) == (method, setting, dataset):
-            return row
+def published(
+    method: str, setting: str, dataset: str, pseudo_labels: str | None = None
+) -> dict[str, Any] | None:
+    """The scores that a method's paper prints, if it does; the data set by its name in a report."""
+    for row in read("published")["papers"]:
+        if (row["method"].lower(), row["setting"], row.get("pseudo_labels")) == (
+            method,
+            setting,
+            pseudo_labels,
+        ):
+            return scores_on(row, dataset)
     return None
+
+
+def scores_on(row: Mapping[str, Any], dataset: str) -> dict[str, Any] | None:
+    """Scores by column of a published row on a data set, if it has that."""
+    numbers = row["scores"].get(next((word for word in DATA if DATA[word] == dataset), None))
+    columns = CROSS_DATASET_COLUMNS if row["setting"] == "cross_dataset" else COLUMNS
+    return numbers and dict(zip(columns, numbers, strict=True))
 
 
 def title(method: str) -> str:
     """A method's name as its paper writes it."""
-    return next((r["method"] for r in read("published") if r["method"].lower() == method), method)
+    names = (row["method"] for row in read("published")["papers"])
+    return next((name for name in names if name.lower() == method), method)
 
 
-def four(row: Mapping[str, Any] | None) -> str:
-    """The four scores of a row in one cell; empty where there is no row."""
-    return "" if row is None else " / ".join(number(row[key]) for key in COLUMNS)
+def one_cell(scores: Mapping[str, Any] | None) -> str:
+    """The four scores, or the one of the cross-dataset setting; empty where there are none."""
+    if scores is None or "mIoU" in scores:
+        return "" if scores is None else f"mIoU {number(scores['mIoU'])}"
+    return " / ".join(number(scores[key]) for key in COLUMNS)
 
 
 def demo_table() -> str:
@@ -140,22 +172,24 @@ def benchmark_table(method: str) -> str:
     measured, costs = read("measured"), read("cost")
     scores = " / ".join(HEADINGS)
     rows = [["config", f"published: {scores}", f"ours: {scores}", "runs", "learnable", "GFLOPs"]]
-    for setting in ("inductive", "transductive", "supervised"):
+    for word, (setting, pseudo_labels) in SETTINGS.items():
         for data, dataset in DATA.items():
-            name, cost = f"{method}_{data}_{setting}", costs[f"{method}_{data}_inductive"]
+            name, cost = f"{method}_{data}_{word}", costs[f"{method}_{data}_inductive"]
             learnable = millions(cost["learnable"]["total"])
             if cost["learnable_as_published"] is not None:
                 learnable += f" ({millions(cost['learnable_as_published'])} as published)"
             runs = measured.get(name, {}).get("runs", [])
             ours = " / ".join(mean_std(runs)) if runs else ""
-            cells = [four(published(method, setting, dataset)), ours, str(len(runs) or "")]
-            rows.append([f"`{name}`", *cells, learnable, number(cost["gflops"]["total"])])
-    for target in ("voc", "context", "ade"):
+            theirs = one_cell(published(method, setting, dataset, pseudo_labels))
+            cells = [theirs, ours, str(len(runs) or ""), learnable]
+            rows.append([f"`{name}`", *cells, number(cost["gflops"]["total"])])
+    for target in ("voc", "context60", "context59", "ade"):
         name = f"{method}_coco_to_{target}"
         runs = measured.get(name, {}).get("runs", [])
         means = zip(CROSS_DATASET_COLUMNS.values(), mean_std(runs, CROSS_DATASET_COLUMNS))
         ours = ", ".join(f"{key} {value}" for key, value in means) if runs else ""
-        rows.append([f"`{name}`", "", ours, str(len(runs) or ""), "", ""])
+        theirs = one_cell(published(method, "cross_dataset", DATA.get(target, "")))
+        rows.append([f"`{name}`", theirs, ours, str(len(runs) or ""), "", ""])
     return markdown(rows)
 
 
@@ -164,14 +198,25 @@ def millions(count: int) -> str:
     return f"{count / 1e6:.2f} M"
 
 
-def literature_table() -> str:
-    """Every published row: pAcc / mIoU(S) / mIoU(U) / hIoU on the three data sets."""
-    rows = [["method", "setting", *DATA.values(), "source"]]
-    by_method = pd.DataFrame(read("published")).groupby(["method", "setting"], sort=False)
-    for (method, setting), entries in by_method:
-        found = {entry["dataset"]: entry for entry in entries.to_dict("records")}
-        cells = [four(found.get(dataset)) for dataset in DATA.values()]
-        rows.append([method, setting, *cells, entries["source"].iloc[0]])
+def literature_table(setting: str) -> str:
+    """Every published row of a setting on the papers' data sets."""
+    papers = [row for row in read("published")["papers"] if row["setting"] == setting]
+    data = [name for word, name in DATA.items() if any(word in row["scores"] for row in papers)]
+    labelled = ["pseudo-labelled pixels"] if setting == "transductive" else []
+    rows = [["method", *labelled, *data, "source"]]
+    for row in papers:
+        pixels = [PSEUDO_LABELS[row["pseudo_labels"]] for _ in labelled]
+        cells = [one_cell(scores_on(row, dataset)) for dataset in data]
+        rows.append([row["method"], *pixels, *cells, row["source"]])
+    return markdown(rows)
+
+
+def users_table() -> str:
+    """What people got who ran published code, beside what its paper prints."""
+    rows = [["code", f"{DATA['voc']}: {' / '.join(HEADINGS)}", "hIoU of the paper", "source"]]
+    for row in read("published")["run_by_users"]:
+        cells = [one_cell(scores_on(row, DATA["voc"])), number(row["printed_hIoU"])]
+        rows.append([row["method"], *cells, row["source"]])
     return markdown(rows)
 
 
@@ -185,9 +230,12 @@ def pages() -> dict[str, str]:
         "README.md": {"demo": demo_table()},
         "docs/comparison.md": {"mini": mini_table(), "settings": settings_table()},
     }
+    settings = ("inductive", "transductive", "supervised", "cross_dataset")
+    literature = {setting: literature_table(setting) for setting in settings}
+    tables["docs/published.md"] = {**literature, "users": users_table()}
     for path in sorted(ROOT.glob("docs/results_*.md")):
         own = benchmark_table(path.stem.removeprefix("results_"))
-        tables[f"docs/{path.name}"] = {"benchmarks": own, "literature": literature_table()}
+        tables[f"docs/{path.name}"] = {"benchmarks": own}
     texts = {}
     for page, by_name in tables.items():
         text = (ROOT / page).read_text(encoding="utf-8")

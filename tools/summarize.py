@@ -18,9 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from results_table import four, markdown, mean_std, published, read, record
+from results_table import markdown, mean_std, one_cell, published, read, record
 
-from zegclip.datasets import COCOStuff171Dataset, Context59Dataset, VOC20Dataset
+from zegclip.datasets import (
+    COCOStuff171Dataset,
+    Context59Dataset,
+    Context60Dataset,
+    VOC20Dataset,
+)
 from zegclip.engine.launch import run
 from zegclip.errors import InputError
 from zegclip.evaluation import COLUMNS, protocol_fingerprint
@@ -29,7 +34,7 @@ from zegclip.evaluation.protocol import OF_THE_RUN
 # The unseen classes that published numbers are of, by data set.
 SPLITS = {
     kind.METAINFO["dataset_name"]: set(kind.METAINFO["unseen"])
-    for kind in (VOC20Dataset, COCOStuff171Dataset, Context59Dataset)
+    for kind in (VOC20Dataset, COCOStuff171Dataset, Context60Dataset, Context59Dataset)
 }
 SCORES = [*COLUMNS, "mIoU"]  # (mIoU: of the cross-dataset setting)
 HEADING = ["config", "setting", "runs", *COLUMNS.values(), "published", "protocol"]
@@ -126,9 +131,11 @@ def cells(runs: pd.DataFrame) -> list[str]:
         scores = [accuracy, f"{mean} (mIoU)", "", ""]
     setting, dataset = protocol["setting"], protocol["dataset"]
     theirs = None
-    if SPLITS.get(dataset) == set(protocol.get("unseen") or ()):
-        theirs = published(config.partition("_")[0], setting, dataset)
-    return [config, setting, str(len(runs)), *scores, four(theirs), first["protocol"]]
+    pseudo_labels = protocol.get("pseudo_labels")
+    if "_coco_to_" in config or SPLITS.get(dataset) == set(protocol.get("unseen") or ()):
+        theirs = published(config.partition("_")[0], setting, dataset, pseudo_labels)
+    setting += f" ({pseudo_labels})" * bool(pseudo_labels)
+    return [config, setting, str(len(runs)), *scores, one_cell(theirs), first["protocol"]]
 
 
 def differences(groups: Sequence[pd.DataFrame]) -> list[str]:

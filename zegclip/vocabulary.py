@@ -28,7 +28,7 @@ class Vocabulary:
         synonyms: for a class, the words put into the templates instead of its name (the mean of
             their embeddings is taken). A class that is not here is its own word.
         setting: ``inductive`` (unseen classes unknown while training), ``transductive`` (their
-            names and pixels known, their labels not), ``supervised`` (all labels known) or
+            names known, maybe where they are, but no labels), ``supervised`` (all labels known) or
             ``cross_dataset`` (the model was trained on another data set; for testing only, and
             nothing is called seen or unseen).
         palette: an RGB colour per class, 0..255.

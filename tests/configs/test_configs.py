@@ -7,9 +7,12 @@ of the data.
 from __future__ import annotations
 
 import json
+import random
+import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
@@ -17,9 +20,11 @@ from mmengine.dataset import pseudo_collate
 from mmengine.optim import OptimWrapper
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, METRICS, MODELS
+from PIL import Image
 
 import ldvc  # noqa: F401
 import tagclip  # noqa: F401
+from zegclip.datasets import Context59Dataset, Context60Dataset, VOC20Dataset
 from zegclip.segmentors import ZeroShotSegmentor
 
 FOLDER = Path(__file__).parents[2] / "configs"
@@ -29,19 +34,17 @@ DATASETS_OF = {
     "voc": "VOC20Dataset",
     "voc21": "VOC21Dataset",
     "coco": "COCOStuff171Dataset",
-    "context": "Context59Dataset",
+    "context59": "Context59Dataset",
     "context60": "Context60Dataset",
+    **{f"voc-seen{percent}": "VOC20Dataset" for percent in (75, 50, 25)},
 }
-TARGETS = {"voc": "VOC20Dataset", "context": "Context59Dataset", "ade": "ADE150Dataset"}
-ITERATIONS = {"voc": 20000, "coco": 80000, "context": 40000, "mini": 1000}
+CONTEXT = {f"context{count}": f"Context{count}Dataset" for count in (59, 60)}
+TARGETS = {"voc": "VOC20Dataset", "ade": "ADE150Dataset", **CONTEXT}
+ITERATIONS = {"voc": 20000, "coco": 80000, "context59": 40000, "context60": 40000, "mini": 1000}
 LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 INDUCTIVE = [f"{method}_{data}_inductive" for method in HEADS for data in DATASETS_OF]
-DERIVED = [
-    f"{method}_{data}_{setting}"
-    for method in HEADS
-    for data in ITERATIONS
-    for setting in ("transductive", "supervised")
-]
+SETTINGS = ("transductive", "transductive-all-unlabelled", "supervised")
+DERIVED = [f"{m}_{data}_{setting}" for m in HEADS for data in ITERATIONS for setting in SETTINGS]
 CROSS_DATASET = [f"{method}_coco_to_{target}" for method in HEADS for target in TARGETS]
 
 
@@ -76,16 +79,40 @@ def test_methods_share_data_and_recipe(name: str) -> None:
 def test_settings_differ_in_the_setting_the_start_and_the_length_alone(name: str) -> None:
     method, data_name, setting = name.split("_")
     config, inductive = load(name), load(f"{method}_{data_name}_inductive")
+    setting, _, every_unlabelled = setting.partition("-")
     for loader in LOADERS:
         assert config[loader].dataset == inductive[loader].dataset | {"setting": setting}
+    pseudo_labels = config.model.pop("pseudo_labels", None)
     assert config.model == inductive.model
     assert config.optim_wrapper == inductive.optim_wrapper
     if setting == "transductive":
+        assert pseudo_labels == ("all_unlabelled" if every_unlabelled else "unseen_pixels")
         half = ITERATIONS[data_name] // 2
         assert config.load_from == f"work_dirs/{method}_{data_name}_inductive/iter_{half}.pth"
         assert config.train_cfg.max_iters == half
     else:
         assert config.train_cfg == inductive.train_cfg
+
+
+def test_fewer_seen_classes_are_chosen_by_a_rule_and_within_one_another() -> None:
+    seen = VOC20Dataset.vocabulary_of({}).seen
+    by_rule = {75: [s for n, s in enumerate(seen, 1) if n % 4 != 2], 50: seen[::2], 25: seen[2::4]}
+    for percent, kept in by_rule.items():
+        dataset = load(f"zegclip_voc-seen{percent}_inductive").train_dataloader.dataset
+        assert VOC20Dataset.vocabulary_of(dataset).seen == tuple(kept)
+        assert abs(len(kept) / len(seen) - percent / 100) < 0.04
+    assert set(by_rule[25]) < set(by_rule[50]) < set(by_rule[75])
+
+
+def test_background_is_a_seen_class_of_context60_and_none_of_context59() -> None:
+    vocabularies = [
+        kind.vocabulary_of(load(f"zegclip_context{count}_inductive").train_dataloader.dataset)
+        for count, kind in ((59, Context59Dataset), (60, Context60Dataset))
+    ]
+    without, with_background = vocabularies
+    assert (len(without.seen), len(without.unseen)) == (49, 10)
+    assert with_background.seen == ("background", *without.seen)
+    assert with_background.unseen == without.unseen
 
 
 @pytest.fixture(scope="session")
@@ -161,12 +188,38 @@ def test_one_training_and_one_test_step(name: str, tower: Path, data: Path) -> N
     changed = {n for n, p in model.named_parameters() if n in learned and (p != learned[n]).any()}
     assert {n.partition(".")[0] for n in changed} == expected
     pseudo_labelled = model.pseudo_labelled.take()
-    assert (pseudo_labelled.sum() > 0) == (setting == "transductive")
+    assert (pseudo_labelled.sum() > 0) == setting.startswith("transductive")
     assert pseudo_labelled[list(model.vocabulary.seen_ids)].sum() == 0
 
     numbers = numbers_of(config, model)
     assert {"pAcc", "mIoU_S", "mIoU_U", "hIoU"} == set(numbers)
     assert all(0 <= value <= 100 for value in numbers.values())
+
+
+@pytest.mark.parametrize("method", HEADS)
+@pytest.mark.parametrize("pseudo_labels", ["all-unlabelled", ""])
+def test_what_self_training_knows_of_hidden_masks(
+    pseudo_labels: str, method: str, tower: Path, data: Path, tmp_path: Path
+) -> None:
+    """Files in which unseen objects are background: the same losses, unless it looks at them."""
+    blank = shutil.copytree(data, tmp_path / "data")
+    for path in blank.glob("VOCdevkit/VOC2012/SegmentationClass*/*.png"):
+        labels = np.array(Image.open(path))
+        unseen = [1 + index for index in VOC20Dataset.vocabulary_of({}).unseen_ids]
+        Image.fromarray(np.where(np.isin(labels, unseen), np.uint8(0), labels)).save(path)
+    losses = []
+    for root in (data, blank):
+        name = f"{method}_voc_transductive" + f"-{pseudo_labels}" * bool(pseudo_labels)
+        config = small(load(name), tower, root)
+        model, dataset = built(config).train(), DATASETS.build(config.train_dataloader.dataset)
+        model.dataset_meta = dataset.metainfo
+        np.random.seed(1)
+        random.seed(1)
+        torch.manual_seed(1)
+        batch = model.data_preprocessor(pseudo_collate([dataset[0], dataset[1]]), training=True)
+        losses.append(model.loss(**batch))
+    same = [torch.equal(losses[0][key], losses[1][key]) for key in losses[0]]
+    assert all(same) if pseudo_labels else not any(same)
 
 
 @pytest.mark.parametrize("name", CROSS_DATASET)

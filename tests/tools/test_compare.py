@@ -10,15 +10,20 @@ from typing import Any
 
 import compare
 import pytest
-from mini_benchmark import training_run
-from mini_benchmark.training_run import TrainingRun
+import training_run
 from mmengine.config import Config, DictAction
+from training_run import TrainingRun
 
 from zegclip.errors import InputError
 from zegclip.evaluation import training_fingerprint
 from zegclip.files import PROJECT_ROOT
 
-MEANS = {"inductive": 40.0, "transductive": 50.0, "supervised": 60.0}
+MEANS = {
+    "inductive": 40.0,
+    "transductive": 50.0,
+    "transductive-all-unlabelled": 45.0,
+    "supervised": 60.0,
+}
 
 
 @pytest.fixture
@@ -100,7 +105,9 @@ def test_what_is_not_this_run_is_trained_again(
 ) -> None:
     start = tmp_path / "start.pth"
     start.touch()
-    this = TrainingRun("ldvc_mini_transductive", 0, {"train_cfg.max_iters": 4}, tmp_path, start)
+    this = TrainingRun(
+        "configs/ldvc_mini_transductive.py", 0, {"train_cfg.max_iters": 4}, tmp_path, start
+    )
     training_run.train_all([this, this])
     assert len(trained) == 1 and f"load_from={start}" in trained[0]
     file = tmp_path / "report.json"
@@ -123,18 +130,22 @@ def test_each_transductive_run_starts_from_its_seeds_inductive_one(
 ) -> None:
     results = run(tmp_path, "settings", "--seeds", "2", "--supervised", "--methods", "ldvc")
     assert list(results["rows"]) == [f"ldvc_mini_{setting}" for setting in MEANS]
-    row = results["rows"]["ldvc_mini_transductive"]
-    assert statistics.fmean(each["mIoU_U"] for each in row["runs"]) == pytest.approx(50.5, abs=0.01)
-    for seed, each in enumerate(row["runs"]):
-        start = f"load_from=WORK_DIR/ldvc_mini_inductive/seed_{seed}/iter_500.pth"
-        assert each["command"].endswith(start)
+    for setting in ("transductive", "transductive-all-unlabelled"):
+        runs = results["rows"][f"ldvc_mini_{setting}"]["runs"]
+        mean = statistics.fmean(each["mIoU_U"] for each in runs)
+        assert mean == pytest.approx(MEANS[setting] + 0.5, abs=0.01)
+        for seed, each in enumerate(runs):
+            start = f"load_from=WORK_DIR/ldvc_mini_inductive/seed_{seed}/iter_500.pth"
+            assert each["command"].endswith(start)
     assert str(tmp_path) not in json.dumps(results)
 
 
 def test_a_failed_run_names_its_log(trained: list[list[str]], tmp_path: Path) -> None:
     (tmp_path / "fails").touch()
-    failing = TrainingRun("zegclip_mini_inductive", 0, {}, tmp_path)
-    with pytest.raises(InputError, match=r"zegclip_mini_inductive, seed 0, failed: see .*output"):
+    failing = TrainingRun("configs/zegclip_mini_inductive.py", 0, {}, tmp_path)
+    with pytest.raises(
+        InputError, match=r"zegclip_mini_inductive\.py, seed 0, failed: see .*output"
+    ):
         training_run.train_all([failing])
 
 
@@ -160,10 +171,10 @@ def test_self_training_for_real(tmp_path: Path) -> None:
         f"{mode}_dataloader.dataset.data_root": tmp_path / "scenes" for mode in ("train", "val")
     }
     few |= {"train_cfg.max_iters": 4, "train_dataloader.num_workers": 1}
-    inductive = TrainingRun("tagclip_mini_inductive", 0, few, tmp_path / "inductive")
+    inductive = TrainingRun("configs/tagclip_mini_inductive.py", 0, few, tmp_path / "inductive")
     start = inductive.folder / "iter_2.pth"  # at half of its schedule
     folder = tmp_path / "transductive"
-    transductive = TrainingRun("tagclip_mini_transductive", 0, few, folder, start)
+    transductive = TrainingRun("configs/tagclip_mini_transductive.py", 0, few, folder, start)
     training_run.train_all([inductive, transductive])
     output = (folder / "output.txt").read_text()
     assert f"from {start}" in output
@@ -171,4 +182,6 @@ def test_self_training_for_real(tmp_path: Path) -> None:
     assert "pottedplant" in line and "tvmonitor" in line and "aeroplane" not in line
     report = transductive.report()  # is recognised
     assert report is not None and report["protocol"]["setting"] == "transductive"
+    assert report["protocol"]["pseudo_labels"] == "unseen_pixels"
+    assert "pseudo labels unseen_pixels" in output  # in the line with the protocol
     assert transductive.seconds_per_step() > 0

@@ -10,6 +10,7 @@ import pytest
 import results_table
 
 from zegclip.errors import InputError
+from zegclip.evaluation.scores import harmonic_mean
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,6 +27,35 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_pages_show_what_was_recorded() -> None:
     for page, text in results_table.pages().items():
         assert (ROOT / page).read_text() == text, "run: python tools/results_table.py"
+
+
+def test_published_scores_are_typed_right_and_every_row_names_its_source() -> None:
+    """hIoU is that of its parts, but for rounding and one that the paper prints wrong."""
+    content = results_table.read("published")
+    for row in content["papers"] + content["run_by_users"]:
+        assert row["source"] and set(row["scores"]) <= set(results_table.DATA)
+        for data, numbers in row["scores"].items():
+            pairs = [n if isinstance(n, list) else [n] for n in numbers]
+            if row["setting"] == "cross_dataset" or None in (parts := [p[0] for p in pairs[1:]]):
+                continue
+            off = abs(harmonic_mean(*parts[:2]) - parts[2])
+            wrong = (row["method"], row["setting"], data) == ("ZegCLIP", "supervised", "context60")
+            assert (off > 1) if wrong else (off < 0.42), (row, data)
+
+
+def test_a_protocols_published_row_is_its_own() -> None:
+    voc, context = results_table.DATA["voc"], results_table.DATA["context60"]
+    found = [
+        results_table.published("zegclip", setting, voc, pixels)
+        for setting, pixels in results_table.SETTINGS.values()
+    ]
+    assert [scores and scores["hIoU"] for scores in found] == [84.3, 91.1, 86.7, 91.6]
+    assert results_table.published("zegclip", "cross_dataset", context) == {
+        "pAcc": None,
+        "mIoU": 41.2,
+    }
+    fifty_nine = results_table.DATA["context59"]
+    assert results_table.published("zegclip", "inductive", fifty_nine) is None
 
 
 def test_recording_renews_the_pages(copy: Path) -> None:

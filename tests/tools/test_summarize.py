@@ -105,6 +105,19 @@ def test_other_rows(tmp_path: Path, table: Any) -> None:
         "sam (predictions, zegclip_voc_inductive)",
     ]
     assert third["mIoU(S)"] == "93.0 (mIoU)" and third["mIoU(U)"] == third["hIoU"] == ""
+    assert third["published"] == "mIoU 93.6"
+
+
+def test_two_ways_of_self_training_are_two_rows(tmp_path: Path, table: Any) -> None:
+    transductive = {"config": "zegclip_voc_transductive", "setting": "transductive"}
+    for pixels in ("all_unlabelled", "unseen_pixels"):
+        write(tmp_path / pixels, 80.0, 0, **transductive, pseudo_labels=pixels)
+    rows, said = table()
+    assert {row["setting"]: row["published"][-4:] for row in rows} == {
+        "transductive (all_unlabelled)": "86.7",
+        "transductive (unseen_pixels)": "91.1",
+    }
+    assert "differ in pseudo_labels" in said
 
 
 @pytest.mark.parametrize("content", ['{"pAcc": 9', "[]", "{}", '{"pAcc": 9, "protocol": {}}'])

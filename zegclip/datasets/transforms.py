@@ -52,7 +52,7 @@ class HideUnseenLabels(BaseTransform):
     Belongs directly after loading: ``RandomCrop(cat_max_ratio=...)`` chooses the crop by the
     classes in it, so that after it unseen labels would have decided what training looks at.
 
-    In the transductive setting, whose self-training labels exactly these pixels, and on request
+    In the transductive setting, whose self-training may label exactly these pixels, and on request
     ``gt_unseen_map`` keeps where unseen pixels are (not which class they are), a further
     segmentation field that transforms change as the labels.
 

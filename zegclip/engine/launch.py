@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Set
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config, DictAction
+from mmengine.logging import print_log
 
 from zegclip.compat import set_up
 from zegclip.datasets.from_config import LOADERS, iter_datasets
@@ -128,13 +130,20 @@ def find_config(path: str) -> Path:
         path: as typed: relative to the current folder, to the repository or to its configs, with
             or without ``.py``.
 
+    PASCAL Context has two protocols; ``context`` alone means ``context60``, the papers', and says
+    so.
+
     Raises:
         InputError: there is no such config; names the ones with similar names.
     """
-    for candidate in (path, f"configs/{path}", f"{path}.py", f"configs/{path}.py"):
-        found = find_path(candidate)
-        if found.is_file():
-            return found
+    full = re.sub(r"_context(?=_[a-z-]+(\.py)?$|(\.py)?$)", "_context60", path)
+    for name in (path, full):
+        for candidate in (name, f"configs/{name}", f"{name}.py", f"configs/{name}.py"):
+            found = find_path(candidate)
+            if found.is_file():
+                if name != path:
+                    print_log(f"{path} is an alias of {full}; PASCAL Context has context59 as well")
+                return found
     names = {file.name: file for file in sorted((PROJECT_ROOT / "configs").glob("*.py"))}
     close = difflib.get_close_matches(Path(path).name, names, n=3, cutoff=0.5) or list(names)[:5]
     hint = "".join(f"\n  configs/{name}" for name in close)

@@ -43,7 +43,7 @@ class PseudoLabelHook(Hook):
         if self.every_n_train_iters(runner, self.interval) or self.is_last_train_iter(runner):
             counts = model.pseudo_labelled.take()
             all_reduce(counts)
-            runner.logger.info(counts_line(counts, model.vocabulary))
+            runner.logger.info(counts_line(counts, model.vocabulary, model.pseudo_labels))
             total = max(1, int(counts.sum()))
             for name, index in zip(
                 model.vocabulary.unseen, model.vocabulary.unseen_ids, strict=True
@@ -52,21 +52,20 @@ class PseudoLabelHook(Hook):
                 runner.visualizer.add_scalar(f"pseudo_labelled/{name}", share, runner.iter + 1)
 
 
-def counts_line(counts: Tensor, vocabulary: Vocabulary) -> str:
+def counts_line(counts: Tensor, vocabulary: Vocabulary, pseudo_labels: str) -> str:
     """Pixels by unseen class, as a line of a log.
 
     Args:
         counts: ``(C,)`` pixels by class.
         vocabulary: with the names.
+        pseudo_labels: the segmentor's, which pixels are labelled.
     """
     total = int(counts.sum())
+    heading = f"pseudo-labelled pixels ({pseudo_labels}): "
     if not total:
-        return (
-            "pseudo-labelled pixels: none: no training image has a pixel of the unseen classes "
-            f"({', '.join(vocabulary.unseen)})"
-        )
+        return f"{heading}none, with the unseen classes {', '.join(vocabulary.unseen)}"
     parts = [
         f"{name} {int(counts[index]):,} ({100 * int(counts[index]) / total:.1f} %)"
         for name, index in zip(vocabulary.unseen, vocabulary.unseen_ids, strict=True)
     ]
-    return f"pseudo-labelled pixels: {total:,}: {', '.join(parts)}"
+    return f"{heading}{total:,}: {', '.join(parts)}"

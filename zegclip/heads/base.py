@@ -137,8 +137,9 @@ class ZeroShotHead(BaseModule, metaclass=ABCMeta):
         Args:
             output: from :meth:`forward`, with the training classes as queries.
             labels: ``(B, H, W)``: index of the query class, or 255.
-            unseen_map: ``(B, H, W)`` bool, true on pixels of unseen classes; only given where
-                the config asks for it, since it shows unseen masks to training.
+            unseen_map: ``(B, H, W)`` bool, true on pixels of unseen classes, in self-training on
+                pseudo-labelled ones; only given where the config asks for it, since it may show
+                unseen masks to training.
 
         Returns:
             Weighted scalars by name, to be summed.

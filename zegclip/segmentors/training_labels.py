@@ -12,14 +12,17 @@ from torch import Tensor
 from zegclip.errors import InputError
 from zegclip.vocabulary import IGNORE_INDEX, Vocabulary
 
+# What self-training labels by itself, in the transductive setting.
+PSEUDO_LABELS = ("unseen_pixels", "all_unlabelled")
 _UNSEEN, _UNKNOWN = -1, -2
 
 
 class QueryLabels:
     """Maps label ids to ``0..Q-1``, the training queries, and refuses what must not arrive.
 
-    In the inductive setting the queries are the seen classes, and a label id of an unseen class
-    is an error here, whatever the data pipeline was: the last place before the model.
+    Unless the setting is supervised, a label id of an unseen class is an error here, whatever the
+    data pipeline was: the last place before the model. The queries are the seen classes in the
+    inductive setting, else all.
 
     Args:
         vocabulary: classes, split and setting.
@@ -37,13 +40,15 @@ class QueryLabels:
         self.table = torch.full((max(num_classes, IGNORE_INDEX + 1),), _UNKNOWN)
         self.table[:num_classes] = _UNSEEN
         self.table[list(vocabulary.train_ids)] = torch.arange(len(vocabulary.train_ids))
+        if vocabulary.setting == "transductive":  # they are queries, and still no labels
+            self.table[list(vocabulary.unseen_ids)] = _UNSEEN
         self.table[IGNORE_INDEX] = IGNORE_INDEX
 
     def __call__(self, labels: Tensor, data_samples: Sequence[SegDataSample]) -> Tensor:
         """``(B, H, W)`` ids -> ``(B, H, W)`` query indices or 255.
 
         Raises:
-            InputError: an unseen class in the inductive setting, or an id outside the vocabulary.
+            InputError: an unseen class where none may be, or an id outside the vocabulary.
         """
         if len(self.vocabulary.classes) > IGNORE_INDEX:
             raise InputError(
@@ -67,7 +72,7 @@ class QueryLabels:
         if 0 <= label < len(classes):
             raise InputError(
                 f"{place}: label {label} is the unseen class {classes[label]!r}, which no label "
-                "may show to training in the inductive setting; put "
+                f"may show to training in the {self.vocabulary.setting} setting; put "
                 "dict(type='HideUnseenLabels') into the training pipeline"
             )
         raise InputError(
@@ -95,26 +100,44 @@ def unseen_maps(data_samples: Sequence[SegDataSample], size: torch.Size) -> Tens
     return torch.cat(maps) == 1
 
 
+def unlabelled_maps(labels: Tensor, data_samples: Sequence[SegDataSample]) -> Tensor:
+    """Pixels without a label: unseen classes, background and void, which nothing tells apart.
+
+    Args:
+        labels: ``(B, H, W)``, 255 where there is none.
+        data_samples: theirs; what the data preprocessor padded is no pixel of an image.
+
+    Returns:
+        ``(B, H, W)`` bool.
+    """
+    unlabelled = labels == IGNORE_INDEX
+    for sample, each in zip(data_samples, unlabelled, strict=True):
+        height, width = sample.metainfo.get("img_shape", each.shape)[:2]
+        each[height:] = False
+        each[:, width:] = False
+    return unlabelled
+
+
 @torch.no_grad()
 def pseudo_label(
-    labels: Tensor, unseen_map: Tensor, unseen_logits: Tensor, unseen_ids: Tensor
+    labels: Tensor, places: Tensor, unseen_logits: Tensor, unseen_ids: Tensor
 ) -> Tensor:
-    """Label the unseen pixels with the model's own choice among the unseen classes.
+    """Label pixels with the model's own choice among the unseen classes.
 
     Args:
         labels: ``(B, H, W)`` ids, unseen pixels ignored (255).
-        unseen_map: ``(B, H, W)`` bool, true on pixels whose ground truth is an unseen class (which
-            one is not told).
+        places: ``(B, H, W)`` bool, which pixels: :func:`unseen_maps` (where unseen objects are is
+            known, which one is not) or :func:`unlabelled_maps`.
         unseen_logits: ``(B, U, H, W)``, masks of the unseen classes.
         unseen_ids: ``(U,)`` their label ids.
 
     Returns:
-        ``(B, H, W)`` ids; background and void stay ignored.
+        ``(B, H, W)`` ids; all other pixels keep theirs.
 
     Source: ZegCLIP, Sec. 3.4 (transductive setting); that it is done on-line, in each step:
     published code.
     """
-    return torch.where(unseen_map, unseen_ids[unseen_logits.argmax(dim=1)], labels)
+    return torch.where(places, unseen_ids[unseen_logits.argmax(dim=1)], labels)
 
 
 class PseudoLabelCounter:
@@ -128,17 +151,17 @@ class PseudoLabelCounter:
         self._counts = torch.zeros(num_classes, dtype=torch.long)
 
     @torch.no_grad()
-    def add(self, labels: Tensor, unseen_map: Tensor) -> None:
+    def add(self, labels: Tensor, places: Tensor) -> None:
         """Count one batch.
 
         Args:
             labels: ``(B, H, W)`` ids after :func:`pseudo_label`.
-            unseen_map: ``(B, H, W)`` bool, what was pseudo-labelled.
+            places: ``(B, H, W)`` bool, what was pseudo-labelled.
         """
         self._counts = self._counts.to(labels.device)  # once
         # Not bincount, nor indexing by the map: both wait for the number of results.
         index = labels.clamp(0, len(self._counts) - 1).flatten()
-        self._counts.scatter_add_(0, index, unseen_map.flatten().long())
+        self._counts.scatter_add_(0, index, places.flatten().long())
 
     def take(self) -> Tensor:
         """Pixels by class since the last call, ``(C,)`` int64."""

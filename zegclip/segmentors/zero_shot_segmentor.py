@@ -20,7 +20,14 @@ from zegclip.vocabulary import Vocabulary, make_palette
 
 from .learned_state import clip_identity, leave_clip_out
 from .sliding_window import Box, checked_test_cfg, cut_windows, merge_windows, to_original
-from .training_labels import PseudoLabelCounter, QueryLabels, pseudo_label, unseen_maps
+from .training_labels import (
+    PSEUDO_LABELS,
+    PseudoLabelCounter,
+    QueryLabels,
+    pseudo_label,
+    unlabelled_maps,
+    unseen_maps,
+)
 
 _VOCABULARIES_KEPT = 64
 
@@ -58,6 +65,10 @@ class ZeroShotSegmentor(BaseSegmentor):
         decode_head: config of a :class:`~zegclip.heads.ZeroShotHead`; ``embed_dims`` is CLIP's.
         data_preprocessor: config of mmseg's ``SegDataPreProcessor``.
         test_cfg: see :func:`~zegclip.segmentors.sliding_window.checked_test_cfg`.
+        pseudo_labels: in the transductive setting, which pixels get the model's own choice among
+            the unseen classes as label: ``"unseen_pixels"``, whose ground truth is an unseen class
+            (which one is not told; the published step, † in papers' tables), or
+            ``"all_unlabelled"``, background and void too, for which no hidden mask is looked at.
         train_cfg: must be ``None``, which mmseg's tools set.
         pretrained: as ``train_cfg``.
         init_cfg: mmengine's.
@@ -79,6 +90,7 @@ class ZeroShotSegmentor(BaseSegmentor):
         decode_head: dict[str, Any],
         data_preprocessor: dict[str, Any] | None = None,
         test_cfg: dict[str, Any] | None = None,
+        pseudo_labels: str = "unseen_pixels",
         train_cfg: None = None,
         pretrained: None = None,
         init_cfg: dict[str, Any] | None = None,
@@ -86,6 +98,9 @@ class ZeroShotSegmentor(BaseSegmentor):
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         if train_cfg is not None or pretrained is not None:
             raise InputError("model.train_cfg and model.pretrained are not used: leave them out")
+        if pseudo_labels not in PSEUDO_LABELS:
+            raise InputError(f"pseudo_labels={pseudo_labels!r} is none of {PSEUDO_LABELS}")
+        self.pseudo_labels = pseudo_labels
         if not isinstance(clip, LoadedClip):
             clip = load_clip(**clip)
         self.clip_source = {"model_name": clip.model_name, "weights": clip.weights}
@@ -94,6 +109,11 @@ class ZeroShotSegmentor(BaseSegmentor):
         self.decode_head: ZeroShotHead = MODELS.build(
             decode_head, default_args={"embed_dims": self.image_encoder.embed_dims}
         )
+        if pseudo_labels == "all_unlabelled" and self.decode_head.needs_unseen_map:
+            raise InputError(
+                "pseudo_labels='all_unlabelled' looks at no hidden mask, and this decode_head's "
+                "loss needs one: change either"
+            )
         self.test_cfg = checked_test_cfg(test_cfg or {}, self.image_encoder.patch_size)
         fixed_settings = self.image_encoder.fixed_settings() | self.decode_head.fixed_settings()
         identity = bytearray.fromhex(clip_identity(clip.fingerprint, fixed_settings))
@@ -194,19 +214,21 @@ class ZeroShotSegmentor(BaseSegmentor):
             data_samples: with ``gt_sem_seg`` over the whole vocabulary, 255 = ignored.
 
         Raises:
-            InputError: a label id of an unseen class arrived in the inductive setting.
+            InputError: a label id of an unseen class arrived, but in the supervised setting.
         """
         vocabulary = self.vocabulary
         full_labels = torch.cat([sample.gt_sem_seg.data for sample in data_samples])
         labels = self._query_labels(full_labels, data_samples)
         transductive = vocabulary.setting == "transductive"
         unseen_map = None
-        if transductive or self.decode_head.needs_unseen_map:
+        if transductive and self.pseudo_labels == "all_unlabelled":
+            unseen_map = unlabelled_maps(labels, data_samples)
+        elif transductive or self.decode_head.needs_unseen_map:
             unseen_map = unseen_maps(data_samples, labels.shape[-2:])
         # V and g of the images, T of the training classes: masks.
         output = self.decode_head(*self.image_encoder(inputs), self.training_embeddings())
         if transductive:
-            # The model's own choice is the label of the unseen pixels, anew in each step.
+            # The model's own choice is the label of these pixels, anew in each step.
             assert unseen_map is not None
             self._unseen_ids = self._unseen_ids.to(labels.device)  # once
             # Of the unseen classes alone: all of COCO-Stuff's maps would be gigabytes.
@@ -300,6 +322,7 @@ class ZeroShotSegmentor(BaseSegmentor):
     def protocol(self) -> dict[str, Any]:
         """The model's choices that a reported number depends on."""
         preprocessor = self.data_preprocessor
+        transductive = self.vocabulary.setting == "transductive"
         statistics = {key: getattr(preprocessor, key, None) for key in ("mean", "std")}
         return {
             "clip": {**self.clip_source, "fingerprint": bytes(self.clip_fingerprint).hex()},
@@ -309,5 +332,6 @@ class ZeroShotSegmentor(BaseSegmentor):
                 **{k: None if v is None else v.flatten().tolist() for k, v in statistics.items()},
             },
             "inference": {key: self.test_cfg[key] for key in ("mode", "crop_size", "stride")},
+            **({"pseudo_labels": self.pseudo_labels} if transductive else {}),
             **self.decode_head.protocol(self.vocabulary.setting == "inductive"),
         }

@@ -1,4 +1,5 @@
-# PASCAL Context, 59 classes, background ignored; 4,996 training and 5,104 validation images.
+# PASCAL Context, 59 classes, background ignored (the tables of OTSeg and Cascade-CLIP); 4,996
+# training and 5,104 validation images.
 _base_ = "./photos.py"
 
 train_dataloader = dict(

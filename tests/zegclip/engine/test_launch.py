@@ -107,6 +107,20 @@ def test_a_config_that_is_not_there_names_similar_ones() -> None:
         find_config("configs/tagclip_voc_inductiv.py")
 
 
+@pytest.mark.parametrize("end", ["", ".py"])
+@pytest.mark.parametrize("name", ["zegclip_context_inductive", "ldvc_coco_to_context"])
+def test_context_alone_is_an_alias_and_says_so(
+    name: str, end: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    full = name.replace("context", "context60")
+    found = find_config(f"configs/{name}{end}")
+    assert found.resolve() == PROJECT_ROOT / "configs" / f"{full}.py"
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == 1 and f"an alias of configs/{full}{end}" in said[0]
+    find_config(f"configs/{full}{end}")
+    assert not capsys.readouterr().out
+
+
 def test_a_checkpoint_that_is_not_there_names_those_beside_it(tmp_path: Path) -> None:
     (tmp_path / "iter_5.pth").touch()
     with pytest.raises(InputError, match=r"There is .*iter_5\.pth"):

@@ -11,10 +11,13 @@ VOCABULARY = Vocabulary(("cat", "dog", "bus"), unseen=("bus", "dog"), setting="t
 
 
 def test_pixels_and_shares_by_unseen_class() -> None:
-    line = counts_line(torch.tensor([0, 1500, 500]), VOCABULARY)
-    assert line == "pseudo-labelled pixels: 2,000: dog 1,500 (75.0 %), bus 500 (25.0 %)"
+    line = counts_line(torch.tensor([0, 1500, 500]), VOCABULARY, "all_unlabelled")
+    counts = "2,000: dog 1,500 (75.0 %), bus 500 (25.0 %)"
+    assert line == f"pseudo-labelled pixels (all_unlabelled): {counts}"
 
 
 def test_none_is_said() -> None:
-    line = counts_line(torch.zeros(3, dtype=torch.long), VOCABULARY)
-    assert "none: no training image has a pixel of the unseen classes (dog, bus)" in line
+    line = counts_line(torch.zeros(3, dtype=torch.long), VOCABULARY, "unseen_pixels")
+    assert line == (
+        "pseudo-labelled pixels (unseen_pixels): none, with the unseen classes dog, bus"
+    )

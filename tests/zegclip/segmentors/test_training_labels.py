@@ -29,12 +29,13 @@ def test_seen_labels_become_query_indices() -> None:
 @pytest.mark.parametrize("setting", ["transductive", "supervised"])
 def test_elsewhere_all_classes_are_queries(setting: str) -> None:
     vocabulary = Vocabulary(CLASSES, unseen=("dog",), setting=setting)
-    labels = torch.tensor([[[0, 1, 2, 3, 255]]])
+    labels = torch.tensor([[[0, 1 if setting == "supervised" else 255, 2, 3, 255]]])
     assert torch.equal(QueryLabels(vocabulary)(labels, [sample()]), labels)
 
 
-def test_an_unseen_label_is_refused_by_name() -> None:
-    query_labels = QueryLabels(Vocabulary(CLASSES, unseen=("dog",)))
+@pytest.mark.parametrize("setting", ["inductive", "transductive"])
+def test_an_unseen_label_is_refused_by_name(setting: str) -> None:
+    query_labels = QueryLabels(Vocabulary(CLASSES, unseen=("dog",), setting=setting))
     with pytest.raises(InputError, match=r"masks/7\.png: label 1 is the unseen class 'dog'"):
         query_labels(torch.tensor([[[0]], [[1]]]), [SegDataSample(), sample()])
 

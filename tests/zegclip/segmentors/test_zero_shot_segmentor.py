@@ -16,6 +16,7 @@ from mmseg.structures import SegDataSample
 
 import ldvc  # noqa: F401  (a text encoder that learns)
 from zegclip.errors import InputError
+from zegclip.evaluation import protocol_fingerprint
 from zegclip.heads import ATMHead
 from zegclip.segmentors import ZeroShotSegmentor
 from zegclip.vocabulary import Vocabulary
@@ -225,22 +226,60 @@ def test_protocol_names_what_numbers_depend_on(model: ZeroShotSegmentor) -> None
     assert model.protocol()["gamma"] == 0.0
 
 
-def test_transductive_training_labels_unseen_pixels_by_itself(model: ZeroShotSegmentor) -> None:
+@pytest.mark.parametrize("pseudo_labels", ["unseen_pixels", "all_unlabelled"])
+def test_self_training_labels_these_pixels_by_itself(
+    pseudo_labels: str, tiny_clip_config: Path
+) -> None:
+    model = build(tiny_clip_config, pseudo_labels=pseudo_labels)
     image = torch.randn(1, 3, 32, 32)
     labels = torch.full((1, 32, 32), 255)
     labels[:, :16] = 0
+    labels[:, :, 28:] = 255  # padding of the batch
     unseen = torch.zeros(1, 32, 32, dtype=torch.uint8)
-    unseen[:, 24:] = 1
-    sample = SegDataSample(gt_sem_seg=PixelData(data=labels), gt_unseen_map=PixelData(data=unseen))
+    unseen[:, 24:, :28] = 1
+    sample = SegDataSample(gt_sem_seg=PixelData(data=labels), metainfo={"img_shape": (32, 28)})
+    if pseudo_labels == "unseen_pixels":
+        sample.gt_unseen_map = PixelData(data=unseen)
+        places = unseen == 1
+    else:  # and there is no map that it could look at
+        places = labels == 255
+        places[:, :, 28:] = False
     # With one unseen class there is only one pseudo-label: the same as that label itself.
     model.set_vocabulary(Vocabulary(CLASSES, unseen=("sofa",), setting="transductive"))
     losses = model.loss(image, [sample])
-    told = torch.where(unseen == 1, 2, labels)
+    assert model.pseudo_labelled.take().tolist() == [0, 0, int(places.sum())]
+    told = torch.where(places, 2, labels)
     model.set_vocabulary(Vocabulary(CLASSES, unseen=("sofa",), setting="supervised"))
     expected = model.loss(image, [SegDataSample(gt_sem_seg=PixelData(data=told))])
     torch.testing.assert_close(losses, expected)
     without = model.loss(image, [SegDataSample(gt_sem_seg=PixelData(data=labels))])
     assert not torch.allclose(losses["loss_dice"], without["loss_dice"])
+
+
+def test_the_protocol_names_how_self_training_labels(tiny_clip_config: Path) -> None:
+    model = build(tiny_clip_config, pseudo_labels="all_unlabelled")
+    assert "pseudo_labels" not in model.protocol()
+    model.set_vocabulary(Vocabulary(CLASSES, unseen=("sofa",), setting="transductive"))
+    ours = model.protocol()
+    assert ours["pseudo_labels"] == "all_unlabelled"
+    model.pseudo_labels = "unseen_pixels"
+    assert protocol_fingerprint(ours) != protocol_fingerprint(model.protocol())
+
+
+def test_pseudo_labels_that_cannot_be(tiny_clip_config: Path) -> None:
+    with pytest.raises(InputError, match=r"pseudo_labels='all' is none of .*all_unlabelled"):
+        build(tiny_clip_config, pseudo_labels="all")
+    head = {"type": "ATMHead", "decoder": {"num_heads": 4, "feedforward_channels": 32}}
+    with pytest.raises(InputError, match="looks at no hidden mask, and this decode_head's loss"):
+        build(
+            tiny_clip_config, pseudo_labels="all_unlabelled", decode_head=head | {"type": NeedsMap}
+        )
+
+
+class NeedsMap(ATMHead):
+    """A head whose loss is shown where unseen objects are."""
+
+    needs_unseen_map = True
 
 
 def test_transductive_training_needs_the_unseen_map(model: ZeroShotSegmentor) -> None:

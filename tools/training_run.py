@@ -26,7 +26,7 @@ class TrainingRun:
     """One training.
 
     Attributes:
-        config: name of the config.
+        config: path of the config, as ``tools/train.py`` takes it from the project's folder.
         seed: of the training.
         options: changes of the config, as ``--cfg-options`` takes them.
         folder: its work dir.
@@ -41,13 +41,13 @@ class TrainingRun:
 
     def resolved(self) -> Config:
         """The config with the options."""
-        config = Config.fromfile(PROJECT_ROOT / "configs" / f"{self.config}.py")
+        config = Config.fromfile(PROJECT_ROOT / self.config)
         config.merge_from_dict(self.options)
         return config
 
     def command(self) -> list[str]:
         """``tools/train.py`` and its arguments but for the work dir."""
-        words = ["tools/train.py", f"configs/{self.config}.py", f"--seed={self.seed}"]
+        words = ["tools/train.py", self.config, f"--seed={self.seed}"]
         options = self.options | ({"load_from": self.start} if self.start else {})
         changes = [f"{key}={value}" for key, value in options.items()]
         return [*words, "--cfg-options", *changes] if changes else words
@@ -102,7 +102,7 @@ def train_all(runs: Sequence[TrainingRun]) -> list[dict[str, Any]]:
     for number, each in enumerate(runs, 1):
         kept = each.report()
         report = kept or each.train()
-        scores = {key: report[key] for key in COLUMNS}
+        scores = {key: report[key] for key in COLUMNS if key in report}
         line = "  ".join(f"{COLUMNS[key]} {value:.1f}" for key, value in scores.items())
         print(f"{number}/{len(runs)} {each.folder}: {line}{'  (kept)' if kept else ''}", flush=True)
         command = shlex.join(["python", *each.command()])

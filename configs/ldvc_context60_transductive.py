@@ -1,0 +1,7 @@
+# Self-training, from half of the inductive schedule on, on the pixels whose ground truth is an
+# unseen class: where unseen objects are is known (marked † in papers' tables).
+_base_ = "./ldvc_context60_inductive.py"
+load_from = "work_dirs/ldvc_context60_inductive/iter_20000.pth"
+train_cfg = dict(max_iters=20000)
+train_dataloader = val_dataloader = test_dataloader = dict(dataset=dict(setting="transductive"))
+model = dict(pseudo_labels="unseen_pixels")

@@ -1,0 +1,6 @@
+_base_ = [
+    "./_base_/models/ldvc_vit-b16.py",
+    "./_base_/datasets/voc12_20-seen25.py",
+    "./_base_/schedules/schedule_20k.py",
+    "./_base_/default_runtime.py",
+]

@@ -1,0 +1,3 @@
+# The ceiling: unseen classes are trained on as well.
+_base_ = "./tagclip_context59_inductive.py"
+train_dataloader = val_dataloader = test_dataloader = dict(dataset=dict(setting="supervised"))

@@ -1,5 +1,0 @@
-# Self-training on the unseen pixels, from half of the inductive schedule on.
-_base_ = "./tagclip_context_inductive.py"
-load_from = "work_dirs/tagclip_context_inductive/iter_20000.pth"
-train_cfg = dict(max_iters=20000)
-train_dataloader = val_dataloader = test_dataloader = dict(dataset=dict(setting="transductive"))

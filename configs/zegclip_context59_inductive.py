@@ -1,0 +1,6 @@
+_base_ = [
+    "./_base_/models/zegclip_vit-b16_context.py",
+    "./_base_/datasets/context_59.py",
+    "./_base_/schedules/schedule_40k.py",
+    "./_base_/default_runtime.py",
+]

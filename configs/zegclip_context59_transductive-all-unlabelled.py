@@ -1,0 +1,3 @@
+# Self-training on every unlabelled pixel, background and void too: of unseen masks nothing is used.
+_base_ = "./zegclip_context59_transductive.py"
+model = dict(pseudo_labels="all_unlabelled")

@@ -1,0 +1,102 @@
+"""tools/run_seeds.py on the mini benchmark, for real: two seeds of two iterations."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+import run_seeds
+import training_run
+
+from zegclip.errors import InputError
+
+
+@pytest.mark.slow
+def test_seeds_are_trained_once_and_summarised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ["train_cfg.max_iters=2", "train_dataloader.num_workers=1"]
+    for mode in ("train", "val"):
+        options += [f"{mode}_dataloader.dataset.data_root={tmp_path / 'scenes'}"]
+        options += [f"{mode}_dataloader.dataset.number=20"]
+    name = "zegclip_mini_inductive"
+    arguments = [
+        name,
+        "--seeds",
+        "2",
+        "--work-dir",
+        str(tmp_path / name),
+        "--cfg-options",
+        *options,
+    ]
+    run_seeds.main(arguments)
+    results, text = (tmp_path / name / f"results.{end}" for end in ("json", "md"))
+    first = results.read_text()
+    summary = json.loads(first)
+    runs = summary["runs"]
+    assert [each["seed"] for each in runs] == [0, 1] and runs[0]["hIoU"] != runs[1]["hIoU"]
+    scores = [each["mIoU_U"] for each in runs]
+    mean = f"{statistics.mean(scores):.1f} ± {statistics.stdev(scores):.1f}"
+    assert mean in text.read_text().splitlines()[2]
+    assert summary["scores"]["mIoU_U"]["std"] == pytest.approx(statistics.stdev(scores))
+    sofa = [each["per_class"]["sofa"]["IoU"] for each in runs]
+    row = next(line for line in text.read_text().splitlines() if line.startswith("| sofa |"))
+    spread = f"{statistics.mean(sofa):.1f} ± {statistics.stdev(sofa):.1f}"
+    assert row == f"| sofa | unseen | {spread} | {min(sofa):.1f} | {max(sofa):.1f} |"
+
+    monkeypatch.setattr(training_run.subprocess, "run", None)  # nothing is trained again
+    run_seeds.main(arguments)
+    assert results.read_text() == first
+
+
+def test_a_class_that_a_run_lacks_and_the_order_of_classes() -> None:
+    reports = [
+        dict.fromkeys(run_seeds.COLUMNS, score)
+        | {"per_class": {n: {"IoU": iou, "split": split} for n, iou, split in entries}}
+        for score, entries in (
+            (30.0, [("cat", 50.0, "seen"), ("dog", 10.0, "unseen"), ("bus", 40.0, "seen")]),
+            (32.0, [("dog", 20.0, "unseen"), ("cat", 60.0, "seen")]),
+        )
+    ]
+    summary = run_seeds.summary(reports)
+    overall, per_class = run_seeds.tables(summary, 2).split("\n\n")
+    assert overall.endswith("| 2 | 31.0 ± 1.4 | 31.0 ± 1.4 | 31.0 ± 1.4 | 31.0 ± 1.4 |")
+    assert per_class.splitlines()[2:] == [
+        "| dog | unseen | 15.0 ± 7.1 | 10.0 | 20.0 |",
+        "| cat | seen | 55.0 ± 7.1 | 50.0 | 60.0 |",
+        "| bus | seen | 40.0 | 40.0 | 40.0 |",
+    ]
+    assert summary["per_class"]["bus"]["std"] is None
+
+
+def test_self_training_starts_from_the_same_seeds_run(tmp_path: Path) -> None:
+    name = "zegclip_mini_inductive"
+    starts = [tmp_path / name / f"seed_{seed}" / "iter_500.pth" for seed in (0, 1)]
+    for path in starts:
+        path.parent.mkdir(parents=True)
+        path.touch()
+    args = Namespace(seeds=2, cfg_options=None, work_dir=tmp_path / "zegclip_mini_transductive")
+    config = run_seeds.find_config("zegclip_mini_transductive").resolve()
+    assert [each.start for each in run_seeds.runs_of(config, args)] == starts
+    args.cfg_options = {"load_from": "other.pth"}
+    assert [each.start for each in run_seeds.runs_of(config, args)] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ("mini_transductive", r"run_seeds\.py configs/zegclip_mini_inductive\.py --seeds 5"),
+        ("voc_inductive", "VOC20Dataset: there is no"),
+    ],
+)
+def test_what_is_missing_is_said_before_anything_is_trained(
+    config: str, message: str, tmp_path: Path
+) -> None:
+    options = ["--cfg-options"]
+    options += [f"{mode}_dataloader.dataset.data_root={tmp_path}/none" for mode in ("train", "val")]
+    arguments = [f"zegclip_{config}", "--work-dir", str(tmp_path / "here"), *options]
+    with pytest.raises(InputError, match=message):
+        run_seeds.main(arguments)

@@ -1,0 +1,127 @@
+#!/usr/bin/env python
+"""Train one config with several seeds: mean ± standard deviation, overall and of each class.
+
+Each run is a `tools/train.py`, judged at its end as the config says. Runs that are there, finished
+and trained alike are skipped, so the same command goes on where it was stopped. A config that
+starts from another's checkpoint starts from the same seed's, so run that one first. Writes
+WORK_DIR/results.json and results.md.
+
+example: python tools/run_seeds.py configs/zegclip_voc_inductive.py --seeds 5
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from mmengine.config import Config, DictAction
+from results_table import markdown, number
+from training_run import TrainingRun, train_all
+
+from zegclip.engine import start_up
+from zegclip.engine.launch import find_config, run
+from zegclip.errors import InputError
+from zegclip.evaluation import COLUMNS, protocol_fingerprint
+from zegclip.files import PROJECT_ROOT, replacing
+
+
+def runs_of(path: Path, args: Namespace) -> list[TrainingRun]:
+    """The runs of a config, one a seed.
+
+    Raises:
+        InputError: it starts from a run that is not there.
+    """
+    given, options = Config.fromfile(path).get("load_from"), args.cfg_options or {}
+    runs = []
+    for seed in range(args.seeds):
+        start = None
+        if given and "load_from" not in options:
+            base, file = Path(given).parts[-2:]
+            start = args.work_dir.parent / base / f"seed_{seed}" / file
+            if not start.is_file():
+                raise InputError(
+                    f"{path.stem} starts from {base}, and there is no {start}: run "
+                    f"`python tools/run_seeds.py configs/{base}.py --seeds {args.seeds}` first, or "
+                    "name one start for all seeds with --cfg-options load_from=PATH"
+                )
+        inside = path.is_relative_to(PROJECT_ROOT)
+        config = str(path.relative_to(PROJECT_ROOT) if inside else path)
+        runs.append(TrainingRun(config, seed, options, args.work_dir / f"seed_{seed}", start))
+    return runs
+
+
+def spread(runs: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float | None]]:
+    """``mean``, ``std`` (n - 1; ``None`` of one run), ``min`` and ``max`` over runs, by name.
+
+    A run that lacks a name does not count there.
+    """
+    table = pd.DataFrame(runs).astype(float).agg(["mean", "std", "min", "max"])
+    return json.loads(table.to_json(orient="columns"))
+
+
+def summary(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The spread of the scores and of each class's IoU (with its split), in percent."""
+    scores = spread([{k: each[k] for k in COLUMNS if k in each} for each in reports])
+    classes = [each["per_class"] for each in reports]
+    ious = spread([{name: entry["IoU"] for name, entry in each.items()} for each in classes])
+    splits = {name: entry["split"] for each in classes for name, entry in each.items()}
+    return {
+        "scores": scores,
+        "per_class": {name: {"split": splits[name], **ious[name]} for name in ious},
+    }
+
+
+def tables(summary: Mapping[str, Any], seeds: int) -> str:
+    """A summary as Markdown: the scores, then the classes, unseen ones first."""
+
+    def mean(entry: Mapping[str, Any]) -> str:
+        return number([entry[key] for key in ("mean", "std") if entry.get(key) is not None] or None)
+
+    scores = [mean(summary["scores"].get(key, {})) for key in COLUMNS]
+    classes = [
+        [name, entry["split"], mean(entry), number(entry["min"]), number(entry["max"])]
+        for name, entry in summary["per_class"].items()
+    ]
+    classes.sort(key=lambda row: row[1] != "unseen")
+    overall = markdown([["seeds", *COLUMNS.values()], [str(seeds), *scores]])
+    return f"{overall}\n\n{markdown([['class', '', 'IoU', 'lowest', 'highest'], *classes])}\n"
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser.add_argument("config")
+    parser.add_argument("--seeds", type=int, default=5, help="seeds 0 .. N-1 (default: 5)")
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE")
+    parser.add_argument("--work-dir", type=Path, help="default: work_dirs/seeds/CONFIG_NAME")
+    args = parser.parse_args(argv)
+    path = find_config(args.config).resolve()
+    args.work_dir = (args.work_dir or PROJECT_ROOT / "work_dirs/seeds" / path.stem).resolve()
+    runs = runs_of(path, args)
+    first = runs[0].resolved()
+    first.load_from = str(runs[0].start) if runs[0].start else first.get("load_from")
+    start_up.check(first, ["train", "val"])
+    records = train_all(runs)
+    reports = [report for each in runs if (report := each.report())]
+    typed = sys.argv[1:] if argv is None else argv
+    results = {
+        "command": shlex.join(["python", "tools/run_seeds.py", *typed]),
+        "protocol": protocol_fingerprint(reports[0]["protocol"]),
+        **summary(reports),
+        "runs": [{**r, "per_class": each["per_class"]} for r, each in zip(records, reports)],
+    }
+    text = tables(results, len(runs))
+    contents = {"results.json": json.dumps(results, indent=2) + "\n", "results.md": text}
+    for name, content in contents.items():
+        with replacing(args.work_dir / name) as part:
+            part.write_text(content.replace(str(args.work_dir), "WORK_DIR"), encoding="utf-8")
+    print(f"{text}\nwritten: {args.work_dir}/results.json and results.md")
+
+
+if __name__ == "__main__":
+    run(main)
