@@ -116,7 +116,7 @@ def programs(args: Namespace) -> Iterator[Row]:
 
 
 def _training(method: str, folder: str, iterations: int) -> list[str]:
-    options = [f"train_cfg.max_iters={iterations}", "default_hooks.logger.interval=10"]
+    options = [f"train_cfg.max_iters={iterations}", f"default_hooks.logger.interval={iterations}"]
     options += ["val_cfg=None", "val_dataloader=None", "val_evaluator=None"]
     program = ["tools/train.py", f"configs/{method}_mini_inductive.py", "--work-dir", folder]
     return [*program, "--seed", "0", "--cfg-options", *options]
