@@ -37,7 +37,6 @@ PARTS: dict[str, Callable[[Namespace], Iterator[Row]]] = {
     "loss": models.loss,
     "head": models.head,
     "attention": models.attention,
-    "optimizer": models.optimizer,
     "profile": models.profile,
     "data": surroundings.data,
     "eval": surroundings.evaluation,
@@ -57,7 +56,6 @@ GPU_SUITE = (
     "train --precision bf16 --checkpoint",
     "train --precision tf32 --repeats 5 --compile",
     "train --precision fp32 --repeats 3 --compile",
-    "optimizer",
 )
 SUITE_OPTIONS = "--classes 20 171 --batch 16 --repeats 10"
 SUITE_SECONDS = 480

@@ -128,8 +128,8 @@ def test_an_error_ends_its_part_alone(tmp_path: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setitem(benchmark.PARTS, "loss", broken)
     with pytest.raises(SystemExit):
-        rows_of(tmp_path, "loss", "optimizer")
-    rows = json.loads((tmp_path / "loss_optimizer.json").read_text())
+        rows_of(tmp_path, "loss", "eval")
+    rows = json.loads((tmp_path / "loss_eval.json").read_text())
     assert [row["case"] for row in rows[:2]] == ["first", "stopped"]
-    assert rows[1]["error"] == "RuntimeError: out of memory" and rows[-1]["part"] == "optimizer"
-    assert "RuntimeError: out of memory" in (tmp_path / "loss_optimizer.md").read_text()
+    assert rows[1]["error"] == "RuntimeError: out of memory" and rows[-1]["part"] == "eval"
+    assert "RuntimeError: out of memory" in (tmp_path / "loss_eval.md").read_text()

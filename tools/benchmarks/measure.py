@@ -80,8 +80,8 @@ def compare(
         timed = [*ways.values(), lambda: a @ b]
         clock = timer if args.device == "cuda" else time.process_time
         times: list[list[float]] = [[] for _ in timed]
-        # (A GPU's allocator and clock settle in the first two.)
-        for repeat in range(-2 if args.device == "cuda" else 0, args.repeats):
+        # (A GPU's allocator and clock settle in two runs; training mode is compiled anew in one.)
+        for repeat in range(-2 if args.device == "cuda" else -args.compile, args.repeats):
             for way, found in list(zip(timed, times))[:: -1 if repeat % 2 else 1]:
                 begin = clock()
                 way()

@@ -167,18 +167,6 @@ def _plain_block(block: nn.Module, tokens: Tensor, prompts: Tensor) -> Tensor:
     return after.transpose(0, 1)[:, : tokens.shape[1]]
 
 
-def optimizer(args: Namespace) -> Iterator[Row]:
-    """A step of AdamW on what learns."""
-    for case, model, _ in models(args):
-        learnable = [each for each in model.parameters() if each.requires_grad]
-        for each in learnable:
-            each.grad = torch.full_like(each, 1e-3)
-        kinds = ("fused", "foreach")
-        yield from compare(
-            case, {kind: torch.optim.AdamW(learnable, **{kind: True}).step for kind in kinds}, args
-        )
-
-
 def profile(args: Namespace) -> Iterator[Row]:
     """The ten operations that a training step of ours spends most of its time in."""
     spent = attrgetter(f"self_{'device' if args.device == 'cuda' else 'cpu'}_time_total")
