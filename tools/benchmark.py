@@ -4,31 +4,34 @@
 The plain way is what the published code computes, written anew (tools/benchmarks/plain.py). Times
 on a CPU are CPU seconds, since others may use its cores; on CUDA they are those of the device.
 Models have ViT-B/16's shapes and random weights: nothing is downloaded, no data set is needed.
+OMP_NUM_THREADS says how many threads torch computes with.
+
+example: python tools/benchmark.py train test --classes 20 171
 """
 
 from __future__ import annotations
 
-import argparse
 import platform
+import re
 import shlex
 import sys
+import time
 import traceback
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from benchmarks import models, surroundings
-from benchmarks.measure import PRECISIONS, Settings
-from benchmarks.tables import merge, summary, write
+from benchmarks.measure import PRECISIONS, Row
+from benchmarks.tables import merge, table, write
 
-from zegclip.compat import limit_threads
 from zegclip.engine.launch import methods_with, run
 from zegclip.errors import InputError
 from zegclip.evaluation import code_version
 from zegclip.files import PROJECT_ROOT
 
-PARTS: dict[str, Callable[[Settings], Iterator[dict[str, Any]]]] = {
+PARTS: dict[str, Callable[[Namespace], Iterator[Row]]] = {
     "train": models.train,
     "test": models.test,
     "loss": models.loss,
@@ -40,110 +43,105 @@ PARTS: dict[str, Callable[[Settings], Iterator[dict[str, Any]]]] = {
     "startup": surroundings.startup,
     "programs": surroundings.programs,
 }
-# All that wants a GPU, in the order of what is wanted most: about eight minutes.
+# All that wants a GPU, what is wanted most first.
 GPU_SUITE = (
-    "train --classes 20 171 --batch 16 --precision bf16 --repeats 10",
-    "train --classes 20 171 --batch 16 --precision tf32 --repeats 5",
-    "train --classes 20 171 --batch 16 --precision fp32 --repeats 3",
-    "test --classes 20 171 --precision bf16 --repeats 20",
-    "test --classes 20 171 --precision fp32 --repeats 10",
-    "loss --classes 20 171 847 --batch 4 --precision fp32 --repeats 10",
-    "head --classes 20 171 --batch 16 --precision bf16 --repeats 10",
-    "attention --batch 16 --precision bf16 --repeats 10",
-    "profile --classes 20 171 --batch 16 --precision bf16",
-    "eval",
-    "programs",
+    "train test --precision bf16",
+    "loss --classes 20 171 847 --batch 4",
+    "attention head",
+    "profile --precision bf16",
+    "train --precision tf32 --repeats 5",
+    "train test --precision fp32 --repeats 3",
+    "eval programs",
+    "train test --precision bf16 --compile",
+    "train --precision bf16 --checkpoint",
+    "train --precision tf32 --repeats 5 --compile",
+    "train --precision fp32 --repeats 3 --compile",
 )
+SUITE_OPTIONS = "--classes 20 171 --batch 16 --repeats 10"
+SUITE_SECONDS = 480
 
 
-def parse_args(argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, Settings]:
-    """The options, and what they say about measuring."""
-    default = Settings()
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="example:\n  python tools/benchmark.py train test --classes 20 171",
-    )
+def parse_args(argv: Sequence[str] | None = None) -> Namespace:
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
-    parser.add_argument("--suite", choices=["gpu"], help="all that wants a GPU, in one command")
-    parser.add_argument("--classes", type=int, nargs="+", default=default.classes, metavar="C")
-    parser.add_argument("--batch", type=int, default=default.batch, help="images of a step")
-    parser.add_argument("--size", type=int, default=default.size, help="side of a crop, pixels")
-    parser.add_argument("--precision", choices=PRECISIONS, default=default.precision)
+    parser.add_argument("--suite", choices=["gpu"], help="all that wants a GPU, in 8 minutes")
+    parser.add_argument("--classes", type=int, nargs="+", default=[20, 59, 171, 847], metavar="C")
+    parser.add_argument("--batch", type=int, default=2, help="images of a step")
+    parser.add_argument("--size", type=int, default=512, help="side of a crop, pixels")
+    parser.add_argument("--precision", choices=PRECISIONS, default="fp32")
+    parser.add_argument("--compile", action="store_true", help="our image blocks are compiled")
+    parser.add_argument("--checkpoint", action="store_true", help="and recomputed, to save memory")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--repeats", type=int, default=default.repeats, help="timed runs")
-    parser.add_argument("--methods", nargs="+", default=methods_with("voc"), metavar="METHOD")
-    parser.add_argument("--threads", type=int, help="of torch (default: as many as cores)")
+    parser.add_argument("--repeats", type=int, default=5, help="timed runs")
+    methods = methods_with("voc")
+    parser.add_argument("--methods", nargs="+", choices=methods, default=methods, metavar="METHOD")
     parser.add_argument("--dry-run", action="store_true", help="tiny sizes: does it all run?")
     parser.add_argument("--out", type=Path, default=Path("work_dirs/benchmark"), metavar="DIR")
     parser.add_argument(
         "--record", action="store_true", help="also into docs/results/benchmark_DEVICE.{json,md}"
     )
     args = parser.parse_args(argv)
-    if unknown := [part for part in args.parts if part not in PARTS]:
-        parser.error(f"there is no part {unknown[0]}: {', '.join(PARTS)}")
-    if not args.parts and not args.suite:
+    if unknown := set(args.parts) - set(PARTS):
+        parser.error(f"there is no part {min(unknown)}: {', '.join(PARTS)}")
+    if bool(args.parts) == bool(args.suite):
         parser.error("name a part, or --suite gpu")
     if args.suite and args.device != "cuda" and not args.dry_run:
         raise InputError("--suite gpu wants a GPU, and torch sees none; --dry-run tries it without")
-    if unknown := [name for name in args.methods if name not in methods_with("voc")]:
-        raise InputError(f"no method {unknown[0]}: {', '.join(methods_with('voc'))}")
-    tiny: dict[str, Any] = dict(classes=(5,), batch=2, size=64, repeats=1) if args.dry_run else {}
-    given = {name: tiny.get(name, getattr(args, name)) for name in vars(default)}
-    return args, Settings(**given)
+    if args.dry_run:
+        args.classes, args.batch, args.size, args.repeats = [5], 2, 64, 1
+    return args
 
 
-def machine(device: str) -> dict[str, Any]:
-    """Where the numbers come from."""
-    name = platform.processor() or platform.machine()
+def cpu_name() -> str:
+    """The processor's; Python knows it on few systems."""
     info = Path("/proc/cpuinfo")
-    if info.is_file():
-        name = info.read_text().partition("model name")[2].partition("\n")[0].strip(" \t:") or name
-    if device == "cuda":
-        name = torch.cuda.get_device_name()
-    return {"name": name, "threads": torch.get_num_threads(), "torch": torch.__version__}
+    found = re.search(r"model name\s*: (.*)", info.read_text()) if info.is_file() else None
+    return found[1] if found else platform.processor() or platform.machine()
 
 
-def measure(part: str, settings: Settings) -> Iterator[dict[str, Any]]:
+def measure(part: str, args: Namespace) -> list[Row]:
     """The rows of a part, each with how it was measured; an error is a row, and ends the part."""
+    name = torch.cuda.get_device_name() if args.device == "cuda" else cpu_name()
+    options = [word for word in ("compile", "checkpoint") if getattr(args, word)]
     common = {
         "part": part,
-        "precision": settings.precision,
-        "machine": machine(settings.device),
+        "mode": ", ".join([args.precision, *options]),
+        "machine": f"{name}, {torch.get_num_threads()} thread(s), torch {torch.__version__}",
         "code": code_version(),
         "command": shlex.join(["python", "tools/benchmark.py", *sys.argv[1:]]),
     }
+    rows: list[Row] = []
     try:
-        for row in PARTS[part](settings):
-            print(f"{part}: {row['case']}: {summary(row)}", flush=True)
-            yield row | common
-    except Exception:  # the other parts of a suite are still wanted
-        print(traceback.format_exc(), file=sys.stderr)
-        yield {"case": "stopped by an error", "error": traceback.format_exc()} | common
+        for row in PARTS[part](args):
+            rows.append(row | common)
+    except Exception as error:  # the other parts of a suite are still wanted
+        traceback.print_exc()
+        message = " ".join(f"{type(error).__name__}: {error}".split())
+        rows.append({"case": "stopped", "error": message} | common)
+    print(f"{part}, {common['mode']}\n{table(rows)}\n", flush=True)
+    return rows
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    args, settings = parse_args(argv)
-    if args.threads:
-        torch.set_num_threads(args.threads)
-    else:
-        limit_threads()
-    runs = [(part, settings) for part in args.parts]
-    if args.suite:
-        for line in GPU_SUITE:
-            shared = ["--device", args.device] + ["--dry-run"] * args.dry_run
-            part, *_ = line.split()
-            runs.append((part, parse_args([*line.split(), *shared])[1]))
-    name = "suite" if args.suite else "_".join(args.parts)
-    rows: list[dict[str, Any]] = []
-    for part, each in runs:
-        for row in measure(part, each):
-            rows.append(row)
-            write(args.out / f"{name}.json", rows)  # a run may be cut off
+    begin = time.monotonic()
+    args = parse_args(argv)
+    runs = [(part, args) for part in args.parts]
+    shared = f"{SUITE_OPTIONS} --device {args.device} {'--dry-run' * args.dry_run}"
+    for words in GPU_SUITE if args.suite else ():
+        own = parse_args(f"{shared} {words}".split())
+        runs += [(part, own) for part in own.parts]
+    rows: list[Row] = []
+    path = args.out / f"{args.suite or '_'.join(args.parts)}.json"
+    for part, own in runs:
+        if args.suite and time.monotonic() - begin > SUITE_SECONDS:
+            print(f"the time is over: {part} is left out ({own})")
+            continue
+        rows += measure(part, own)
+        write(path, rows)
     if args.record:
-        path = PROJECT_ROOT / "docs" / "results" / f"benchmark_{settings.device}.json"
-        write(path, merge(path, rows, list(PARTS)))
-    print(f"written: {args.out / name}.json and .md")
+        recorded = PROJECT_ROOT / "docs" / "results" / f"benchmark_{args.device}.json"
+        write(recorded, merge(recorded, rows, list(PARTS)))
+    print(f"written: {path.with_suffix('')}.json and .md")
     if any("error" in row for row in rows):
         raise SystemExit(1)
 

@@ -132,7 +132,7 @@ def outputs(model: nn.ModuleDict, arrays: dict[str, Tensor]) -> Iterator[tuple[s
     size, unseen_ids = image.shape[-2:], arrays["in.unseen"]
     classes = tuple(f"class {index}" for index in range(len(arrays["in.tokens"])))
     vocabulary = Vocabulary(classes, unseen=tuple(classes[index] for index in unseen_ids))
-    seen = ~torch.isin(torch.arange(len(classes)), unseen_ids)
+    seen = ~torch.isin(torch.arange(len(classes), device=gt.device), unseen_ids)
 
     model.eval()
     with torch.no_grad():
@@ -174,10 +174,13 @@ def outputs(model: nn.ModuleDict, arrays: dict[str, Tensor]) -> Iterator[tuple[s
     yield from ((f"train_transductive.{key}", value) for key, value in losses.items())
 
 
-def compare(path: str | Path) -> list[tuple[str, float, float]]:
+def compare(path: str | Path, device: str = "cpu") -> list[tuple[str, float, float]]:
     """Every ``out.*`` of an archive with its deviation and the tolerance for it."""
+    torch.backends.cudnn.allow_tf32 = False
     config, arrays = read(path)
+    arrays = {key: array.to(device) for key, array in arrays.items()}
     model, parameters = build(config, arrays)
+    model.to(device)
     ours = {f"out.{key}": value.detach() for key, value in outputs(model, arrays)}
     gradients = {key: value for key, value in arrays.items() if key.startswith("out.train.grad.")}
     floor = RELATIVE * max(value.abs().max().item() for value in gradients.values())
@@ -201,10 +204,13 @@ def compare(path: str | Path) -> list[tuple[str, float, float]]:
 def main(argv: list[str] | None = None) -> None:
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("archives", nargs="+", metavar="ARCHIVE", help=".npz files")
+    parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
     args = parser.parse_args(argv)
     failed = False
     for path in args.archives:
-        table = pd.DataFrame(compare(path), columns=["output", "deviation", "tolerance"])
+        table = pd.DataFrame(
+            compare(path, args.device), columns=["output", "deviation", "tolerance"]
+        )
         good = table["deviation"] <= table["tolerance"]  # false for NaN
         table[""] = good.map({True: "ok", False: "differs"})
         print(f"{path}\n{table.to_string(index=False, float_format='{:.0e}'.format)}\n")

@@ -26,7 +26,7 @@ from typing import Any
 
 import torch
 from get_flops import build_model, learnable_parameters
-from results_table import DATA, SETTINGS, markdown, mean_std, published, record, title
+from results_table import DATA, SETTINGS, markdown, mean_std, published, read, record, title
 from training_run import TrainingRun, train_all, train_groups
 
 from zegclip.engine.launch import methods_with, run
@@ -97,7 +97,11 @@ def compare_methods(args: Namespace) -> dict[str, Any]:
     variants = {name: v for name, v in VARIANTS.items() if v.method in args.methods}
     searches: dict[str, list[dict[str, Any]]] = {}
     chosen: dict[str, float] = {}
+    recorded = read("mini")["variants"] if args.recorded_rates else {}
     for method in args.methods:
+        if method in recorded:
+            chosen[method] = recorded[method]["settings"][RATE]
+            continue
         name, options = f"configs/{method}_mini_inductive.py", budget | SEARCH_SCENES
         folder = root / f"search_{method}"
         found = train_all(
@@ -187,11 +191,14 @@ def parse_args(argv: list[str] | None = None) -> Namespace:
     parser.add_argument("--seeds", type=int, help="seeds 0 .. N-1 (default: 5, of settings 3)")
     parser.add_argument("--iterations", type=int, help="default: 400, of settings the config's")
     parser.add_argument("--supervised", action="store_true", help="settings: the ceiling as well")
+    parser.add_argument(
+        "--recorded-rates", action="store_true", help="methods: those of docs/results, no search"
+    )
     parser.add_argument("--work-dir", type=Path, help="default: work_dirs/compare_WHAT")
     parser.add_argument("--record", action="store_true", help="into docs/")
     args = parser.parse_args(argv)
-    if args.record and (args.methods != METHODS or args.iterations):
-        parser.error("--record is for all methods in their usual length: give neither")
+    if args.record and (args.methods != METHODS or args.iterations or args.recorded_rates):
+        parser.error("--record is for all methods in their usual length and with their search")
     if args.supervised and args.what == "methods":
         parser.error("--supervised is a setting: python tools/compare.py settings --supervised")
     args.seeds = args.seeds or {"methods": 5, "settings": 3}[args.what]

@@ -23,7 +23,9 @@ def parse_args() -> Config:
         "--resume", action="store_true", help="go on from the newest checkpoint in the work dir"
     )
     parser.add_argument(
-        "--amp", action="store_true", help="mixed precision (bfloat16 where there is no GPU)"
+        "--amp",
+        action="store_true",
+        help="mixed precision: optim_wrapper.dtype, or float16 on a GPU and bfloat16 on a CPU",
     )
     parser.add_argument(
         "--auto-scale-lr",

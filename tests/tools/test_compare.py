@@ -99,6 +99,14 @@ def test_methods_are_searched_alike_on_scenes_and_a_seed_of_their_own(
     assert len(trained) == count  # what is done is not done again
 
 
+def test_recorded_rates_need_no_search(trained: list[list[str]], tmp_path: Path) -> None:
+    arguments = ["methods", "--methods", "tagclip", "--seeds", "1", "--iterations", "8"]
+    results = run(tmp_path, *arguments, "--recorded-rates")
+    recorded = compare.read("mini")["variants"]["tagclip"]["settings"][compare.RATE]
+    assert len(trained) == len(results["variants"]) == 2  # and its ablation
+    assert all(f"{compare.RATE}={recorded}" in command for command in trained)
+
+
 @pytest.mark.parametrize("change", ["options", "seed", "report", "unfinished", "older"])
 def test_what_is_not_this_run_is_trained_again(
     change: str, trained: list[list[str]], tmp_path: Path

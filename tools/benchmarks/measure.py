@@ -2,141 +2,126 @@
 
 from __future__ import annotations
 
-import json
-import statistics
-import tempfile
 import time
+from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
+from itertools import accumulate
+from statistics import median
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.utils.flop_counter import (
-    FlopCounterMode,
-    sdpa_backward_flop_count,
-    sdpa_flop_count,
-)
+from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile
+from torch.utils.benchmark import timer
+from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
-aten = torch.ops.aten
 # torch's counter does not know the CPU's fused attention.
-_FUSED_ON_CPU = {
-    aten._scaled_dot_product_flash_attention_for_cpu: lambda q, k, v, *_, **__: sdpa_flop_count(
-        q, k, v
-    ),
-    aten._scaled_dot_product_flash_attention_for_cpu_backward: (
-        lambda grad, q, k, v, *_, **__: sdpa_backward_flop_count(grad, q, k, v)
-    ),
-}
-PRECISIONS = ("fp32", "tf32", "bf16")
+for _end in ("", "_backward"):
+    _on_cpu = getattr(torch.ops.aten, f"_scaled_dot_product_flash_attention_for_cpu{_end}")
+    _on_gpu = getattr(torch.ops.aten, f"_scaled_dot_product_flash_attention{_end}")
+    flop_registry[_on_cpu] = flop_registry[_on_gpu]
+
+PRECISIONS = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16}
+Row = dict[str, Any]
 Way = Callable[[], Any]
 
 
-@dataclass
-class Settings:
-    """What is measured, and how.
-
-    Attributes:
-        classes: numbers of classes.
-        batch: images.
-        size: side of the square crop, pixels.
-        precision: ``"fp32"``, ``"tf32"`` (of products on CUDA) or ``"bf16"`` (autocast).
-        device: ``"cpu"`` or ``"cuda"``.
-        repeats: timed runs of each way.
-        methods: by the first word of their configs.
-        dry_run: everything tiny.
-    """
-
-    classes: Sequence[int] = (20, 59, 171, 847)
-    batch: int = 2
-    size: int = 512
-    precision: str = "fp32"
-    device: str = "cpu"
-    repeats: int = 5
-    methods: Sequence[str] = field(default_factory=lambda: ("zegclip", "tagclip", "ldvc"))
-    dry_run: bool = False
-
-    def numerics(self) -> AbstractContextManager[Any]:
-        """The context in which everything is computed."""
-        torch.backends.cuda.matmul.allow_tf32 = self.precision == "tf32"
-        torch.backends.cudnn.allow_tf32 = self.precision == "tf32"
-        if self.precision == "bf16":
-            return torch.autocast(self.device, torch.bfloat16)
-        return nullcontext()
+def numerics(args: Namespace) -> torch.autocast:
+    """The context in which everything is computed; sets TF32 too."""
+    torch.backends.cuda.matmul.allow_tf32 = args.precision == "tf32"
+    torch.backends.cudnn.allow_tf32 = args.precision == "tf32"
+    return torch.autocast(args.device, torch.bfloat16, enabled=args.precision == "bf16")
 
 
 def compare(
     case: str,
     ways: Mapping[str, Way],
-    settings: Settings,
-    reset: Callable[[], Any] = lambda: None,
-    outcome: Callable[[Any], Sequence[Tensor]] | None = list,
-    before_timing: Callable[[], Any] = lambda: None,
-) -> dict[str, Any]:
-    """Run each way once for memory, operations and outcome, then all of them in turn, timed.
+    args: Namespace,
+    learns: nn.Module | None = None,
+    images: int | None = None,
+) -> list[Row]:
+    """Run each way for results, memory and operations, then all of them in turn, timed.
 
-    On a CPU the time is the process's CPU seconds (others may use the cores), and the memory the
-    peak of what torch's allocator gave, by torch.profiler: exact to the byte, whatever the
-    allocator keeps. On CUDA: events, and ``max_memory_allocated``. In both cases above what was
-    allocated before. Operations by torch.utils.flop_counter (a multiply-add counts as two).
+    On a CPU the time is the process's CPU seconds, since others may use the cores, and the memory
+    the peak of what torch's allocator gave, exact to the byte. On CUDA both are the device's. The
+    memory is above what was allocated before; a multiply-add counts as two operations.
 
     Args:
         case: what is computed, for the table.
-        ways: by name, ``"ours"`` first; ratios are of the second, the plain way, to it.
-        settings: see there.
-        reset: called before every run.
-        outcome: what must be equal, of what a way returns; ``None``: nothing.
-        before_timing: called after the first runs.
+        ways: by name; the first is ours, with which the others are compared.
+        args: of the program.
+        learns: what learns from the result, in evaluation mode: there is a backward pass as well.
+            It is timed in training mode (dropout would be another one for each way).
+        images: how many a way works through.
 
     Returns:
-        Plain data: ``case``, ``ways``, ``ratio``, ``deviation``, ``matrix_gflops``.
+        A row for each way. Times and ratios are (median, smallest, largest).
     """
-    found: dict[str, dict[str, Any]] = {}
-    outcomes = []
-    if settings.device == "cuda":
-        torch.cuda.empty_cache()
-    with settings.numerics():
+    case += f", {images} images" if images else ""
+    if learns is not None:
+        ways = {name: partial(step, way, learns) for name, way in ways.items()}
+    rows: list[Row] = []
+    results: list[list[Tensor]] = []
+    with numerics(args):
         for name, way in ways.items():
-            reset()
-            counter = FlopCounterMode(display=False, custom_mapping=_FUSED_ON_CPU)
-            with counter:
-                result, peak = _peak_memory(way, settings.device)
-            if outcome is not None:
-                outcomes.append([each.detach().clone() for each in outcome(result)])
+            result, peak = _peak_memory(way, args.device)  # (this run compiles: it comes first)
+            results.append([each.detach().clone() for each in tensors(result)])
             del result
-            found[name] = {"peak_gb": peak / 1e9, "gflop": counter.get_total_flops() / 1e9}
-        before_timing()
-        matrix, operations = _matrix_product(settings)
-        timed = {**ways, "matrix": matrix}
-        times: dict[str, list[float]] = {name: [] for name in timed}
-        # (CUDA chooses kernels and fills its caches in the first runs.)
-        for repeat in range(-2 if settings.device == "cuda" else 0, settings.repeats):
-            names = list(timed) if repeat % 2 else list(timed)[::-1]
-            for name in names:
-                reset()
-                seconds = _seconds(timed[name], settings.device)
+            with FlopCounterMode(display=False) as counter:
+                way()
+            gflop = counter.get_total_flops() / 1e9
+            rows.append({"case": case, "way": name, "gb": peak / 1e9, "gflop": gflop or None})
+        if learns is not None:
+            learns.train()
+        # What the machine can do: one large product in the same precision.
+        side = 64 if args.dry_run else 8192 if args.device == "cuda" else 2048
+        a, b = torch.randn(2, side, side, device=args.device, dtype=PRECISIONS[args.precision])
+        timed = [*ways.values(), lambda: a @ b]
+        clock = timer if args.device == "cuda" else time.process_time
+        times: list[list[float]] = [[] for _ in timed]
+        # (A GPU's allocator and clock settle in two runs; training mode is compiled anew in one.)
+        for repeat in range(-2 if args.device == "cuda" else -args.compile, args.repeats):
+            for way, found in list(zip(timed, times))[:: -1 if repeat % 2 else 1]:
+                begin = clock()
+                way()
                 if repeat >= 0:
-                    times[name].append(seconds)
-    reset()
-    speeds = [operations / 1e9 / seconds for seconds in times.pop("matrix")]
-    for name, entry in found.items():
-        entry["seconds"] = spread(times[name])
-        rate = entry["gflop"] / entry["seconds"]["median"]
-        entry["share_of_matrix"] = rate / statistics.median(speeds)
-    row: dict[str, Any] = {"case": case, "ways": found, "matrix_gflops": spread(speeds)}
-    if len(found) > 1:
-        ours, plain = list(times.values())[:2]
-        row["ratio"] = spread([p / o for p, o in zip(plain, ours, strict=True)])
-    if len(outcomes) > 1:
-        row["deviation"] = max(deviation(outcomes[0], other) for other in outcomes[1:])
-    return row
+                    found.append(clock() - begin)
+    *own, products = times
+    speed = 2 * side**3 / 1e9 / median(products)
+    for row, found, other in zip(rows, own, results, strict=True):
+        row["seconds"] = spread(found)
+        if images:
+            row["images_per_second"] = images / median(found)
+        if row["gflop"]:
+            row["share"] = row["gflop"] / median(found) / speed
+            row["product"] = speed
+        if row is not rows[0]:
+            row["speed_up"] = spread([b / a for a, b in zip(own[0], found, strict=True)])
+            row["deviation"] = deviation(results[0], other) if other else None
+    return rows
 
 
-def spread(values: Sequence[float]) -> dict[str, float]:
+def step(way: Way, learns: nn.Module) -> list[Tensor]:
+    """Forward and backward: the results, and the gradients that their squares give."""
+    found = tensors(way())
+    torch.stack([each.float().square().mean() for each in found]).sum().backward()
+    found += [each.grad for each in learns.parameters() if each.grad is not None]
+    learns.zero_grad()
+    return found
+
+
+def tensors(result: Any) -> list[Tensor]:
+    """All that a result is made of."""
+    if isinstance(result, Tensor):
+        return [result]
+    parts = result.values() if isinstance(result, Mapping) else result or ()
+    return [each for part in parts for each in tensors(part)]
+
+
+def spread(values: Sequence[float]) -> tuple[float, float, float]:
     """Median, smallest and largest."""
-    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+    return median(values), min(values), max(values)
 
 
 def deviation(ours: Sequence[Tensor], plain: Sequence[Tensor]) -> float:
@@ -144,59 +129,29 @@ def deviation(ours: Sequence[Tensor], plain: Sequence[Tensor]) -> float:
 
     (What is zero but for rounding is measured by a thousandth of the largest tensor.)
     """
-    assert len(ours) == len(plain)
-    floor = max((each.abs().max().item() for each in plain if each.is_floating_point()), default=0)
+    largest = [each.abs().max().item() for each in plain if each.is_floating_point()]
+    floor = max(1e-3 * max(largest, default=0), 1e-30)
     found = [0.0]
     for a, b in zip(ours, plain, strict=True):
         assert a.shape == b.shape, (a.shape, b.shape)
-        if not a.is_floating_point():
-            found.append((a != b).float().mean().item())
+        if a.is_floating_point():
+            difference = (a.double() - b.double()).abs().max().item()
+            found.append(difference / max(b.abs().max().item(), floor))
         else:
-            scale = max(b.abs().max().item(), 1e-3 * floor, 1e-30)
-            found.append((a.double() - b.double()).abs().max().item() / scale)
+            found.append((a != b).float().mean().item())
     return max(found)
-
-
-def _seconds(way: Way, device: str) -> float:
-    if device == "cuda":
-        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        torch.cuda.synchronize()
-        begin.record()
-        way()
-        end.record()
-        torch.cuda.synchronize()
-        return begin.elapsed_time(end) / 1e3
-    begin_cpu = time.process_time()
-    way()
-    return time.process_time() - begin_cpu
 
 
 def _peak_memory(way: Way, device: str) -> tuple[Any, int]:
     """A way's result, and the bytes that it had at once above what was there before."""
     if device == "cuda":
-        torch.cuda.synchronize()
+        torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
         result = way()
-        torch.cuda.synchronize()
         return result, torch.cuda.max_memory_allocated() - before
-    activities = [torch.profiler.ProfilerActivity.CPU]
-    with torch.profiler.profile(activities=activities, profile_memory=True) as profile:
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as found:
         result = way()
-    with tempfile.TemporaryDirectory() as folder:
-        trace = Path(folder, "trace.json")
-        profile.export_chrome_trace(str(trace))
-        events = json.loads(trace.read_text(encoding="utf-8"))["traceEvents"]
-    events = [event for event in events if event.get("name") == "[memory]"]
-    level = peak = 0
-    for event in sorted(events, key=lambda event: event["ts"]):
-        level += event["args"]["Bytes"]
-        peak = max(peak, level)
-    return result, peak
-
-
-def _matrix_product(settings: Settings) -> tuple[Way, int]:
-    """What the machine can do: one large product in the same precision, and its operations."""
-    side = 64 if settings.dry_run else 8192 if settings.device == "cuda" else 2048
-    a, b = torch.randn(2, side, side, device=settings.device)
-    return lambda: a @ b, 2 * side**3
+    events = [e for e in found.profiler.kineto_results.events() if e.name() == "[memory]"]
+    events.sort(key=lambda event: event.start_ns())
+    return result, max(accumulate(event.nbytes() for event in events), default=0)

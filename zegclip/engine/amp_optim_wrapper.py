@@ -1,7 +1,9 @@
-"""Mixed precision on every machine: mmengine's wrapper on a GPU, bfloat16 without one."""
+"""Mixed precision on every machine: mmengine's wrapper on a GPU, and the same without one."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -9,6 +11,7 @@ from mmengine.device import get_device
 from mmengine.optim import AmpOptimWrapper as MMEngineAmpOptimWrapper
 from mmengine.optim import OptimWrapper
 from mmseg.registry import OPTIM_WRAPPERS
+from torch import nn
 
 from zegclip.errors import InputError
 
@@ -18,16 +21,16 @@ class AmpOptimWrapper(MMEngineAmpOptimWrapper):
     """mmengine's ``AmpOptimWrapper``, which refuses to be built without a GPU, on a CPU too.
 
     It is registered under the same name in mmseg's registry, which our configs look into first,
-    so that ``--amp`` of mmseg's own scripts works as well. On a CPU, autocast computes in
-    bfloat16; its exponent is as wide as float32's, so no loss scaling is needed.
+    so that ``--amp`` of mmseg's own scripts works as well.
 
     Args:
-        loss_scale: as in mmengine; without effect on a CPU.
-        dtype: as in mmengine; a CPU takes ``bfloat16`` (its default) only.
+        loss_scale: as in mmengine; on a CPU always dynamic, and for float16 alone: bfloat16's
+            exponent is as wide as float32's.
+        dtype: ``"float16"`` or ``"bfloat16"``; default: float16 on a GPU, bfloat16 on a CPU.
         **kwargs: see mmengine's ``AmpOptimWrapper`` and ``OptimWrapper``.
 
     Raises:
-        InputError: another ``dtype`` than bfloat16 on a CPU.
+        InputError: another ``dtype`` on a CPU.
     """
 
     def __init__(
@@ -36,10 +39,17 @@ class AmpOptimWrapper(MMEngineAmpOptimWrapper):
         if get_device() != "cpu":
             super().__init__(loss_scale=loss_scale, dtype=dtype, **kwargs)
             return
-        if dtype not in (None, "bfloat16", torch.bfloat16):
-            raise InputError(f"mixed precision on a CPU computes in bfloat16, not in {dtype}")
+        name = str(dtype or "bfloat16").removeprefix("torch.")
+        if name not in ("float16", "bfloat16"):
+            raise InputError(f"mixed precision computes in float16 or bfloat16, not in {name}")
         kwargs.pop("use_fsdp", None)
         OptimWrapper.__init__(self, **kwargs)
         self._scale_update_param = None
-        self.loss_scaler = torch.amp.GradScaler(device="cpu", enabled=False)
-        self.cast_dtype = torch.bfloat16
+        self.loss_scaler = torch.amp.GradScaler("cpu", enabled=name == "float16")
+        self.cast_dtype = getattr(torch, name)
+
+    @contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        """The context of a forward pass. (mmengine's knows no float16 on a CPU.)"""
+        with OptimWrapper.optim_context(self, model), torch.autocast(get_device(), self.cast_dtype):
+            yield

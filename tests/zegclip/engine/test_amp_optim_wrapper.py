@@ -16,16 +16,24 @@ def build(model: torch.nn.Module, **kwargs: object) -> AmpOptimWrapper:
     return OPTIM_WRAPPERS.build(dict(type="AmpOptimWrapper", optimizer=optimizer, **kwargs))
 
 
-def test_computes_in_bfloat16_and_updates_float32() -> None:
+@pytest.mark.parametrize("dtype", [None, "bfloat16", "float16", torch.float16])
+def test_computes_in_half_precision_and_updates_float32(dtype: str | torch.dtype | None) -> None:
     model = torch.nn.Linear(2, 1, bias=False)
     model.weight.data.fill_(1.0)
-    wrapper = build(model, loss_scale="dynamic", clip_grad=dict(max_norm=100.0))
+    wrapper = build(model, loss_scale="dynamic", dtype=dtype, clip_grad=dict(max_norm=100.0))
     with wrapper.optim_context(model):
         out = model(torch.tensor([[0.25, 0.5]]))
-    assert out.dtype == torch.bfloat16
-    wrapper.update_params(out.float().sum())
+    assert out.dtype == (torch.float16 if "float16" in str(dtype).split(".") else torch.bfloat16)
+    wrapper.update_params(out.float().sum() / 4)
     assert model.weight.dtype == torch.float32
-    assert model.weight.tolist() == [[0.875, 0.75]]
+    assert model.weight.tolist() == [[0.96875, 0.9375]]
+
+
+def test_float16_leaves_out_the_step_whose_gradients_overflow() -> None:
+    model = torch.nn.Linear(2, 1, bias=False)
+    before, wrapper = model.weight.tolist(), build(model, dtype="float16")
+    wrapper.update_params(model(torch.full((1, 2), 1e38)).sum())
+    assert model.weight.tolist() == before and wrapper.loss_scaler.get_scale() == 2.0**15
 
 
 def test_state_round_trip() -> None:
@@ -38,7 +46,7 @@ def test_state_round_trip() -> None:
 
 
 def test_another_type_is_an_error() -> None:
-    with pytest.raises(ValueError, match="bfloat16, not in float16"):
+    with pytest.raises(ValueError, match="not in float64"):
         AmpOptimWrapper(
-            dtype="float16", optimizer=torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=1.0)
+            dtype="float64", optimizer=torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=1.0)
         )
