@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import torch
@@ -38,16 +39,11 @@ class Taps(NamedTuple):
         return Taps(*(each.to(device, non_blocking=True) for each in self))
 
 
-def taps(small: int, large: int, start: int = 0, stop: int | None = None) -> Taps:
-    """The taps that bring a side of ``small`` cells to ``large`` pixels, or the other way.
-
-    Args:
-        small: cells.
-        large: pixels.
-        start: the first pixel wanted.
-        stop: behind the last one; default: all.
-    """
-    pixels = torch.arange(start, large if stop is None else stop)
+@functools.lru_cache(maxsize=64)  # the same few sizes again and again
+@torch.inference_mode(False)
+def taps(small: int, large: int) -> Taps:
+    """The taps that bring a side of ``small`` cells to ``large`` pixels, or the other way."""
+    pixels = torch.arange(large)
     # Centres of pixels in cells, times 2 * large: whole numbers, so nothing is rounded.
     position = ((2 * pixels + 1) * small - large).clamp_(min=0)
     first = position // (2 * large)

@@ -21,7 +21,7 @@ from .bilinear import Taps, interpolate_grid, interpolate_points, taps
 from .sliding_window import Box, image_axes, original_size, to_original
 
 # Values of a tile, by kind of device: a CPU's cache is small.
-_VALUES_AT_ONCE = {"cpu": 2**20, "cuda": 2**26}
+_VALUES_AT_ONCE = {"cpu": 2**19, "cuda": 2**26}
 _PER_PIXEL = 8  # numbers beside the classes' that a pixel of the result takes
 
 
@@ -94,7 +94,7 @@ class ImagePrediction:
             if top >= bottom or left >= right:
                 continue
             rows, columns = (
-                taps(cells, cells * self._cell, first - start, last - start)
+                taps(cells, cells * self._cell).at(slice(first - start, last - start))
                 for cells, first, last, start in (
                     (logits.shape[0], top, bottom, window[0]),
                     (logits.shape[1], left, right, window[1]),
