@@ -131,9 +131,9 @@ class TrustyHead(ZeroShotHead):
         losses["loss_trusty"] = self.trusty_loss_weight * trusty.sum() / pairs
         return losses
 
-    def predict(self, output: HeadOutput, size: tuple[int, int]) -> Prediction:
+    def predict(self, output: HeadOutput) -> Prediction:
         """As the base's; the trusty map is P(seen), whichever way round it was supervised."""
-        prediction = super().predict(output, size)
+        prediction = super().predict(output)
         if not self.needs_unseen_map:
             return prediction
         trusty_map = 1 - prediction.extra_maps["trusty_map"]

@@ -138,7 +138,7 @@ def outputs(model: nn.ModuleDict, arrays: dict[str, Tensor]) -> Iterator[tuple[s
     with torch.no_grad():
         text = model["text_encoder"]["tower"](arrays["in.tokens"])
         patches, cls = model["image_encoder"](image)
-        prediction = head.predict(head(patches, cls, text), size)
+        prediction = head.predict(head(patches, cls, text).upsampled(size))
         yield "text_embeddings", text
         yield "patch_embeddings", patches
         yield "cls_embedding", cls

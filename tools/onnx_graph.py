@@ -55,7 +55,8 @@ class OnnxModel(nn.Module):
             Probabilities ``(B, C, H, W)`` and the head's extra maps ``(B, K, H, W)``.
         """
         output = self.decode_head(*self.image_encoder(image), class_embeddings)
-        plain = self.decode_head.predict(output, (image.shape[-2], image.shape[-1]))
+        output = output.upsampled((image.shape[-2], image.shape[-1]))
+        plain = self.decode_head.predict(output)
         calibrated = self.decode_head.calibrate(plain, seen)
         both = ((each.probabilities, *each.extra_maps.values()) for each in (calibrated, plain))
         return tuple(torch.where(inductive, *pair) for pair in zip(*both))

@@ -57,9 +57,9 @@ class TestTrustyHead(HeadTester):
 
     def test_unseen_gt_map_is_turned_into_p_seen(self) -> None:
         logits = HeadOutput(torch.zeros(1, 3, 2, 2), trusty(torch.full((1, 1, 2, 2), 2.0)))
-        seen_map = self.build_head().predict(logits, (2, 2)).extra_maps["trusty_map"]
+        seen_map = self.build_head().predict(logits).extra_maps["trusty_map"]
         with pytest.warns(UserWarning):
-            published = self.build_head(trusty_target="unseen_gt").predict(logits, (2, 2))
+            published = self.build_head(trusty_target="unseen_gt").predict(logits)
         torch.testing.assert_close(seen_map, 1 - published.extra_maps["trusty_map"])
 
     @pytest.mark.parametrize("structure", ["project_first", "attend_first"])

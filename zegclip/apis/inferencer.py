@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, Union
@@ -11,7 +11,6 @@ from typing import Any, TypeAlias, Union
 import numpy as np
 import torch
 from mmengine.config import Config
-from torch import Tensor
 
 from zegclip.engine.load_model import choose_device, choose_files, load_model
 from zegclip.errors import InputError
@@ -118,15 +117,14 @@ class ZeroShotInferencer:
         size = encoded.image.shape[:2]
         with self._lock, torch.no_grad():
             self.model.set_vocabulary(vocabulary)
-            found = self.model.decode_windows(encoded.windows, encoded.input_size)
-            labels = _largest(found.probabilities, size)
-            maps = {name: upsample(each, size) for name, each in found.extra_maps.items()}
+            (prediction,) = self.model.decode_windows(encoded.windows, encoded.input_size)
+            labels, maps = prediction.labels({"ori_shape": size})
         return SegmentationResult(
             encoded.image,
             labels.cpu().numpy(),
-            found.probabilities[0].cpu().numpy(),
+            prediction,
             vocabulary.classes,
-            {name: each[0].squeeze(0).cpu().numpy() for name, each in maps.items()},
+            {name: each.squeeze(0).cpu().numpy() for name, each in maps.items()},
             vocabulary.palette or (),
             vocabulary.unseen,
         )
@@ -192,8 +190,9 @@ class ZeroShotInferencer:
         label = vocabulary.classes.index(name)
         with self._lock, torch.no_grad():
             self.model.set_vocabulary(vocabulary)
-            maps = attention_of_windows(self.model, encoded.windows, encoded.input_size)
-            attention = upsample(maps[:, label : label + 1], encoded.image.shape[:2])
+            own = slice(label, label + 1)
+            maps = attention_of_windows(self.model, encoded.windows, encoded.input_size, own)
+            attention = upsample(maps[None], encoded.image.shape[:2])
         return attention[0, 0].cpu().numpy()
 
     def _check_words(self, vocabulary: Vocabulary) -> None:
@@ -203,14 +202,3 @@ class ZeroShotInferencer:
                 f"{cut[0]!r:.60} is too long for the text encoder, which would see only its "
                 "start: use fewer words"
             )
-
-
-def _largest(probabilities: Tensor, size: Sequence[int]) -> Tensor:
-    """Arg-max at the image's size, ``(H, W)`` int64, without all classes' maps of that size."""
-    best = upsample(probabilities[:, :1], size)[0, 0]
-    labels = torch.zeros_like(best, dtype=torch.int64)
-    for label in range(1, probabilities.shape[1]):
-        scores = upsample(probabilities[:, label : label + 1], size)[0, 0]
-        labels[scores > best] = label  # equal ones stay the first, as with arg-max
-        best = torch.maximum(best, scores)
-    return labels

@@ -16,8 +16,9 @@ from torch import Tensor
 
 from zegclip.engine.load_model import choose_files, load_model
 from zegclip.errors import InputError
-from zegclip.heads import Prediction
-from zegclip.segmentors.sliding_window import Box, checked_test_cfg, cut_windows, merge_windows
+from zegclip.heads import HeadOutput, Prediction
+from zegclip.segmentors import ImagePrediction, cut_windows, predictions_of_images
+from zegclip.segmentors.sliding_window import Box, checked_test_cfg
 from zegclip.vocabulary import Vocabulary
 
 from .class_words import WORDS, ClassWords, text_fingerprint
@@ -211,11 +212,15 @@ class _Graph:
     def encode_windows(self, inputs: Tensor) -> Iterator[_Windows]:
         return cut_windows(inputs, self._description["test_cfg"], self._description["patch_size"])
 
-    def decode_windows(self, windows: Iterable[_Windows], size: tuple[int, int]) -> Prediction:
-        return merge_windows(((boxes, self._run(pixels)) for boxes, pixels in windows), size)
+    def decode_windows(
+        self, windows: Iterable[_Windows], size: tuple[int, int]
+    ) -> list[ImagePrediction]:
+        groups = ((boxes, self._run(pixels)) for boxes, pixels in windows)
+        return predictions_of_images(groups, size, 1, lambda maps: Prediction(*maps))
 
-    def _run(self, pixels: Tensor) -> Prediction:
+    def _run(self, pixels: Tensor) -> HeadOutput:
+        """Probabilities and extra maps, at pixels already."""
         outputs = self._session.run(None, {"image": pixels.numpy(), **self._inputs})
         names = [output.name for output in self._session.get_outputs()]
         maps = dict(zip(names, map(torch.from_numpy, outputs)))
-        return Prediction(maps.pop("probabilities"), maps)
+        return HeadOutput(maps.pop("probabilities"), maps)

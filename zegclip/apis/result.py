@@ -11,6 +11,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from zegclip.heads import upsample
+from zegclip.segmentors import ImagePrediction
 from zegclip.visualization import draw_labels
 from zegclip.vocabulary import make_palette
 
@@ -24,7 +25,7 @@ class SegmentationResult:
     Attributes:
         image: ``(H, W, 3)`` uint8, RGB, upright: what was segmented.
         labels: ``(H, W)`` int64, index into ``classes`` of the most probable one.
-        probabilities: ``(C, h, w)`` float32, at the size in which the model saw the image.
+        prediction: at the size in which the model saw the image, made where it is asked for.
         classes: the names, in label order.
         extra_maps: what the method has beside the classes, by name, ``(H, W)`` float32, 0..1
             (``(K, H, W)`` where it has K of a name).
@@ -40,7 +41,7 @@ class SegmentationResult:
 
     image: np.ndarray
     labels: np.ndarray
-    probabilities: np.ndarray
+    prediction: ImagePrediction
     classes: tuple[str, ...]
     extra_maps: dict[str, np.ndarray] = field(default_factory=dict)
     palette: Sequence[tuple[int, int, int]] = ()
@@ -50,14 +51,38 @@ class SegmentationResult:
         self.palette = self.palette or make_palette(len(self.classes))
 
     @cached_property
+    @torch.no_grad()
+    def probabilities(self) -> np.ndarray:
+        """Each class's probability where the model saw a pixel, ``(C, h, w)`` float32.
+
+        Made when it is asked for, as :attr:`scores` are: of many words it is gigabytes.
+        """
+        return self.prediction.whole().probabilities.cpu().numpy()
+
+    @cached_property
     def scores(self) -> np.ndarray:
-        """Each class's probability at each pixel, ``(C, H, W)`` float32, made when asked for.
+        """Each class's probability at each pixel, ``(C, H, W)`` float32.
 
         Each by itself: they do not add up to 1. With ``seen=`` they are calibrated, and may be
-        below 0. Of large images with many words they are gigabytes.
+        below 0.
         """
         maps = torch.from_numpy(self.probabilities)[None]
         return upsample(maps, self.labels.shape)[0].numpy()
+
+    @torch.no_grad()
+    def scores_at(self, x: int, y: int) -> dict[str, float]:
+        """Every class's probability where the model saw a pixel of the image.
+
+        Args:
+            x: column, ``0..W-1``.
+            y: row, ``0..H-1``.
+        """
+        row, column = (
+            min(place * seen // of_image, seen - 1)
+            for place, seen, of_image in zip((y, x), self.prediction.size, self.labels.shape)
+        )
+        tile = self.prediction.tile((row, column, row + 1, column + 1))
+        return dict(zip(self.classes, tile.probabilities.flatten().tolist()))
 
     def areas(self) -> dict[str, float]:
         """Every class's share of the pixels, 0..1, in label order; they add up to 1."""

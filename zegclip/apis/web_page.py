@@ -138,8 +138,7 @@ def _scores_at(session: Session | None, event: gradio.SelectData) -> dict[str, f
     """Every class's score at the clicked pixel."""
     if session is None:
         return None
-    probabilities = session.result.probabilities  # (of the size in which the model saw it)
-    height, width = probabilities.shape[1:]
-    column = min(event.index[0] * width // session.size[0], width - 1)
-    row = min(event.index[1] * height // session.size[1], height - 1)
-    return dict(zip(session.result.classes, probabilities[:, row, column].tolist()))
+    height, width = session.result.labels.shape
+    x = min(event.index[0] * width // session.size[0], width - 1)
+    y = min(event.index[1] * height // session.size[1], height - 1)
+    return session.result.scores_at(x, y)

@@ -29,9 +29,14 @@ class HeadOutput(NamedTuple):
     mask_logits: Tensor
     extra_maps: Mapping[str, Tensor] = _NO_MAPS
 
+    def upsampled(self, size: tuple[int, int]) -> HeadOutput:
+        """The maps at the image's size (see :func:`upsample`)."""
+        maps = {name: upsample(each, size) for name, each in self.extra_maps.items()}
+        return HeadOutput(upsample(self.mask_logits, size), maps)
+
 
 class Prediction(NamedTuple):
-    """What a head predicts for a batch, at the image's size.
+    """What a head predicts for a batch, at pixels.
 
     Attributes:
         probabilities: ``(B, C, H, W)``; after calibration a seen class's may be below 0.
@@ -146,17 +151,19 @@ class ZeroShotHead(BaseModule, metaclass=ABCMeta):
         """
         return self.mask_loss(output.mask_logits, labels)
 
-    def predict(self, output: HeadOutput, size: tuple[int, int]) -> Prediction:
-        """Probabilities, and the sigmoid of every extra map, at the image's size.
+    def predict(self, output: HeadOutput) -> Prediction:
+        """Probabilities, and the sigmoid of every extra map.
+
+        A function of each pixel by itself, as :meth:`calibrate` is: the segmentor asks for any part
+        of an image.
 
         Args:
-            output: from :meth:`forward`, with all classes as queries.
-            size: (H, W) of the image that was encoded.
+            output: what :meth:`forward` made with all classes as queries, upsampled to pixels.
 
         Source: ZegCLIP (inference).
         """
-        maps = {name: upsample(each, size).sigmoid() for name, each in output.extra_maps.items()}
-        return Prediction(upsample(output.mask_logits, size).sigmoid(), maps)
+        maps = {name: each.sigmoid() for name, each in output.extra_maps.items()}
+        return Prediction(output.mask_logits.sigmoid(), maps)
 
     def calibrate(self, prediction: Prediction, seen: Tensor) -> Prediction:
         """``P_seen - gamma``: seen classes are overconfident after training on them alone.

@@ -1,8 +1,8 @@
-"""Windows: cut from an image, their predictions merged, and back to the image's original size."""
+"""Windows cut from an image, and the way back to the image's original size."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from zegclip.errors import InputError
-from zegclip.heads import Prediction
 
 Box = tuple[int, int, int, int]  # top, left, bottom, right; pixels, the ends not included
 
@@ -21,13 +20,20 @@ def checked_test_cfg(test_cfg: Mapping[str, Any], patch_size: int) -> dict[str, 
     Args:
         test_cfg: ``mode`` (``"whole"`` or ``"slide"``) and, for ``"slide"``, ``crop_size`` and
             ``stride``, pairs of pixels, and ``window_batch``, how many windows are run at once
-            (default: 4, on a CPU one, which stays in its cache).
+            (default: 4, on a CPU one, which stays in its cache). ``keep_probabilities``: whether
+            samples get all classes' probabilities as well, ``seg_logits`` (default: no).
         patch_size: pixels.
 
     Raises:
         InputError: a setting that cannot be.
     """
-    known = {"mode": "whole", "crop_size": None, "stride": None, "window_batch": None}
+    known = {
+        "mode": "whole",
+        "crop_size": None,
+        "stride": None,
+        "window_batch": None,
+        "keep_probabilities": False,
+    }
     if unknown := set(test_cfg) - set(known):
         raise InputError(f"test_cfg: unknown {sorted(unknown)}; known are {sorted(known)}")
     checked = {**known, **test_cfg}
@@ -94,45 +100,8 @@ def cut_windows(
         yield group, F.pad(pixels, (0, -width % patch_size, 0, -height % patch_size))
 
 
-def merge_windows(
-    predictions: Iterable[tuple[Sequence[Box], Prediction]], size: tuple[int, int]
-) -> Prediction:
-    """Put the predictions of windows together; where windows overlap, their mean.
-
-    Args:
-        predictions: groups of boxes and their maps, laid out as :func:`cut_windows` does, at the
-            size of the padded windows.
-        size: (H, W) of the image.
-
-    Returns:
-        Maps of size ``(H, W)``.
-
-    Source: ZegCLIP, published code (window 512, stride 426).
-    """
-    sums: dict[str, Tensor] = {}
-    counts = torch.zeros(())
-    for boxes, prediction in predictions:
-        maps_by_name = {"": prediction.probabilities, **prediction.extra_maps}
-        height, width = boxes[0][2] - boxes[0][0], boxes[0][3] - boxes[0][1]
-        # What was padded is cut off again.
-        maps_by_name = {name: maps[..., :height, :width] for name, maps in maps_by_name.items()}
-        if (height, width) == tuple(size):
-            return Prediction(maps_by_name.pop(""), maps_by_name)
-        batch_size = len(prediction.probabilities) // len(boxes)
-        for name, maps in maps_by_name.items():
-            if name not in sums:
-                sums[name] = maps.new_zeros(batch_size, maps.shape[1], *size)
-                counts = maps.new_zeros(size) if name == "" else counts
-            for (top, left, bottom, right), part in zip(boxes, maps.split(batch_size)):
-                sums[name][..., top:bottom, left:right] += part
-        for top, left, bottom, right in boxes:
-            counts[top:bottom, left:right] += 1
-    means = {name: total / counts for name, total in sums.items()}
-    return Prediction(means.pop(""), means)
-
-
-def _image_area(metainfo: Mapping[str, Any], size: tuple[int, int]) -> tuple[slice, slice]:
-    """Rows and columns that are image, where the data preprocessor padded for the test.
+def image_axes(metainfo: Mapping[str, Any], size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """The rows and columns that are image, in its order: padding and test-time flip undone.
 
     Args:
         metainfo: of the sample.
@@ -140,7 +109,19 @@ def _image_area(metainfo: Mapping[str, Any], size: tuple[int, int]) -> tuple[sli
     """
     padding = metainfo.get("img_padding_size") or metainfo.get("padding_size") or (0, 0, 0, 0)
     left, right, top, bottom = padding
-    return slice(top, size[0] - bottom), slice(left, size[1] - right)
+    rows, columns = torch.arange(top, size[0] - bottom), torch.arange(left, size[1] - right)
+    direction = metainfo["flip_direction"] if metainfo.get("flip") else ""
+    if direction in ("vertical", "diagonal"):
+        rows = rows.flip(0)
+    if direction in ("horizontal", "diagonal"):
+        columns = columns.flip(0)
+    return rows, columns
+
+
+def original_size(metainfo: Mapping[str, Any], default: tuple[int, int]) -> tuple[int, int]:
+    """(H0, W0) of the image on disk; without an ``ori_shape`` the default."""
+    height, width = metainfo.get("ori_shape", default)[:2]
+    return height, width
 
 
 def to_original(maps: Tensor, metainfo: Mapping[str, Any]) -> Tensor:
@@ -153,12 +134,10 @@ def to_original(maps: Tensor, metainfo: Mapping[str, Any]) -> Tensor:
     Returns:
         ``(K, H0, W0)``.
     """
-    rows, columns = _image_area(metainfo, (maps.shape[-2], maps.shape[-1]))
-    maps = maps[:, rows, columns]
-    if metainfo.get("flip"):
-        sides = {"horizontal": (-1,), "vertical": (-2,), "diagonal": (-2, -1)}
-        maps = maps.flip(sides[metainfo["flip_direction"]])
-    size = tuple(metainfo.get("ori_shape", maps.shape[-2:])[:2])
+    axes = image_axes(metainfo, (maps.shape[-2], maps.shape[-1]))
+    rows, columns = (axis.to(maps.device, non_blocking=True) for axis in axes)
+    maps = maps[:, rows][..., columns]
+    size = original_size(metainfo, (len(rows), len(columns)))
     if maps.shape[-2:] != size:
         maps = F.interpolate(maps[None], size=size, mode="bilinear", align_corners=False)[0]
     return maps

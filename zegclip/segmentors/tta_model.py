@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmengine.structures import PixelData
@@ -23,6 +24,10 @@ class ZeroShotTTAModel(SegTTAModel):
         >>> # python tools/test.py CONFIG CHECKPOINT --tta
         >>> tta_model = dict(type="ZeroShotTTAModel")  # and tta_pipeline, in the config
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.module.test_cfg["keep_probabilities"] = True
 
     def merge_preds(
         self, data_samples_list: Sequence[Sequence[SegDataSample]]

@@ -18,8 +18,9 @@ from zegclip.errors import InputError
 from zegclip.heads import HeadOutput, Prediction, ZeroShotHead, upsample
 from zegclip.vocabulary import Vocabulary, make_palette
 
+from .image_prediction import ImagePrediction, predictions_of_images
 from .learned_state import clip_identity, leave_clip_out
-from .sliding_window import Box, checked_test_cfg, cut_windows, merge_windows, to_original
+from .sliding_window import Box, checked_test_cfg, cut_windows, to_original
 from .training_labels import (
     PSEUDO_LABELS,
     PseudoLabelCounter,
@@ -250,24 +251,25 @@ class ZeroShotSegmentor(BaseSegmentor):
             data_samples: their samples; results go to the sizes of ``ori_shape``.
 
         Returns:
-            The samples with ``pred_sem_seg`` (1, H, W), ``seg_logits`` (C, H, W; the class
-            probabilities) and the head's extra maps (K, H, W) under their names.
+            The samples with ``pred_sem_seg`` (1, H, W) and the head's extra maps (K, H, W) under
+            their names; with ``test_cfg.keep_probabilities`` also ``seg_logits`` (C, H, W; the
+            class probabilities).
         """
-        prediction = self.encode_decode(inputs)
         samples = list(data_samples or [SegDataSample() for _ in inputs])
-        for index, sample in enumerate(samples):
-            probabilities = to_original(prediction.probabilities[index], sample.metainfo)
-            sample.seg_logits = PixelData(data=probabilities)
-            sample.pred_sem_seg = PixelData(data=probabilities.argmax(dim=0, keepdim=True))
-            for name, maps in prediction.extra_maps.items():
-                original = to_original(maps[index], sample.metainfo)
-                sample.set_data({name: PixelData(data=original)})
+        for sample, prediction in zip(samples, self.encode_decode(inputs)):
+            labels, extra_maps = prediction.labels(sample.metainfo)
+            sample.pred_sem_seg = PixelData(data=labels[None])
+            if self.test_cfg["keep_probabilities"]:
+                probabilities = to_original(prediction.whole().probabilities, sample.metainfo)
+                sample.seg_logits = PixelData(data=probabilities)
+            for name, maps in extra_maps.items():
+                sample.set_data({name: PixelData(data=maps)})
         return samples
 
     def encode_decode(
         self, inputs: Tensor, batch_data_samples: Sequence[SegDataSample] | None = None
-    ) -> Prediction:
-        """Probabilities and extra maps at the input's size, whole or by sliding windows."""
+    ) -> list[ImagePrediction]:
+        """The prediction of each image, whole or by sliding windows."""
         return self.decode_windows(self.encode_windows(inputs), tuple(inputs.shape[-2:]))
 
     def encode_windows(self, inputs: Tensor) -> Iterator[EncodedWindows]:
@@ -285,28 +287,24 @@ class ZeroShotSegmentor(BaseSegmentor):
 
     def decode_windows(
         self, windows: Iterable[EncodedWindows], size: tuple[int, int]
-    ) -> Prediction:
-        """Ask for the current vocabulary in an encoded image.
+    ) -> list[ImagePrediction]:
+        """Ask for the current vocabulary in encoded images.
 
         Args:
             windows: from :meth:`encode_windows`; may be asked again with other vocabularies.
-            size: (H, W) of the image that they are of.
-
-        Returns:
-            Maps of that size.
+            size: (H, W) of the images that they are of.
         """
-        return merge_windows(((group.boxes, self._decode(group)) for group in windows), size)
+        head, inductive = self.decode_head, self.vocabulary.setting == "inductive"
+        seen = self._seen = self._seen.to(self.clip_fingerprint.device)  # once
 
-    def _decode(self, windows: EncodedWindows) -> Prediction:
-        """Maps of a group of windows, padding included."""
-        patches, cls = windows.patch_embeddings, windows.cls_embedding
-        output = self.decode_head(patches, cls, self.class_embeddings())
-        height, width = (side * self.image_encoder.patch_size for side in patches.shape[-2:])
-        prediction = self.decode_head.predict(output, (height, width))
-        if self.vocabulary.setting == "inductive":
-            self._seen = self._seen.to(patches.device)  # once
-            prediction = self.decode_head.calibrate(prediction, self._seen)
-        return prediction
+        def to_prediction(output: HeadOutput) -> Prediction:
+            prediction = head.predict(output)
+            return head.calibrate(prediction, seen) if inductive else prediction
+
+        groups = (
+            (boxes, head(patches, cls, self.class_embeddings())) for boxes, patches, cls in windows
+        )
+        return predictions_of_images(groups, size, self.image_encoder.patch_size, to_prediction)
 
     def extract_feat(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Patch embeddings ``(B, D, h, w)`` and CLS embedding ``(B, D)``."""

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from zegclip.heads import Prediction, upsample
-from zegclip.segmentors import EncodedWindows, ZeroShotSegmentor, merge_windows, to_original
-from zegclip.segmentors.sliding_window import Box
+from zegclip.heads import HeadOutput, Prediction
+from zegclip.segmentors import (
+    EncodedWindows,
+    ZeroShotSegmentor,
+    predictions_of_images,
+    to_original,
+)
 
 
 @torch.no_grad()
@@ -29,24 +33,29 @@ def attention_maps(model: ZeroShotSegmentor, data: Mapping[str, Any]) -> Tensor:
     inputs = data["inputs"]
     size = (inputs.shape[-2], inputs.shape[-1])
     attention = attention_of_windows(model, model.encode_windows(inputs), size)
-    return to_original(attention[0], data["data_samples"][0].metainfo)
+    return to_original(attention, data["data_samples"][0].metainfo)
 
 
 def attention_of_windows(
-    model: ZeroShotSegmentor, windows: Iterable[EncodedWindows], size: tuple[int, int]
+    model: ZeroShotSegmentor,
+    windows: Iterable[EncodedWindows],
+    size: tuple[int, int],
+    classes: slice = slice(None),
 ) -> Tensor:
-    """As :func:`attention_maps` of an encoded image, ``(1, C, H, W)`` at the size of the input.
+    """As :func:`attention_maps` of an encoded image, ``(C, H, W)`` at the size of the input.
 
     Args:
         model: as there.
         windows: from ``model.encode_windows``.
         size: (H, W) of the image that they are of.
+        classes: those whose maps are wanted; all of the vocabulary are asked for.
     """
-
-    def attended() -> Iterator[tuple[Sequence[Box], Prediction]]:
-        for boxes, patches, cls in windows:
-            output = model.decode_head(patches, cls, model.class_embeddings())
-            height, width = (side * model.image_encoder.patch_size for side in patches.shape[-2:])
-            yield boxes, Prediction(upsample(model.decode_head.attention(output), (height, width)))
-
-    return merge_windows(attended(), size).probabilities
+    head, embeddings = model.decode_head, model.class_embeddings()
+    groups = (
+        (boxes, HeadOutput(head.attention(head(patches, cls, embeddings))[:, classes]))
+        for boxes, patches, cls in windows
+    )
+    (found,) = predictions_of_images(
+        groups, size, model.image_encoder.patch_size, lambda maps: Prediction(*maps)
+    )
+    return found.whole().probabilities

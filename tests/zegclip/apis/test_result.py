@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from zegclip.apis import SegmentationResult
+from zegclip.heads import HeadOutput, Prediction
+from zegclip.segmentors import ImagePrediction
 
 
 @pytest.fixture
@@ -13,14 +16,22 @@ def result() -> SegmentationResult:
     labels = np.zeros((40, 80), np.int64)
     labels[:, 60:] = 2
     grey = np.full((40, 80, 3), 100, np.uint8)
-    return SegmentationResult(grey, labels, np.ones((3, 4, 8)), ("cat", "dog", "bus"))
+    maps = torch.arange(3 * 4 * 8.0).view(1, 3, 4, 8)
+    windows = [((0, 0, 4, 8), HeadOutput(maps))]
+    prediction = ImagePrediction(windows, (4, 8), 1, lambda maps: Prediction(*maps))
+    return SegmentationResult(grey, labels, prediction, ("cat", "dog", "bus"))
 
 
 def test_areas(result: SegmentationResult) -> None:
     assert result.areas() == {"cat": 0.75, "dog": 0.0, "bus": 0.25}
     assert result.largest() == [0, 2] and result.largest(1) == [0]
     assert repr(result) == "SegmentationResult(80x40, 3 classes: cat 75.0%, bus 25.0%)"
-    assert result.scores.shape == (3, 40, 80)
+
+
+def test_scores(result: SegmentationResult) -> None:
+    assert result.probabilities.shape == (3, 4, 8) and result.scores.shape == (3, 40, 80)
+    assert result.scores_at(79, 39) == {"cat": 31, "dog": 63, "bus": 95}
+    assert result.scores_at(10, 9) == {"cat": 1, "dog": 33, "bus": 65}
 
 
 def test_drawing(result: SegmentationResult) -> None:
@@ -39,5 +50,5 @@ def test_many_classes_and_a_single_pixel_can_be_drawn() -> None:
     labels = np.arange(200 * 3).reshape(20, 30) % 200
     names = [f"class {index}" for index in range(200)]
     grey = np.full((20, 30, 3), 100, np.uint8)
-    assert SegmentationResult(grey, labels, np.zeros(0), names).draw().height < 600
-    assert SegmentationResult(grey[:1, :1], labels[:1, :1], np.zeros(0), names).draw().width > 1
+    assert SegmentationResult(grey, labels, None, names).draw().height < 600
+    assert SegmentationResult(grey[:1, :1], labels[:1, :1], None, names).draw().width > 1

@@ -1,4 +1,4 @@
-"""Windows cover every pixel, and their predictions are averaged."""
+"""Windows cover every pixel."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from zegclip.heads import Prediction
-from zegclip.segmentors import cut_windows, merge_windows, to_original
+from zegclip.segmentors import cut_windows, to_original
 from zegclip.segmentors.sliding_window import checked_test_cfg, window_starts
 
 
@@ -27,29 +26,17 @@ def test_window_starts(length: int, window: int, stride: int, starts: list[int])
 
 
 @pytest.mark.parametrize("window_batch", [1, 3, 100])
-@pytest.mark.parametrize("size", [(8, 8), (13, 21), (5, 30)])
-def test_equals_a_plain_loop(size: tuple[int, int], window_batch: int) -> None:
-    image = torch.randn(2, 3, *size)
+def test_windows_are_those_of_the_image(window_batch: int) -> None:
+    image = torch.randn(2, 3, 13, 21)
     test_cfg = dict(mode="slide", crop_size=(8, 8), stride=(5, 3), window_batch=window_batch)
-    height, width = min(8, size[0]), min(8, size[1])
-
-    def predict(window: torch.Tensor) -> Prediction:
-        # Depends on the whole window, so that it matters which windows a pixel was in.
-        mean = window[..., :height, :width].mean((1, 2, 3), keepdim=True)
-        return Prediction(window[:, :2] + mean, {"first": window[:, :1]})
-
-    total, count = torch.zeros(2, 2, *size), torch.zeros(*size)
-    for y in window_starts(size[0], height, 5):
-        for x in window_starts(size[1], width, 3):
-            maps = predict(image[..., y : y + height, x : x + width]).probabilities
-            total[..., y : y + height, x : x + width] += maps
-            count[y : y + height, x : x + width] += 1
-    assert count.min() >= 1
-    groups = list(cut_windows(image, checked_test_cfg(test_cfg, 4), patch_size=4))
-    assert all(len(boxes) <= window_batch for boxes, _ in groups)
-    result = merge_windows(((boxes, predict(pixels)) for boxes, pixels in groups), size)
-    torch.testing.assert_close(result.probabilities, total / count)
-    torch.testing.assert_close(result.extra_maps["first"], image[:, :1])
+    boxes = []
+    for group, pixels in cut_windows(image, checked_test_cfg(test_cfg, 4), patch_size=4):
+        assert len(group) <= window_batch
+        for (top, left, bottom, right), window in zip(group, pixels.split(2)):
+            assert torch.equal(window, image[..., top:bottom, left:right])
+        boxes += group
+    expected = [(y, x) for y in window_starts(13, 8, 5) for x in window_starts(21, 8, 3)]
+    assert [box[:2] for box in boxes] == expected
 
 
 def test_whole_images_are_padded_to_whole_patches() -> None:
@@ -57,8 +44,6 @@ def test_whole_images_are_padded_to_whole_patches() -> None:
     ((boxes, pixels),) = cut_windows(image, checked_test_cfg({}, 8), patch_size=8)
     assert boxes == [(0, 0, 9, 16)] and pixels.shape == (1, 3, 16, 16)
     assert torch.equal(pixels[..., :9, :], image) and pixels[..., 9:, :].sum() == 0
-    merged = merge_windows([(boxes, Prediction(pixels))], (9, 16))
-    assert torch.equal(merged.probabilities, image)
 
 
 def test_back_to_the_original_size() -> None:

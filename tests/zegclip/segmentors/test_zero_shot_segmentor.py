@@ -13,6 +13,7 @@ from mmengine.runner.checkpoint import load_checkpoint, save_checkpoint, weights
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
+from torch import Tensor
 
 import ldvc  # noqa: F401  (a text encoder that learns)
 from zegclip.errors import InputError
@@ -50,6 +51,13 @@ def model(tiny_clip_config: Path) -> ZeroShotSegmentor:
     return build(tiny_clip_config)
 
 
+@torch.no_grad()
+def probabilities(model: ZeroShotSegmentor, image: Tensor) -> Tensor:
+    """``(C, H, W)`` at the image's size."""
+    (prediction,) = model.encode_decode(image)
+    return prediction.whole().probabilities
+
+
 def test_checkpoint_round_trip_through_mmengine(
     model: ZeroShotSegmentor, tiny_clip_config: Path, tmp_path: Path
 ) -> None:
@@ -63,7 +71,8 @@ def test_checkpoint_round_trip_through_mmengine(
     image = torch.randn(1, 3, 32, 32)
     with torch.no_grad():
         expected, result = model.predict(image)[0], other.predict(image)[0]
-    assert torch.equal(expected.seg_logits.data, result.seg_logits.data)
+    assert torch.equal(expected.pred_sem_seg.data, result.pred_sem_seg.data)
+    assert torch.equal(probabilities(model, image), probabilities(other, image))
     frozen = sum(p.numel() for p in model.parameters() if not p.requires_grad)
     assert file.stat().st_size < 4 * frozen  # CLIP is not in it
 
@@ -134,9 +143,7 @@ def test_vocabulary_comes_from_metainfo(model: ZeroShotSegmentor) -> None:
     model.dataset_meta = {"classes": ("tree", "bus"), "unseen": ("tree",)}
     assert model.vocabulary.seen == ("bus",)
     assert model.class_embeddings().shape == (2, 32)
-    with torch.no_grad():
-        (sample,) = model.predict(torch.randn(1, 3, 32, 32))
-    assert sample.seg_logits.data.shape[0] == 2
+    assert probabilities(model, torch.randn(1, 3, 32, 32)).shape[0] == 2
 
 
 def test_learned_class_embeddings_are_computed_once_per_evaluation(
@@ -184,15 +191,14 @@ def test_slide_equals_whole_for_one_window(tiny_clip_config: Path) -> None:
         tiny_clip_config, test_cfg={"mode": "slide", "crop_size": (32, 32), "stride": (16, 16)}
     )
     image = torch.randn(1, 3, 32, 32)
+    assert torch.equal(probabilities(whole, image), probabilities(slide, image))
     with torch.no_grad():
-        assert torch.equal(
-            whole.encode_decode(image).probabilities, slide.encode_decode(image).probabilities
-        )
         wide = slide.encode_decode(torch.randn(2, 3, 24, 70))
-    assert wide.probabilities.shape == (2, 3, 24, 70)
+    assert [each.whole().probabilities.shape for each in wide] == [(3, 24, 70)] * 2
 
 
 def test_prediction_has_the_original_size_and_undoes_a_flip(model: ZeroShotSegmentor) -> None:
+    model.test_cfg["keep_probabilities"] = True
     image = torch.randn(1, 3, 32, 32)
     plain, flipped = SegDataSample(), SegDataSample()
     plain.set_metainfo({"ori_shape": (50, 41)})
@@ -202,16 +208,36 @@ def test_prediction_has_the_original_size_and_undoes_a_flip(model: ZeroShotSegme
         (other,) = model.predict(image, [flipped])
     assert one.pred_sem_seg.data.shape == (1, 50, 41)
     torch.testing.assert_close(one.seg_logits.data, other.seg_logits.data.flip(-1))
+    for sample in (one, other):
+        assert torch.equal(sample.pred_sem_seg.data[0], sample.seg_logits.data.argmax(dim=0))
+
+
+def test_flips_are_averaged_in_test_time_augmentation(model: ZeroShotSegmentor) -> None:
+    image, versions, maps = torch.randn(1, 3, 32, 32), [], []
+    tta = MODELS.build({"type": "ZeroShotTTAModel", "module": model})
+    for flip in (False, True):
+        metainfo = {"ori_shape": (40, 41), "flip": flip, "flip_direction": "horizontal"}
+        with torch.no_grad():
+            (sample,) = model.predict(
+                image.flip(-1) if flip else image, [SegDataSample(metainfo=metainfo)]
+            )
+        versions.append(sample)
+        maps.append(sample.seg_logits.data)
+    (merged,) = tta.merge_preds([versions])
+    assert not torch.allclose(*maps)
+    torch.testing.assert_close(merged.seg_logits.data, (maps[0] + maps[1]) / 2)
+    assert torch.equal(merged.pred_sem_seg.data[0], merged.seg_logits.data.argmax(dim=0))
 
 
 def test_padding_of_the_data_preprocessor_is_removed(model: ZeroShotSegmentor) -> None:
+    model.test_cfg["keep_probabilities"] = True
     image = torch.randn(1, 3, 32, 32)
     padded = torch.nn.functional.pad(image, (0, 16, 0, 8))
     sample = SegDataSample()
     sample.set_metainfo({"ori_shape": (32, 32), "img_padding_size": (0, 16, 0, 8)})
     with torch.no_grad():
         (result,) = model.predict(padded, [sample])
-        expected = model.encode_decode(padded).probabilities[0, :, :32, :32]
+    expected = probabilities(model, padded)[:, :32, :32]
     torch.testing.assert_close(result.seg_logits.data, expected)
 
 

@@ -1,0 +1,234 @@
+"""What is predicted for an image: kept at the patch grid, made at pixels where it is asked for.
+
+The probabilities of all classes at all pixels are gigabytes for a photograph and COCO-Stuff. From
+the patch grid on, everything is a function of one pixel; so a tile of an image is upsampled,
+turned into probabilities and averaged over windows while it is in the cache, and only what is made
+of it, such as its labels, is kept.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zegclip.heads import HeadOutput, Prediction
+
+from .bilinear import Taps, interpolate_grid, interpolate_points, taps
+from .sliding_window import Box, image_axes, original_size, to_original
+
+# Values of a tile, by kind of device: a CPU's cache is small.
+_VALUES_AT_ONCE = {"cpu": 2**19, "cuda": 2**26}
+_PER_PIXEL = 8  # numbers beside the classes' that a pixel of the result takes
+
+
+class ImagePrediction:
+    """The prediction of one image.
+
+    Args:
+        windows: boxes in the image, and the head's maps of each, ``(1, K, h, w)``.
+        size: (H, W) of the image, as the model saw it.
+        cell: pixels of a map's cell, the patch size; windows may be smaller than their maps.
+        to_prediction: what is made of maps that were brought to pixels; a function of each pixel.
+
+    Example:
+        >>> (prediction,) = model.decode_windows(model.encode_windows(image), (512, 683))
+        >>> labels, maps = prediction.labels({"ori_shape": (3000, 4000)})
+        >>> prediction.tile((0, 0, 1, 1)).probabilities.shape  # of the first pixel
+        torch.Size([1, 171, 1, 1])
+    """
+
+    def __init__(
+        self,
+        windows: Iterable[tuple[Box, HeadOutput]],
+        size: tuple[int, int],
+        cell: int,
+        to_prediction: Callable[[HeadOutput], Prediction],
+    ) -> None:
+        self.size = size
+        self._cell = cell
+        self._to_prediction = to_prediction
+        # Classes last: a cell's values lie side by side.
+        self._windows = [
+            (box, _last(output.mask_logits), {k: _last(v) for k, v in output.extra_maps.items()})
+            for box, output in windows
+        ]
+
+    @property
+    def num_classes(self) -> int:
+        """C."""
+        return self._windows[0][1].shape[-1]
+
+    def tile(self, box: Box) -> Prediction:
+        """Maps of a part of the image, ``(1, K, h, w)``; where windows overlap, their mean.
+
+        Args:
+            box: (top, left, bottom, right), pixels.
+
+        Source: ZegCLIP, published code (window 512, stride 426).
+        """
+        parts = list(self._parts(box))
+        if len(parts) == 1:  # it covers the tile, as windows cover the image
+            return parts[0][1]
+        height, width = box[2] - box[0], box[3] - box[1]
+        sums: dict[str, Tensor] = {}
+        counts = parts[0][1].probabilities.new_zeros(height, width)
+        for (top, left, bottom, right), prediction in parts:
+            for name, maps in {"": prediction.probabilities, **prediction.extra_maps}.items():
+                if name not in sums:
+                    zeros = maps.new_zeros(1, height, width, maps.shape[1])
+                    sums[name] = zeros.permute(0, 3, 1, 2)
+                sums[name][..., top:bottom, left:right] += maps
+            counts[top:bottom, left:right] += 1
+        means = {name: total.div_(counts) for name, total in sums.items()}
+        return Prediction(means.pop(""), means)
+
+    def _parts(self, box: Box) -> Iterator[tuple[Box, Prediction]]:
+        """What the windows predict of a tile, each with its place in the tile."""
+        for window, logits, extra_maps in self._windows:
+            top, left = max(window[0], box[0]), max(window[1], box[1])
+            bottom, right = min(window[2], box[2]), min(window[3], box[3])
+            if top >= bottom or left >= right:
+                continue
+            rows, columns = (
+                taps(cells, cells * self._cell).at(slice(first - start, last - start))
+                for cells, first, last, start in (
+                    (logits.shape[0], top, bottom, window[0]),
+                    (logits.shape[1], left, right, window[1]),
+                )
+            )
+            output = HeadOutput(
+                _first(interpolate_grid(logits, rows, columns)),
+                {k: _first(interpolate_grid(v, rows, columns)) for k, v in extra_maps.items()},
+            )
+            place = (top - box[0], left - box[1], bottom - box[0], right - box[1])
+            yield place, self._to_prediction(output)
+
+    def whole(self) -> Prediction:
+        """All maps of the whole image, ``(K, H, W)``: of many classes, gigabytes."""
+        probabilities = torch.empty(0)
+        extra_maps: dict[str, Tensor] = {}
+        for top, left, bottom, right in _tiles(self.size, self._side(), self._side()):
+            tile = self.tile((top, left, bottom, right))
+            if not probabilities.numel():
+                probabilities = tile.probabilities.new_empty(self.num_classes, *self.size)
+            probabilities[:, top:bottom, left:right] = tile.probabilities[0]
+            self._keep(extra_maps, tile, (top, left, bottom, right))
+        return Prediction(probabilities, extra_maps)
+
+    def labels(self, metainfo: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The most probable class of each pixel of the image on disk, and the extra maps there.
+
+        The same as arg-max over all classes' maps of that size. They are convex combinations of
+        four neighbours, so where the four have one best class it is the pixel's as well; only for
+        the others all classes are computed.
+
+        Args:
+            metainfo: of the image's sample; see :func:`to_original`.
+
+        Returns:
+            ``(H0, W0)`` int64, and maps ``(K, H0, W0)`` by name.
+        """
+        axes = image_axes(metainfo, self.size)
+        size = original_size(metainfo, (len(axes[0]), len(axes[1])))
+        scales = [large / len(axis) for axis, large in zip(axes, size)]
+        side = self._side(math.prod(scales))
+        steps = [max(1, round(side * scale)) for scale in scales]
+        # Taps of the original's pixels in the image that the model was given.
+        found = [taps(len(axis), large) for axis, large in zip(axes, size)]
+        rows, columns = (Taps(axis[each.index], each.weight) for axis, each in zip(axes, found))
+        labels = torch.empty(0, dtype=torch.int64)
+        extra_maps: dict[str, Tensor] = {}
+        for top, left, bottom, right in _tiles(size, *steps):
+            of_rows, of_columns = rows.at(slice(top, bottom)), columns.at(slice(left, right))
+            (upper, lower), (first, last) = of_rows.bounds(), of_columns.bounds()
+            tile = self.tile((upper, first, lower, last))
+            if not labels.numel():
+                labels = labels.new_empty(size, device=tile.probabilities.device)
+            labels[top:bottom, left:right] = _largest(
+                tile.probabilities[0].permute(1, 2, 0),
+                of_rows.within(upper),
+                of_columns.within(first),
+            )
+            self._keep(extra_maps, tile, (upper, first, lower, last))
+        return labels, {name: to_original(maps, metainfo) for name, maps in extra_maps.items()}
+
+    def _side(self, pixels: float = 0.0) -> int:
+        """Of a square tile, of whose pixels so many of the result are made."""
+        values = _values_at_once(self._windows[0][1])
+        return max(1, math.isqrt(int(values / (self.num_classes + _PER_PIXEL * pixels))))
+
+    def _keep(self, extra_maps: dict[str, Tensor], tile: Prediction, box: Box) -> None:
+        """Write a tile's extra maps into those of the whole image."""
+        for name, maps in tile.extra_maps.items():
+            if name not in extra_maps:
+                extra_maps[name] = maps.new_zeros(maps.shape[1], *self.size)
+            extra_maps[name][:, box[0] : box[2], box[1] : box[3]] = maps[0]
+
+
+def predictions_of_images(
+    groups: Iterable[tuple[Sequence[Box], HeadOutput]],
+    size: tuple[int, int],
+    cell: int,
+    to_prediction: Callable[[HeadOutput], Prediction],
+) -> list[ImagePrediction]:
+    """The predictions of a batch of images.
+
+    Args:
+        groups: boxes of windows and their maps ``(len(boxes) * B, K, h, w)``, laid out as
+            :func:`~zegclip.segmentors.cut_windows` does.
+        size: see :class:`ImagePrediction`.
+        cell: see there.
+        to_prediction: see there.
+    """
+    windows: list[list[tuple[Box, HeadOutput]]] = []
+    for boxes, output in groups:
+        batch = len(output.mask_logits) // len(boxes)
+        windows = windows or [[] for _ in range(batch)]
+        for index in range(len(output.mask_logits)):
+            maps = {name: each[[index]] for name, each in output.extra_maps.items()}
+            box, of_image = boxes[index // batch], windows[index % batch]
+            of_image.append((box, HeadOutput(output.mask_logits[[index]], maps)))
+    return [ImagePrediction(each, size, cell, to_prediction) for each in windows]
+
+
+def _largest(probabilities: Tensor, rows: Taps, columns: Taps) -> Tensor:
+    """Arg-max over ``(h, w, C)`` at the pixels of rows and columns, ``(R, S)`` int64."""
+    best = probabilities.max(dim=2).indices  # (on a CPU twice as fast as argmax)
+    rows, columns = rows.to(best.device), columns.to(best.device)
+    upper, lower = best[rows.index[:, 0]], best[rows.index[:, 1]]
+    first, second = columns.index.unbind(1)
+    labels, differs = upper[:, first], upper != lower
+    unsure = differs[:, first] | differs[:, second] | (upper[:, second] != labels)
+    at_once = max(1, _values_at_once(probabilities) // probabilities.shape[2])
+    for pixels in unsure.nonzero().split(at_once):  # waits for a GPU
+        y, x = pixels.unbind(1)
+        values = interpolate_points(probabilities, rows.at(y), columns.at(x))
+        labels[y, x] = values.max(dim=1).indices
+    return labels
+
+
+def _tiles(size: tuple[int, int], height: int, width: int) -> Iterator[Box]:
+    """Boxes of at most that height and width that cover an image."""
+    for top in range(0, size[0], height):
+        for left in range(0, size[1], width):
+            yield top, left, min(top + height, size[0]), min(left + width, size[1])
+
+
+def _values_at_once(like: Tensor) -> int:
+    return _VALUES_AT_ONCE.get(like.device.type, _VALUES_AT_ONCE["cuda"])
+
+
+def _last(maps: Tensor) -> Tensor:
+    """``(1, K, h, w)`` -> contiguous ``(h, w, K)``, at least float32."""
+    # In half precision a sigmoid of 9 is 1, and arg-max would choose by class order.
+    maps = maps if maps.dtype == torch.float64 else maps.float()
+    return maps[0].permute(1, 2, 0).contiguous()
+
+
+def _first(maps: Tensor) -> Tensor:
+    """``(h, w, K)`` -> ``(1, K, h, w)``, a view."""
+    return maps.permute(2, 0, 1)[None]
