@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
 import torch
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from zegclip.errors import InputError
 from zegclip.segmentors import ZeroShotSegmentor, to_original
@@ -26,6 +23,10 @@ from zegclip.visualization import (
 )
 
 from .consensus_head import ConsensusHead
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 QUERY, ROUTED, OTHERS = "#e60000", "#ffd200", "white"  # frames of regions
 
@@ -161,6 +162,8 @@ def _query(scene: Scene, classes: Sequence[str]) -> tuple[int, tuple[float, floa
 
 def _frames(axes: Axes, shown: AttendedRegions, others: Sequence[int], colour: str) -> None:
     """A thin frame around each of the others, then a thick one around the query."""
+    from matplotlib.patches import Rectangle
+
     for region in [*others, shown.query]:
         edge, thickness = (QUERY, 1.2) if region == shown.query else (colour, 0.6)
         ys, xs = np.nonzero(shown.regions == region)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from zegclip.visualization import Method, Panel, extra_maps, make_sheet, register_figure
 
 from .trusty_head import TrustyHead
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 NOTE = (
     "Trusty map: probability that a pixel is of a seen class (0 blue, 1 red). Unseen names in red."

@@ -9,7 +9,7 @@ __version__ = "0.2.0"
 
 from . import compat
 
-compat.import_mmseg()  # (first: without it open_clip and mmseg do not import beside today's torch)
+compat.import_mmseg()  # (first: without it mmseg does not import beside today's torch)
 
 from . import (
     clip,

@@ -10,13 +10,15 @@ import contextlib
 import functools
 import importlib
 import importlib.metadata
+import importlib.util
 import io
 import math
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -35,8 +37,23 @@ _NOISE = (
 )
 
 
-def import_torchvision() -> bool:
-    """Make ``import torchvision`` work where its compiled operators cannot be loaded.
+class ImportedLater(ModuleType):
+    """A module that is imported when something of it is first asked for.
+
+    open_clip and timm, with the torchvision and the compiler of torch that they bring, take longer
+    to import than torch and mmseg; most programs need them only to build a model, or never.
+
+    Example:
+        >>> open_clip = ImportedLater("open_clip")
+        >>> open_clip.list_models()  # doctest: +SKIP
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+def make_torchvision_importable() -> bool:
+    """Let ``import torchvision`` work where its compiled operators cannot be loaded.
 
     The registry's torchvision wheel is a CUDA build. Beside a CPU-only torch its operator library
     does not load, and the import stops at ``operator torchvision::nms does not exist``. Only the
@@ -44,36 +61,49 @@ def import_torchvision() -> bool:
     (which nothing here calls) stay unavailable.
 
     Returns:
-        True if the schemas had to be defined, False if torchvision imports cleanly.
+        True if the schemas had to be defined, False if the library loads.
     """
-    try:
-        importlib.import_module("torchvision")
-        return False
-    except RuntimeError as error:
-        if "operator torchvision::" not in str(error):
-            raise
-    fragment = torch.library.Library("torchvision", "FRAGMENT")
-    for name in ("nms", "qnms"):
-        if not hasattr(torch.ops.torchvision, name):
+    found = importlib.util.find_spec("torchvision")
+    folder = Path((found and found.origin) or "").parent
+    with contextlib.suppress(OSError):
+        for library in folder.glob("_C.*"):
+            torch.ops.load_library(library)
+            return False
+    if not _torchvision_fragments:
+        fragment = torch.library.Library("torchvision", "FRAGMENT")
+        for name in ("nms", "qnms"):
             fragment.define(name + _NMS_SCHEMA)
-    _torchvision_fragments.append(fragment)
-    # What the failed import left behind holds registrations that may not be made twice, so only
-    # the package itself is imported again.
-    sys.modules.pop("torchvision", None)
-    importlib.import_module("torchvision")
+        _torchvision_fragments.append(fragment)
     return True
 
 
 def import_mmseg() -> None:
-    """Import mmseg without the notes about optional parts that nobody misses here."""
-    import_torchvision()
+    """Import mmseg, timm later, without the notes about parts that nobody misses here."""
+    make_torchvision_importable()
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()) as said:
         for message in _NOISE:
             warnings.filterwarnings("ignore", message=message)
-        for module in ("mmseg.datasets", "mmseg.models"):
-            importlib.import_module(module)
+        with _import_refused("timm"):
+            for module in ("mmseg.datasets", "mmseg.models"):
+                importlib.import_module(module)
+    # Its one user there looks it up in its own module.
+    timm_backbone: Any = importlib.import_module("mmseg.models.backbones.timm_backbone")
+    timm_backbone.timm = timm_backbone.timm or ImportedLater("timm")
     rest = [line for line in said.getvalue().splitlines() if line != "Could not import OneDL"]
     print("\n".join(rest), end="\n" if rest else "")
+
+
+@contextlib.contextmanager
+def _import_refused(name: str) -> Iterator[None]:
+    """``import name`` fails, unless it has been imported before."""
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[name]
 
 
 def set_up() -> None:

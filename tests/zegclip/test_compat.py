@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
+from unittest import mock
 
 import pytest
 import torch
@@ -51,26 +51,40 @@ def test_importing_the_packages_has_no_side_effects() -> None:
 
 
 class TestTorchvision:
-    def test_does_nothing_where_it_imports(self) -> None:
-        before = list(compat._torchvision_fragments)
-        assert compat.import_torchvision() is False
-        assert compat._torchvision_fragments == before
-
-    def test_imports_again_after_the_schemas(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        calls: list[str] = []
-
-        def import_module(name: str) -> ModuleType:
-            calls.append(name)
-            if len(calls) == 1:
-                raise RuntimeError("operator torchvision::nms does not exist")
-            return ModuleType(name)
-
-        monkeypatch.setattr(compat.importlib, "import_module", import_module)
+    @pytest.fixture(autouse=True)
+    def nothing_defined(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(compat, "_torchvision_fragments", [])
-        monkeypatch.setitem(compat.sys.modules, "torchvision", ModuleType("torchvision"))
-        assert compat.import_torchvision() is True
-        assert calls == ["torchvision", "torchvision"]
-        assert len(compat._torchvision_fragments) == 1
+
+    def test_does_nothing_where_its_library_loads(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        loaded: list[Path] = []
+        monkeypatch.setattr(torch.ops, "load_library", loaded.append)
+        assert compat.make_torchvision_importable() is False
+        assert [path.stem for path in loaded] == ["_C"] and compat._torchvision_fragments == []
+
+    def test_defines_the_schemas_once_where_it_does_not(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        defined: list[str] = []
+
+        def load_library(path: Path) -> None:
+            raise OSError("libtorch_cuda.so: cannot open shared object file")
+
+        monkeypatch.setattr(torch.ops, "load_library", load_library)
+        monkeypatch.setattr(torch.library, "Library", lambda *_: mock.Mock(define=defined.append))
+        assert [compat.make_torchvision_importable() for _ in range(2)] == [True, True]
+        assert [schema.partition("(")[0] for schema in defined] == ["nms", "qnms"]
+
+
+def test_what_only_models_need_is_imported_later() -> None:
+    code = """
+import sys, zegclip, tagclip, ldvc
+assert not {"open_clip", "timm", "torchvision", "torch._dynamo", "matplotlib"} & set(sys.modules)
+from mmseg.models import TIMMBackbone
+TIMMBackbone(model_name="resnet18", pretrained=False)
+import open_clip, timm, torchvision
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 class TestThreads:

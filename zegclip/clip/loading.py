@@ -10,15 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import open_clip
 import torch
-from open_clip.pretrained import download_pretrained, get_pretrained_cfg
 from torch import Tensor, nn
 
+from zegclip.compat import ImportedLater
 from zegclip.errors import InputError
 from zegclip.files import find_path
 
 from .weight_files import read_weights
+
+open_clip = ImportedLater("open_clip")
 
 # Settings of open_clip's other kind of block, which run_block does not compute.
 _OTHER_BLOCKS = (
@@ -169,7 +170,8 @@ def _check_weights(model_name: str, config: Mapping[str, Any], weights: str) -> 
         return
     # A tag that only the model with the other activation has is a mismatch, too.
     other = _with_other_activation(model_name, config)
-    entry = get_pretrained_cfg(model_name, weights) or get_pretrained_cfg(other, weights)
+    find = open_clip.get_pretrained_cfg
+    entry = find(model_name, weights) or find(other, weights)
     if entry:
         quick_gelu = bool(entry.get("quick_gelu"))
         return _check_activation(quick_gelu, model_name, config, f"tag {weights!r}")
@@ -209,11 +211,11 @@ def _with_other_activation(model_name: str, config: Mapping[str, Any]) -> str:
 
 def _download(model_name: str, tag: str) -> Path:
     """The file of a tag, from a cache of open_clip or the Hub, or downloaded."""
-    entry = get_pretrained_cfg(model_name, tag)
+    entry = open_clip.get_pretrained_cfg(model_name, tag)
     problems = []
     for prefer_hf_hub in (True, False):
         try:
-            return Path(download_pretrained(entry, prefer_hf_hub=prefer_hf_hub))
+            return Path(open_clip.download_pretrained(entry, prefer_hf_hub=prefer_hf_hub))
         except Exception as error:  # whatever the network or the Hub raises
             problems.append(str(error))
     raise InputError(

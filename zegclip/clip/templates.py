@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from open_clip import OPENAI_IMAGENET_TEMPLATES
-
+from zegclip.compat import ImportedLater
 from zegclip.errors import InputError
 
+open_clip = ImportedLater("open_clip")
 TEMPLATES: dict[str, tuple[str, ...]] = {
     # ZegCLIP on VOC.
     "single": ("a photo of a {}",),
@@ -29,22 +29,22 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
         "This is the {} in the scene.",
         "This is one {} in the scene.",
     ),
-    # CLIP's on ImageNet.
-    "imagenet80": tuple(template("{}") for template in OPENAI_IMAGENET_TEMPLATES),
 }
 
 
 def find_templates(templates: str | Sequence[str]) -> tuple[str, ...]:
-    """The set of templates of a name in ``TEMPLATES``; or a list of one's own, as it is.
+    """A set in ``TEMPLATES``, or ``"imagenet80"`` of open_clip; or a list of one's own, as it is.
 
     Raises:
         InputError: there is no such set, no template, or one without exactly one ``{}``.
     """
     if isinstance(templates, str):
+        if templates == "imagenet80":  # CLIP's on ImageNet
+            return tuple(each("{}") for each in open_clip.OPENAI_IMAGENET_TEMPLATES)
         if templates not in TEMPLATES:
             raise InputError(
-                f"templates={templates!r} is not one of {', '.join(TEMPLATES)}; your own go into "
-                "a list, ['a drawing of a {}']"
+                f"templates={templates!r} is not one of {', '.join(TEMPLATES)}, imagenet80; your "
+                "own go into a list, ['a drawing of a {}']"
             )
         return TEMPLATES[templates]
     if not templates or any(template.count("{}") != 1 for template in templates):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import torch.nn.functional as F
-from open_clip.transformer import text_global_pool
 from torch import Tensor, nn
 
+from zegclip.compat import ImportedLater
+
 from .block import run_block
+
+open_clip = ImportedLater("open_clip")
 
 
 class TextTower(nn.Module):
@@ -52,7 +55,7 @@ class TextTower(nn.Module):
 
     def project(self, hidden: Tensor, tokens: Tensor) -> Tensor:
         """From the last block's output ``(N, L, width)`` to unit rows ``(N, D)``."""
-        pooled = text_global_pool(
+        pooled = open_clip.transformer.text_global_pool(
             self.ln_final(hidden), tokens, self.pool_type, eos_token_id=self.eos_id
         )
         projection = self.text_projection

@@ -11,6 +11,7 @@ from .benchmarks import (
 )
 from .masks import check_mask, read_mask
 from .mini import MiniSceneDataset
+from .photometric import FastPhotoMetricDistortion
 from .random_crop import FastRandomCrop
 from .transforms import HideUnseenLabels, LoadCheckedAnnotations, PackZeroShotInputs
 
@@ -19,6 +20,7 @@ __all__ = [
     "COCOStuff171Dataset",
     "Context59Dataset",
     "Context60Dataset",
+    "FastPhotoMetricDistortion",
     "FastRandomCrop",
     "HideUnseenLabels",
     "LoadCheckedAnnotations",

@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
@@ -122,7 +123,7 @@ def read_labels(sample: Mapping[str, Any], image_size: tuple[int, int] | None = 
         table[label] = new
     if zero_ignored:  # 0, 1, 2, ... in the file are 255, 0, 1, ...
         table = np.array([IGNORE_INDEX, *table[: IGNORE_INDEX - 1], IGNORE_INDEX], np.uint8)
-    return table[mask]
+    return cv2.LUT(mask, table) if mask.dtype == np.uint8 else table[mask]
 
 
 def image_size(file: str | os.PathLike[str]) -> tuple[int, int]:

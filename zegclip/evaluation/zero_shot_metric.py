@@ -17,6 +17,8 @@ from zegclip.vocabulary import IGNORE_INDEX, Vocabulary
 
 from .scores import COLUMNS, CROSS_DATASET_COLUMNS, render_scores, scores
 
+_IDS = IGNORE_INDEX + 1
+
 
 @METRICS.register_module()
 class ZeroShotIoUMetric(BaseMetric):
@@ -46,6 +48,7 @@ class ZeroShotIoUMetric(BaseMetric):
         super().__init__(collect_device=collect_device, **kwargs)
         self.allow_no_class = allow_no_class
         self.summary: dict[str, Any] | None = None
+        self._waiting: list[tuple[str, Tensor, Tensor]] = []  # name, counts, extreme ids
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Count the pixels of a batch.
@@ -64,9 +67,9 @@ class ZeroShotIoUMetric(BaseMetric):
                 f"{num_classes} classes cannot be told apart by labels of which {IGNORE_INDEX} is "
                 "ignored"
             )
-        columns = num_classes + self.allow_no_class  # one more for "no class", the last
         for sample in data_samples:
-            image = sample.get("img_path", f"image {len(self.results)}")
+            index = len(self.results) + len(self._waiting)
+            image = sample.get("img_path", f"image {index}")
             prediction = sample["pred_sem_seg"]["data"]
             label = sample["gt_sem_seg"]["data"].to(prediction.device)
             if prediction.shape != label.shape:
@@ -75,31 +78,50 @@ class ZeroShotIoUMetric(BaseMetric):
                     f"{tuple(label.shape)}: predictions must come in the original size "
                     "(ori_shape), and labels be loaded after any resizing of the test pipeline"
                 )
-            # (32 bits: half of the memory to go through.)
-            prediction, label = prediction.flatten().int(), label.flatten().int()
-            ignored = label == IGNORE_INDEX
-            no_class = (prediction == IGNORE_INDEX) & self.allow_no_class
-            self._check(prediction.masked_fill(no_class, 0), f"{image}: the prediction")
-            self._check(label.masked_fill(ignored, 0), f"{image}: the label")
-            prediction = prediction.masked_fill(no_class, num_classes)
-            # Ignored pixels are counted behind the matrix, and left there.
-            cells = num_classes * columns
-            index = (label * columns + prediction).masked_fill_(ignored, cells)
-            counts = torch.bincount(index, minlength=cells + 1)[:cells]
-            positions = counts.nonzero()[:, 0]
-            self.results.append((positions.cpu().numpy(), counts[positions].cpu().numpy()))
+            # 8 bits each; ids that do not fit are refused by their extremes.
+            pairs = label.byte().long().mul_(_IDS).add_(prediction.byte()).flatten()
+            counts = torch.zeros(_IDS**2, dtype=torch.int32, device=pairs.device)
+            counts.scatter_add_(0, pairs, counts.new_ones(1).expand_as(pairs))
+            extremes = torch.stack([e.long() for m in (prediction, label) for e in m.aminmax()])
+            self._waiting.append((image, counts, extremes))
+        # A GPU goes on meanwhile: it is waited for once in many images (16 MB).
+        if self._waiting and (self._waiting[0][1].device.type == "cpu" or len(self._waiting) >= 64):
+            self._settle()
 
-    def _check(self, ids: Tensor, what: str) -> None:
-        """Refuse ids outside the classes."""
-        if not ids.numel():
+    def _settle(self) -> None:
+        """Check the counts that wait, and make results of them."""
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
             return
+        images, counts, extremes = zip(*waiting, strict=True)
+        tables = torch.stack(counts).cpu().numpy()
         num_classes = len(self.dataset_meta["classes"])
-        low, high = (int(each) for each in ids.aminmax())
+        columns = num_classes + self.allow_no_class  # one more for "no class", the last
+        bounds = torch.stack(extremes).tolist()
+        for image, table, (low, high, label_low, label_high) in zip(images, tables, bounds):
+            pairs = np.flatnonzero(table)
+            labels, predictions = np.divmod(pairs, _IDS)
+            labelled = labels != IGNORE_INDEX
+            named = predictions != (IGNORE_INDEX if self.allow_no_class else _IDS)
+            self._check(predictions[named], low, high, f"{image}: the prediction")
+            self._check(labels[labelled], label_low, label_high, f"{image}: the label")
+            cells = (labels * columns + np.minimum(predictions, num_classes))[labelled]
+            self.results.append((cells, table[pairs[labelled]]))
+
+    def _check(self, ids: np.ndarray, low: int, high: int, what: str) -> None:
+        """Refuse ids outside the classes; those outside of 0..255 are not among ``ids``."""
+        num_classes = len(self.dataset_meta["classes"])
+        high = high if high >= _IDS else int(ids.max(initial=0))
         if low < 0 or high >= num_classes:
             raise InputError(
                 f"{what} holds the id {low if low < 0 else high}, but the {num_classes} classes "
                 f"are 0..{num_classes - 1}; do model and data set have the same class list?"
             )
+
+    def evaluate(self, size: int) -> dict:
+        """Count what waits, then mmengine's: collect all results and compute the metrics."""
+        self._settle()
+        return super().evaluate(size)
 
     def compute_metrics(self, results: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
         """Sum all images' counts, log the tables, and return the overall numbers in percent."""

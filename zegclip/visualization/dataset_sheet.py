@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from PIL import Image, ImageOps
 
 from zegclip.datasets.masks import image_size, read_labels
@@ -18,6 +16,10 @@ from zegclip.vocabulary import Vocabulary, make_palette
 
 from .overlay import colour_labels
 from .sheet import Name, Panel, make_sheet
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 TITLES = ("Image in the file", "Its labels", "After the pipeline", "Its labels")
 NOTE = "Shares of all pixels. Unseen classes in red, ignored pixels hatched."

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
 from mmengine.registry import Registry
 
 from zegclip.heads import ZeroShotHead
@@ -18,11 +15,15 @@ from .attention_maps import attention_maps
 from .method import Method, extra_maps, predicted_labels
 from .sheet import Panel, make_sheet
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 # Functions from methods (and options, by keyword) to a matplotlib Figure, by name.
 FIGURES = Registry("figure", scope="zegclip", locations=["zegclip.visualization"])
 BARE_NOTE = "Pixels without a label in the ground truth count nowhere and are left bare."
 
-_Function = TypeVar("_Function", bound=Callable[..., Figure])
+_Function = TypeVar("_Function", bound="Callable[..., Figure]")
 
 
 def register_figure(
@@ -119,6 +120,8 @@ def scaled(values: np.ndarray) -> np.ndarray:
 
 def _outline(axes: Axes, mask: np.ndarray) -> None:
     """A white line with a black border around a mask ``(H, W)``."""
+    from matplotlib.patheffects import withStroke
+
     if mask.any():
         padded = np.pad(mask, 1)  # so that lines close at the image's border
         ys, xs = (np.arange(side) - 0.5 for side in padded.shape)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib import colormaps
 from PIL import Image
 
 HEAT_COLOURS = "jet"  # 0 blue, 1 red: the papers' colours
@@ -43,6 +42,8 @@ def draw_heat_map(image: np.ndarray, heat: np.ndarray, opacity: float = OPACITY)
     Returns:
         ``(H, W, 3)`` uint8.
     """
+    from matplotlib import colormaps
+
     return _over(image, colormaps[HEAT_COLOURS](heat.clip(0, 1), alpha=opacity, bytes=True))
 
 

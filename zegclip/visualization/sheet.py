@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
 from .overlay import HEAT_COLOURS, OPACITY
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 SEEN_COLOUR, UNSEEN_COLOUR = "black", "#d60000"
 _DPI = 200
@@ -84,6 +84,8 @@ def make_sheet(
         lines += 1.5 + max(math.ceil(len(p.names) / _columns(p, letters)) for p in row)
     height = len(rows) * panel_height + 1.4 * font * lines
     # and draw.
+    from matplotlib.figure import Figure
+
     figure = Figure((width / _DPI, height / _DPI), dpi=_DPI, layout="compressed")
     axes = figure.subplots(len(rows), len(titles), squeeze=False)
     for row, row_axes in zip(rows, axes):
@@ -101,6 +103,8 @@ def make_sheet(
 
 def figure_pixels(figure: Figure) -> np.ndarray:
     """A figure as an image, ``(H, W, 3)`` uint8, RGB."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
@@ -128,6 +132,8 @@ def _columns(panel: Panel, letters: float) -> int:
 
 
 def _draw(ax: Axes, panel: Panel, points: float, columns: int) -> None:
+    from matplotlib.patches import Patch
+
     height, width = panel.image.shape[:2]
     place: dict[str, Any] = {"extent": (0, width, height, 0)}
     ax.imshow(panel.image, interpolation="lanczos", **place)

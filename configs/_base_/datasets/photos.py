@@ -9,7 +9,7 @@ train_pipeline = [
     dict(type="RandomResize", scale=(2048, 512), ratio_range=(0.5, 2.0), keep_ratio=True),
     dict(type="FastRandomCrop", crop_size=crop_size, cat_max_ratio=0.75),
     dict(type="RandomFlip", prob=0.5),
-    dict(type="PhotoMetricDistortion"),
+    dict(type="FastPhotoMetricDistortion"),
     dict(type="PackZeroShotInputs"),
 ]
 test_pipeline = [

@@ -91,7 +91,8 @@ def test_crop_is_chosen_without_unseen_labels() -> None:
 
 
 def test_what_is_packed_does_not_tell_the_split() -> None:
-    results = sample(np.zeros((4, 4), np.uint8), img_path="a.jpg")
+    image = np.zeros((4, 4, 3), np.uint8)
+    results = sample(np.zeros((4, 4), np.uint8), img=image, img_path="a.jpg")
     packed = PackZeroShotInputs()(results)["data_samples"]
     assert set(packed.metainfo) == {"img_path", "seg_map_path"} and "gt_unseen_map" not in packed
     with pytest.raises(InputError, match=r"a\.png: gt_unseen_map"):

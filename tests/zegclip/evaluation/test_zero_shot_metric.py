@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -101,12 +102,24 @@ def test_results_stay_small() -> None:
     assert positions.tolist() == [171 * 171 - 1] and counts.tolist() == [2500]
 
 
+def test_counts_may_wait_until_the_evaluation() -> None:
+    """As on a GPU, which is not waited for at every image."""
+    samples, at_once, late = images(5), metric(), metric()
+    at_once.process(None, samples)
+    with mock.patch.object(late, "_settle"):
+        late.process(None, samples)
+    assert late.results == []
+    assert late.evaluate(5) == at_once.evaluate(5)
+
+
 @pytest.mark.parametrize(
     ("prediction", "label", "message"),
     [
         (torch.zeros(1, 4, 6), torch.zeros(1, 4, 5), r"photo\.jpg: the prediction is \(1, 4, 6\)"),
         (torch.full((1, 2, 2), 5), torch.zeros(1, 2, 2), r"photo\.jpg: the prediction .* id 5"),
         (torch.full((1, 2, 2), -1), torch.zeros(1, 2, 2), r"photo\.jpg: the prediction .* id -1"),
+        (torch.full((1, 2, 2), 256), torch.zeros(1, 2, 2), r"photo\.jpg: the prediction .* id 256"),
+        (torch.zeros(1, 2, 2), torch.full((1, 2, 2), -1), r"photo\.jpg: the label .* id -1"),
         (torch.zeros(1, 2, 2), torch.full((1, 2, 2), 7), r"photo\.jpg: the label .* id 7.*0\.\.4"),
     ],
 )
