@@ -223,9 +223,9 @@ def _values_at_once(like: Tensor) -> int:
 
 
 def _last(maps: Tensor) -> Tensor:
-    """``(1, K, h, w)`` -> contiguous ``(h, w, K)``, at least float32."""
+    """``(1, K, h, w)`` -> contiguous ``(h, w, K)``, at least float32, without gradient."""
     # In half precision a sigmoid of 9 is 1, and arg-max would choose by class order.
-    maps = maps if maps.dtype == torch.float64 else maps.float()
+    maps = maps.detach() if maps.dtype == torch.float64 else maps.detach().float()
     return maps[0].permute(1, 2, 0).contiguous()
 
 
