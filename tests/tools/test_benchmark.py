@@ -32,7 +32,8 @@ def test_results_are_written_and_the_ways_agree(tmp_path: Path) -> None:
     assert {row["way"] for row in ours} == {"ours"} and {row["way"] for row in theirs} == {"plain"}
     for row in rows:
         assert row["case"] in page and row["code"] and row["machine"]
-        assert row["seconds"][1] > 0 and row["gb"] > 0
+        assert row["seconds"][1] > 0
+        assert row["gb"] > 0 or row["part"] == "data"  # (nothing of it is torch's)
     for row in theirs:  # only where results and gradients are ours is the comparison fair
         assert row["part"] == "eval" or row["deviation"] < 1e-4, row
     for a, b in zip(ours, theirs, strict=True):
