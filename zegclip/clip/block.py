@@ -34,7 +34,7 @@ def run_block(
     # Queries of the tokens; keys and values of what they see.
     asking = seen = block.ln_1(tokens)
     if prefix is not None:
-        seen = torch.cat([block.ln_1(prefix).expand(len(tokens), -1, -1), seen], dim=1)
+        seen = torch.cat([block.ln_1(prefix).expand(tokens.shape[0], -1, -1), seen], dim=1)
     query_weight, weight = attention.in_proj_weight.split([width, 2 * width])
     query_bias, bias = attention.in_proj_bias.split([width, 2 * width])
     query = F.linear(asking, query_weight, query_bias)
