@@ -2,7 +2,7 @@
 
 import zegclip  # noqa: F401  (first: prepares the stack and registers what is shared)
 
-from . import figures  # noqa: F401  (registers the method's figure)
+from . import analyses, figures  # noqa: F401  (register the method's analyses and figures)
 from .consensus_decoder import ConsensusDecoder, ConsensusLayer
 from .consensus_head import ConsensusHead
 from .language_prompts import PromptedTextEncoder

@@ -2,7 +2,7 @@
 
 import zegclip  # noqa: F401  (first: prepares the stack and registers what is shared)
 
-from . import figures  # noqa: F401  (registers the method's figure)
+from . import analyses, figures  # noqa: F401  (register the method's analyses and figures)
 from .trusty_head import TrustyHead
 from .trusty_learner import TrustyLearner
 from .trusty_weighting import weight_by_trust

@@ -1,8 +1,8 @@
 #!/usr/bin/env python
 """Render the recorded results (docs/results/*.json) as the tables of the README and docs/.
 
-Whoever records a result (--record of demo, compare, summarize and get_flops) renews the tables
-too; run this after a change of a JSON by hand.
+Whoever records a result (--record of demo, compare, analyze, summarize and get_flops) renews the
+tables too; run this after a change of a JSON by hand.
 
 example: python tools/results_table.py
 """
@@ -14,7 +14,9 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import analysis_tables
 import pandas as pd
+from markdown_table import markdown
 
 from zegclip.engine.launch import run
 from zegclip.errors import InputError
@@ -66,12 +68,6 @@ def record(name: str, content: Any) -> None:
         part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     write_pages()
     print(f"recorded: {path}, and the tables that show it")
-
-
-def markdown(rows: Iterable[Sequence[str]]) -> str:
-    """Rows of cells, the first of them the heading."""
-    heading, *body = ("| " + " | ".join(row) + " |" for row in rows)
-    return "\n".join([heading, "|" + "---|" * (heading.count(" | ") + 1), *body])
 
 
 def mean_std(runs: Sequence[Mapping[str, Any]], columns: Iterable[str] = COLUMNS) -> list[str]:
@@ -228,6 +224,7 @@ def pages() -> dict[str, str]:
     """
     tables = {
         "README.md": {"demo": demo_table()},
+        "docs/analysis.md": {"analysis": analysis_tables.tables(read("analysis")["results"])},
         "docs/comparison.md": {"mini": mini_table(), "settings": settings_table()},
     }
     settings = ("inductive", "transductive", "supervised", "cross_dataset")

@@ -1,19 +1,32 @@
-"""Metric and report."""
+"""Metric and report, and analyses of what is behind the scores."""
 
+from .analyses import ANALYSES, AnalysedImage, Analysis, analyse
 from .from_predictions import score_folder
 from .protocol import data_protocol, protocol_fingerprint, protocol_line, training_fingerprint
 from .report import ReportHook, code_version, write_report
 from .save_predictions_hook import SavePredictionsHook
-from .scores import COLUMNS, CROSS_DATASET_COLUMNS, harmonic_mean, render_scores, scores
+from .scores import (
+    COLUMNS,
+    CROSS_DATASET_COLUMNS,
+    confusion_matrix,
+    harmonic_mean,
+    render_scores,
+    scores,
+)
 from .zero_shot_metric import ZeroShotIoUMetric
 
 __all__ = [
+    "ANALYSES",
     "COLUMNS",
     "CROSS_DATASET_COLUMNS",
+    "AnalysedImage",
+    "Analysis",
     "ReportHook",
     "SavePredictionsHook",
     "ZeroShotIoUMetric",
+    "analyse",
     "code_version",
+    "confusion_matrix",
     "data_protocol",
     "harmonic_mean",
     "protocol_fingerprint",

@@ -10,7 +10,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from zegclip.vocabulary import Vocabulary
+from zegclip.vocabulary import IGNORE_INDEX, Vocabulary
 
 # Keys of the scores in the papers' column order, with the papers' names.
 COLUMNS = {"pAcc": "pAcc", "mIoU_S": "mIoU(S)", "mIoU_U": "mIoU(U)", "hIoU": "hIoU"}
@@ -65,6 +65,16 @@ def scores(confusion: np.ndarray, vocabulary: Vocabulary) -> dict[str, Any]:
     if "mIoU_S" in result and "mIoU_U" in result:
         result["hIoU"] = harmonic_mean(result["mIoU_S"], result["mIoU_U"])
     return {**result, "per_class": per_class, "absent": absent}
+
+
+def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
+    """Pixel counts ``(C, C)``, ``[ground truth, prediction]``, of maps of one shape.
+
+    Ignored pixels (255) are left out.
+    """
+    kept = labels != IGNORE_INDEX
+    cells = labels[kept] * num_classes + predicted[kept]
+    return np.bincount(cells, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
 def harmonic_mean(seen: float, unseen: float) -> float:

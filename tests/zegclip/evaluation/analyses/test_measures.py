@@ -1,0 +1,229 @@
+"""Every measure against its plain definition, on random maps."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import cosine_similarity
+
+from zegclip.evaluation import confusion_matrix
+from zegclip.evaluation.analyses.analysis import Best
+from zegclip.evaluation.analyses.boundaries import near_boundary
+from zegclip.evaluation.analyses.calibration import (
+    confusion_at,
+    confusion_of_oracle,
+    gamma_counts,
+    share_closed,
+)
+from zegclip.evaluation.analyses.decoder_tokens import Tokens, patch_labels, token_cosines
+from zegclip.evaluation.analyses.detection import (
+    auroc,
+    calibration_error,
+    detector_counts,
+    reliability,
+)
+from zegclip.evaluation.analyses.fragments import fragment_counts
+from zegclip.evaluation.analyses.misidentification import classes_taken, groups_taken
+from zegclip.evaluation.analyses.training_curve import validations
+from zegclip.vocabulary import Vocabulary
+
+SEEN = np.array([True, False, True, False, True])
+CLASSES = Vocabulary(("cat", "sofa", "dog", "train", "bus"), unseen=("sofa", "train"))
+
+
+@pytest.fixture
+def random() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+def random_labels(random: np.random.Generator, size: tuple[int, int] = (24, 32)) -> np.ndarray:
+    return random.choice([0, 1, 2, 3, 4, 255], size).astype(np.int64)
+
+
+def test_confusion_matrix(random: np.random.Generator) -> None:
+    labels, predicted = random_labels(random), random.integers(0, 5, (24, 32))
+    expected = np.zeros((5, 5), int)
+    for label, given in zip(labels.flat, predicted.flat):
+        if label != 255:
+            expected[label, given] += 1
+    np.testing.assert_array_equal(confusion_matrix(labels, predicted, 5), expected)
+
+
+def test_who_is_taken_for_whom() -> None:
+    confusion = np.zeros((5, 5), int)
+    confusion[0] = [6, 2, 1, 1, 0]  # cat: 3 of 10 unseen
+    confusion[1] = [1, 4, 0, 3, 2]  # sofa: 3 of 10 seen, most to the train
+    confusion[2, 2] = 10
+    assert groups_taken(confusion, SEEN) == {
+        "seen_pixels_given_seen": pytest.approx(100 * 17 / 20),
+        "seen_pixels_given_unseen": pytest.approx(100 * 3 / 20),
+        "unseen_pixels_given_seen": pytest.approx(30),
+        "unseen_pixels_given_unseen": pytest.approx(70),
+    }
+    assert classes_taken(confusion, CLASSES) == {
+        "cat": {"given_other_group": pytest.approx(30), "mostly_taken_for": "sofa"},
+        "sofa": {"given_other_group": pytest.approx(30), "mostly_taken_for": "train"},
+        "dog": {"given_other_group": 0, "mostly_taken_for": None},
+    }
+
+
+def test_gamma_after_the_pass_is_gamma_before_arg_max(random: np.random.Generator) -> None:
+    labels = random_labels(random)
+    probabilities = random.random((5, *labels.shape), dtype=np.float32)
+    gammas = np.linspace(-0.5, 1, 16)
+    found = []
+    for ids in (np.flatnonzero(SEEN), np.flatnonzero(~SEEN)):
+        found += [probabilities[ids].max(0), ids[probabilities[ids].argmax(0)]]
+    counts = gamma_counts(labels, Best(*found), gammas, 5)
+    for index, gamma in enumerate(gammas):
+        shifted = probabilities - gamma * SEEN[:, None, None]
+        expected = confusion_matrix(labels, shifted.argmax(0), 5)
+        np.testing.assert_array_equal(confusion_at(counts, index, SEEN), expected)
+    # The oracle: what is not of the label's group cannot be chosen.
+    group = np.append(SEEN, np.zeros(251, bool))[labels] == SEEN[:, None, None]
+    told = np.where(group, probabilities, -1).argmax(0)
+    expected = confusion_matrix(labels, told, 5)
+    np.testing.assert_array_equal(confusion_of_oracle(counts, SEEN), expected)
+
+
+def test_share_of_the_gap() -> None:
+    assert share_closed(40, 50, 60) == 50 and share_closed(40, 30, 60) == -50
+    assert share_closed(60, 60, 60) is None
+
+
+def test_auroc_is_how_often_a_seen_pixel_is_above_another(random: np.random.Generator) -> None:
+    labels = random_labels(random)
+    values = random.integers(0, 8, labels.shape) / 8 + 0.01  # with ties
+    counts = detector_counts(values, labels, SEEN)
+    groups = [np.isin(labels, ids) for ids in ([0, 2, 4], [1, 3], [255])]
+    assert counts.sum(1).tolist() == [group.sum() for group in groups]
+    for negatives, others in ((counts[1], groups[1]), (counts[1] + counts[2], ~groups[0])):
+        pairs = values[groups[0]][:, None] - values[others]
+        expected = 100 * np.mean((pairs > 0) + 0.5 * (pairs == 0))
+        assert auroc(counts[0], negatives) == pytest.approx(expected)
+    assert auroc(counts[0], 0 * counts[1]) is None
+
+
+def test_reliability_and_calibration_error(random: np.random.Generator) -> None:
+    labels, values = random_labels(random), random.random((24, 32)) ** 2
+    values[0, 0] = 1.0  # the highest bin holds its end
+    seen, unseen, _ = detector_counts(values, labels, SEEN)
+    bins = reliability(seen, unseen)
+    kept = labels != 255
+    true = np.append(SEEN, np.zeros(251, bool))[labels]
+    error, pixels = 0.0, []
+    for number in range(10):
+        inside = kept & (np.minimum((values * 10).astype(int), 9) == number)
+        pixels.append(inside.sum())
+        error += abs(true[inside].mean() - values[inside].mean()) * inside.sum() / kept.sum()
+        assert bins["said"][number] == pytest.approx(values[inside].mean(), abs=1e-4)
+        assert bins["true"][number] == pytest.approx(true[inside].mean())
+    assert bins["pixels"] == pixels
+    assert calibration_error(bins) == pytest.approx(100 * error, abs=0.01)
+    assert reliability(seen[:10] * 0, unseen[:10] * 0)["said"] == []
+
+
+def pieces(values: np.ndarray) -> list[list[tuple[int, int]]]:
+    """Connected components of equal values, corners included, by breadth first search."""
+    found, left = [], set(np.ndindex(values.shape))
+    while left:
+        queue, piece = deque([left.pop()]), []
+        while queue:
+            y, x = queue.popleft()
+            piece.append((y, x))
+            near = {(y + dy, x + dx) for dy, dx in product((-1, 0, 1), repeat=2)} & left
+            near = {each for each in near if values[each] == values[y, x]}
+            left -= near
+            queue.extend(near)
+        found.append(piece)
+    return found
+
+
+def test_fragments_by_search(random: np.random.Generator) -> None:
+    labels = np.kron(random.choice([0, 1, 2, 255], (4, 5)), np.ones((6, 6), int))
+    predicted = random.integers(0, 3, labels.shape)
+    expected = np.zeros((2, 4), int)
+    for piece in pieces(labels):
+        if labels[piece[0]] != 255:
+            within = np.full(labels.shape, -1)
+            within[tuple(zip(*piece))] = predicted[tuple(zip(*piece))]
+            sizes = [len(each) for each in pieces(within) if within[each[0]] != -1]
+            group = int(not SEEN[labels[piece[0]]])
+            expected[group] += [1, len(sizes), len(piece) - max(sizes), len(piece)]
+    np.testing.assert_array_equal(fragment_counts(labels, predicted, SEEN), expected)
+
+
+def test_objects_that_are_whole_or_tiny() -> None:
+    labels = np.full((50, 50), 255)
+    labels[10:30, 10:30], labels[40, 40] = 1, 0
+    whole = fragment_counts(labels, np.full((50, 50), 3), SEEN)  # wrong, but in one piece
+    assert whole.tolist() == [[0, 0, 0, 0], [1, 1, 0, 400]]
+
+
+def test_near_a_boundary_by_distance(random: np.random.Generator) -> None:
+    labels = np.kron(random.choice([0, 1, 255], (3, 4)), np.ones((12, 12), int))
+    edge = [
+        (y, x)
+        for y, x in np.ndindex(labels.shape)
+        for other in ((y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1))
+        if 0 <= other[0] < 36 and 0 <= other[1] < 48 and labels[other] != labels[y, x]
+    ]
+    ys, xs = np.indices(labels.shape)
+    distance = np.min([np.hypot(ys - y, xs - x) for y, x in edge], axis=0)
+    for share in (0.02, 0.05):
+        np.testing.assert_array_equal(near_boundary(labels, share), distance <= share * 60)
+    assert not near_boundary(np.zeros((5, 5), int)).any()
+
+
+def test_cosines_of_tokens(random: np.random.Generator) -> None:
+    torch.manual_seed(0)
+    embeddings = torch.randn(5, 8)
+    classes = (torch.randn(2, 5, 8), torch.randn(2, 5, 8))
+    patches = (torch.randn(2, 6, 8), torch.randn(2, 6, 8))
+    labels = torch.tensor([[0, 1, 2, 255, 4, 3], [255, 255, 1, 1, 0, 0]])
+    found = token_cosines(embeddings, Tokens(classes, patches), labels, torch.tensor(SEEN))
+    for group, ids in enumerate(([0, 2, 4], [1, 3])):
+        expected: list[list[torch.Tensor]] = [[] for _ in range(6)]
+        for image, label in product(range(2), ids):
+            for stage in range(2):
+                same = cosine_similarity(embeddings[label], classes[stage][image, label], dim=0)
+                expected[stage].append(same)
+                for patch in (labels[image] == label).nonzero()[:, 0]:
+                    similar = [
+                        cosine_similarity(patches[stage][image, patch], each, dim=0)
+                        for each in classes[stage][image]
+                    ]
+                    expected[2 + stage].append(similar.pop(label))
+                    expected[4 + stage].append(sum(similar) / 4)
+        sums = [[float(sum(each)), len(each)] for each in expected]
+        np.testing.assert_allclose(found[group].numpy(), sums, atol=1e-5)
+
+
+def test_labels_of_patches() -> None:
+    """An image of 40 x 60 that the model saw at 20 x 30, in a window from (4, 8) on."""
+    labels = np.arange(40)[:, None] + np.arange(60)
+    found = patch_labels(labels, (4, 8, 20, 30), (3, 4), 8, (20, 30))
+    expected = [
+        255 if y >= 20 or x >= 30 else labels[2 * y, 2 * x]
+        for y, x in product((8, 16, 24), (12, 20, 28, 36))
+    ]
+    assert found.tolist() == expected
+
+
+def test_validations_of_a_resumed_run(tmp_path: Path) -> None:
+    logs = {
+        "20260101": [{"loss": 1.0, "step": 1}, {"mIoU_S": 1, "mIoU_U": 2, "step": 10}],
+        "20260102": [{"mIoU_S": n, "mIoU_U": 1, "pAcc": 0, "step": 10 * n} for n in (2, 1)],
+    }
+    for folder, lines in logs.items():
+        path = tmp_path / folder / "vis_data" / "scalars.json"
+        path.parent.mkdir(parents=True)
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = [(each["iteration"], each["mIoU_S"], each["mIoU_U"]) for each in validations(tmp_path)]
+    assert found == [(10, 1, 1), (20, 2, 1)]

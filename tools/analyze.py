@@ -1,0 +1,95 @@
+#!/usr/bin/env python
+"""Measure what the papers claim beyond scores: misidentification, fragments, drift, overfitting.
+
+One pass over the test data for each checkpoint; checkpoints of one config (seeds), or of one title,
+are one column, mean ± standard deviation. Writes analysis.json, .md and .png; docs/analysis.md says
+what each number means.
+
+example: python tools/analyze.py configs/tagclip_mini_inductive.py data/mini/mini_model.pth
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from pathlib import Path
+from typing import Any
+
+from analysis_tables import Results, of_section, tables
+from labelled_models import add_pairs, labelled_data, load, paired, read_pair
+from matplotlib.figure import Figure
+from results_table import ROOT, record
+
+import ldvc  # noqa: F401  (registers its analyses, as the next one does)
+import tagclip  # noqa: F401
+from zegclip.engine.launch import run
+from zegclip.evaluation import ANALYSES, analyse, code_version, data_protocol
+from zegclip.files import PROJECT_ROOT, replacing
+
+
+def draw(results: Results) -> Figure | None:
+    """The analyses that can be drawn, side by side; ``None``: none can (cross-dataset setting)."""
+    kinds = {kind.section: kind for kind in ANALYSES.module_dict.values() if kind.draw}
+    shown = {name: found for name in kinds if (found := of_section(results, name))}
+    if not shown:
+        return None
+    figure = Figure((5 * len(shown), 4.2), dpi=150, layout="constrained")
+    for axes, (name, found) in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown.items()):
+        kinds[name].draw(axes, found)
+        axes.legend(fontsize=7)
+    return figure
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    add_pairs(parser)
+    parser.add_argument(
+        "--titles", nargs="+", help="of the columns, one a pair (default: configs')"
+    )
+    folder = PROJECT_ROOT / "work_dirs" / "analysis"
+    parser.add_argument("--out", type=Path, default=folder, help="folder; default: %(default)s")
+    parser.add_argument("--record", action="store_true", help="into docs/analysis.md as well")
+    args = parser.parse_args(argv)
+    files = paired(parser, args.pairs)
+    titles = args.titles or [Path(config).stem for config, _ in files]
+    if len(titles) != len(files):
+        parser.error(f"--titles: {len(titles)} for {len(files)} pairs")
+    configs = [
+        (config, read_pair(config, checkpoint, args.cfg_options)) for config, checkpoint in files
+    ]
+    pairs = [(cfg, labelled_data(config, cfg)) for config, cfg in configs]
+    for pair in pairs:  # all are checked before the work begins, and only one is kept in memory
+        load(*pair)
+    results: dict[str, list[dict[str, Any]]] = {}
+    for title, (cfg, dataset) in zip(titles, pairs):
+        found = analyse(load(cfg, dataset), dataset, cfg.load_from)
+        results.setdefault(title, []).append(found)
+    content = {
+        "command": shlex.join(["python", "tools/analyze.py", *(argv or sys.argv[1:])]),
+        "code": code_version(),
+        "data": {
+            title: data_protocol(dataset.metainfo, len(dataset))
+            for title, (_, dataset) in zip(titles, pairs)
+        },
+        "results": results,
+    }
+    written = {name: args.out / f"analysis.{name}" for name in ("json", "md", "png")}
+    numbers = json.dumps(content, indent=2, allow_nan=False)
+    for name, text in (("json", numbers), ("md", tables(results))):
+        with replacing(written[name]) as part:
+            part.write_text(text + "\n", encoding="utf-8")
+    if figure := draw(results):
+        with replacing(written["png"]) as part:
+            figure.savefig(part)
+    print(f"{tables(results)}\n\nwritten: {args.out}/analysis.*")
+    if args.record:
+        if figure:
+            shutil.copy(written["png"], ROOT / "docs" / "analysis.png")
+        record("analysis", content)
+
+
+if __name__ == "__main__":
+    run(main)

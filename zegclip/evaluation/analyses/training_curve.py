@@ -1,0 +1,69 @@
+"""Seen and unseen classes over the iterations of a training: overfitting, as a curve."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+
+from .analysis import ANALYSES, AnalysedImage, Analysis
+
+KEYS = ("mIoU_S", "mIoU_U")
+
+
+def validations(folder: Path) -> list[dict[str, float]]:
+    """The validations of a run by iteration, from what mmengine logs in its work dir.
+
+    Args:
+        folder: the work dir; a training that was resumed has several logs, the last one counts.
+
+    Returns:
+        ``iteration``, ``mIoU_S`` and ``mIoU_U`` of each; empty where none was logged.
+    """
+    found = {}
+    for file in sorted(folder.glob("*/vis_data/scalars.json")):
+        for line in file.read_text(encoding="utf-8").splitlines():
+            entry = json.loads(line)
+            if set(KEYS) <= set(entry):
+                found[entry["step"]] = {"iteration": entry["step"], **{k: entry[k] for k in KEYS}}
+    return [found[step] for step in sorted(found)]
+
+
+@ANALYSES.register_module()
+class TrainingCurve(Analysis):
+    """mIoU(S) and mIoU(U) at each validation (``train_cfg.val_interval``) of the training."""
+
+    section = "training"
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.validations = validations(Path(self.checkpoint).parent)
+
+    def applies(self) -> bool:
+        return len(self.validations) > 1
+
+    def count(self, image: AnalysedImage) -> int:
+        return 0  # it is about no image
+
+    def result(self) -> dict[str, Any]:
+        every = self.validations
+        best = max(every, key=lambda each: each["mIoU_U"])
+        return {
+            "best_mIoU_U": best["mIoU_U"],
+            "best_mIoU_U_at_iteration": best["iteration"],
+            "mIoU_U_lost_since": best["mIoU_U"] - every[-1]["mIoU_U"],
+            "mIoU_S_won_since": every[-1]["mIoU_S"] - best["mIoU_S"],
+            "curve": {key: [each[key] for each in every] for key in ("iteration", *KEYS)},
+        }
+
+    @staticmethod
+    def draw(axes: Axes, results: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+        for number, (title, runs) in enumerate(results.items()):
+            for run in runs:
+                steps, seen, unseen = (run["curve"][key] for key in ("iteration", *KEYS))
+                axes.plot(steps, seen, ":", color=f"C{number}")
+                axes.plot(steps, unseen, color=f"C{number}", label=title if run is runs[0] else "")
+        axes.set(title="mIoU(U), and mIoU(S) dotted", xlabel="iteration", ylabel="mIoU")
