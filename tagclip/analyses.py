@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
 
 from zegclip.evaluation.analyses import ANALYSES, AnalysedImage, Detector
 
 from .trusty_head import TrustyHead
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 @ANALYSES.register_module()

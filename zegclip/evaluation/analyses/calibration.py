@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
 
 from zegclip.vocabulary import IGNORE_INDEX
 
 from ..scores import confusion_matrix, scores
 from .analysis import ANALYSES, AnalysedImage, Analysis, Best
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 GAMMAS = np.arange(-25, 51) / 50
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-from matplotlib.axes import Axes
+from typing import TYPE_CHECKING, Any
 
 from .analysis import ANALYSES, AnalysedImage, Analysis
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 KEYS = ("mIoU_S", "mIoU_U")
 
