@@ -16,8 +16,8 @@ from torch import Tensor
 
 from zegclip.engine.load_model import choose_files, load_model
 from zegclip.errors import InputError
-from zegclip.heads import HeadOutput, Prediction
-from zegclip.segmentors import ImagePrediction, cut_windows, predictions_of_images
+from zegclip.heads import HeadOutput
+from zegclip.segmentors import ImagePrediction, as_it_is, cut_windows, predictions_of_images
 from zegclip.segmentors.sliding_window import Box, checked_test_cfg
 from zegclip.vocabulary import Vocabulary
 
@@ -216,7 +216,7 @@ class _Graph:
         self, windows: Iterable[_Windows], size: tuple[int, int]
     ) -> list[ImagePrediction]:
         groups = ((boxes, self._run(pixels)) for boxes, pixels in windows)
-        return predictions_of_images(groups, size, 1, lambda maps: Prediction(*maps))
+        return predictions_of_images(groups, size, 1, as_it_is)
 
     def _run(self, pixels: Tensor) -> HeadOutput:
         """Probabilities and extra maps, at pixels already."""

@@ -1,6 +1,6 @@
 """The segmentor that all methods share."""
 
-from .image_prediction import ImagePrediction, predictions_of_images
+from .image_prediction import ImagePrediction, as_it_is, predictions_of_images
 from .sliding_window import cut_windows, to_original
 from .tta_model import ZeroShotTTAModel
 from .zero_shot_segmentor import EncodedWindows, ZeroShotSegmentor
@@ -10,6 +10,7 @@ __all__ = [
     "ImagePrediction",
     "ZeroShotSegmentor",
     "ZeroShotTTAModel",
+    "as_it_is",
     "cut_windows",
     "predictions_of_images",
     "to_original",

@@ -55,11 +55,12 @@ def taps(small: int, large: int) -> Taps:
 def interpolate_grid(maps: Tensor, rows: Taps, columns: Taps) -> Tensor:
     """``(h, w, K)`` at all pixels of R rows and S columns, ``(R, S, K)``."""
     (top, bottom), (left, right) = rows.bounds(), columns.bounds()
-    rows, columns = rows.within(top), columns.within(left)
+    # To a GPU go the taps of the sides; those of the pixels, a thousand times more, are made there.
+    rows, columns = rows.within(top).to(maps.device), columns.within(left).to(maps.device)
     # One side after the other: two neighbours each instead of four.
     maps = maps[top:bottom, left:right]
     found = _weighted(maps.flatten(1), rows)  # (R, w * K)
-    first = torch.arange(len(rows.index))[:, None, None] * (right - left)
+    first = torch.arange(len(rows.index), device=maps.device)[:, None, None] * (right - left)
     index = (first + columns.index).flatten(0, 1)
     weight = columns.weight.repeat(len(rows.index), 1)
     found = _weighted(found.view(-1, maps.shape[2]), Taps(index, weight))
@@ -75,5 +76,5 @@ def interpolate_points(maps: Tensor, rows: Taps, columns: Taps) -> Tensor:
 
 def _weighted(table: Tensor, rows: Taps) -> Tensor:
     """N weighted sums of rows of a table ``(M, K)``, ``(N, K)``."""
-    index, weight = rows.to(table.device)
-    return F.embedding_bag(index, table, mode="sum", per_sample_weights=weight.to(table.dtype))
+    weight = rows.weight.to(table.dtype)
+    return F.embedding_bag(rows.index, table, mode="sum", per_sample_weights=weight)

@@ -57,6 +57,13 @@ class ImagePrediction:
             for box, output in windows
         ]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process, or a file, gets the maps of all pixels, and not the model."""
+        probabilities, extra_maps = self.whole()
+        maps = {name: each[None].cpu() for name, each in extra_maps.items()}
+        whole = ((0, 0, *self.size), HeadOutput(probabilities[None].cpu(), maps))
+        return ImagePrediction, ([whole], self.size, 1, as_it_is)
+
     @property
     def num_classes(self) -> int:
         """C."""
@@ -169,6 +176,11 @@ class ImagePrediction:
             extra_maps[name][:, box[0] : box[2], box[1] : box[3]] = maps[0]
 
 
+def as_it_is(output: HeadOutput) -> Prediction:
+    """Of maps that are a prediction already."""
+    return Prediction(*output)
+
+
 def predictions_of_images(
     groups: Iterable[tuple[Sequence[Box], HeadOutput]],
     size: tuple[int, int],
@@ -189,9 +201,10 @@ def predictions_of_images(
         batch = len(output.mask_logits) // len(boxes)
         windows = windows or [[] for _ in range(batch)]
         for index in range(len(output.mask_logits)):
-            maps = {name: each[[index]] for name, each in output.extra_maps.items()}
+            own = slice(index, index + 1)
+            maps = {name: each[own] for name, each in output.extra_maps.items()}
             box, of_image = boxes[index // batch], windows[index % batch]
-            of_image.append((box, HeadOutput(output.mask_logits[[index]], maps)))
+            of_image.append((box, HeadOutput(output.mask_logits[own], maps)))
     return [ImagePrediction(each, size, cell, to_prediction) for each in windows]
 
 

@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zegclip.heads import HeadOutput, Prediction
+from zegclip.heads import HeadOutput
 from zegclip.segmentors import (
     EncodedWindows,
     ZeroShotSegmentor,
+    as_it_is,
     predictions_of_images,
     to_original,
 )
@@ -55,7 +56,5 @@ def attention_of_windows(
         (boxes, HeadOutput(head.attention(head(patches, cls, embeddings))[:, classes]))
         for boxes, patches, cls in windows
     )
-    (found,) = predictions_of_images(
-        groups, size, model.image_encoder.patch_size, lambda maps: Prediction(*maps)
-    )
+    (found,) = predictions_of_images(groups, size, model.image_encoder.patch_size, as_it_is)
     return found.whole().probabilities

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
 
 from zegclip.apis import SegmentationResult
-from zegclip.heads import HeadOutput, Prediction
-from zegclip.segmentors import ImagePrediction
+from zegclip.heads import HeadOutput
+from zegclip.segmentors import ImagePrediction, as_it_is
 
 
 @pytest.fixture
@@ -18,7 +20,7 @@ def result() -> SegmentationResult:
     grey = np.full((40, 80, 3), 100, np.uint8)
     maps = torch.arange(3 * 4 * 8.0).view(1, 3, 4, 8)
     windows = [((0, 0, 4, 8), HeadOutput(maps))]
-    prediction = ImagePrediction(windows, (4, 8), 1, lambda maps: Prediction(*maps))
+    prediction = ImagePrediction(windows, (4, 8), 1, as_it_is)
     return SegmentationResult(grey, labels, prediction, ("cat", "dog", "bus"))
 
 
@@ -32,6 +34,12 @@ def test_scores(result: SegmentationResult) -> None:
     assert result.probabilities.shape == (3, 4, 8) and result.scores.shape == (3, 40, 80)
     assert result.scores_at(79, 39) == {"cat": 31, "dog": 63, "bus": 95}
     assert result.scores_at(10, 9) == {"cat": 1, "dog": 33, "bus": 65}
+
+
+def test_a_result_goes_to_another_process(result: SegmentationResult) -> None:
+    other = pickle.loads(pickle.dumps(result))
+    np.testing.assert_array_equal(other.scores, result.scores)
+    assert other.scores_at(10, 9) == result.scores_at(10, 9)
 
 
 def test_drawing(result: SegmentationResult) -> None:

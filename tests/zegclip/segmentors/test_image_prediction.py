@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import pytest
@@ -81,6 +82,16 @@ def test_maps_are_the_mean_over_windows(batch: int) -> None:
         torch.testing.assert_close(pixel[0], expected.probabilities[:, 11:12, 12:13])
 
 
+def test_another_process_gets_the_same_without_the_model() -> None:
+    (prediction,) = predictions_of_images(
+        windows_of(5), SIZE, CELL, lambda output: to_prediction(output)
+    )
+    other = pickle.loads(pickle.dumps(prediction))
+    torch.testing.assert_close(other.whole(), prediction.whole())
+    metainfo = {"ori_shape": (61, 83)}
+    torch.testing.assert_close(other.labels(metainfo), prediction.labels(metainfo))
+
+
 @pytest.mark.usefixtures("small_tiles")
 @pytest.mark.parametrize(
     "metainfo",
@@ -126,6 +137,25 @@ def test_interpolation_is_torchs(small: int, large: int) -> None:
     torch.testing.assert_close(
         interpolate_points(maps, sides.at(y), columns.at(x)), expected[:, y, x].T
     )
+
+
+def test_little_travels_to_a_device() -> None:
+    """Not the places of all pixels."""
+    moved = []
+
+    class Watch(torch.utils._python_dispatch.TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None):
+            result = func(*args, **(kwargs or {}))
+            devices = {each.device.type for each in args if isinstance(each, Tensor)}
+            if isinstance(result, Tensor) and devices == {"cpu"} and result.device.type == "meta":
+                moved.append(result.numel())
+            return result
+
+    maps = torch.empty(4, 6, 3, device="meta")
+    with Watch():
+        found = interpolate_grid(maps, taps(4, 64), taps(6, 96))
+    assert found.shape == (64, 96, 3) and found.device.type == "meta"
+    assert sorted(moved) == [128, 128, 192, 192]  # two neighbours and their shares, by side
 
 
 def test_no_maps_of_all_classes_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
