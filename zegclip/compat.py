@@ -64,9 +64,9 @@ def make_torchvision_importable() -> bool:
         True if the schemas had to be defined, False if the library loads.
     """
     found = importlib.util.find_spec("torchvision")
-    folder = Path((found and found.origin) or "").parent
+    folder = Path(found.origin).parent if found and found.origin else None
     with contextlib.suppress(OSError):
-        for library in folder.glob("_C.*"):
+        for library in folder.glob("_C.*") if folder else ():
             torch.ops.load_library(library)
             return False
     if not _torchvision_fragments:

@@ -61,6 +61,17 @@ class TestTorchvision:
         assert compat.make_torchvision_importable() is False
         assert [path.stem for path in loaded] == ["_C"] and compat._torchvision_fragments == []
 
+    def test_without_torchvision_nothing_is_loaded_from_the_current_folder(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        loaded: list[Path] = []
+        (tmp_path / "_C.so").touch()
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(compat.importlib.util, "find_spec", lambda _: None)
+        monkeypatch.setattr(torch.ops, "load_library", loaded.append)
+        monkeypatch.setattr(torch.library, "Library", mock.Mock())
+        assert compat.make_torchvision_importable() is True and loaded == []
+
     def test_defines_the_schemas_once_where_it_does_not(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:

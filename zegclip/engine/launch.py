@@ -126,12 +126,12 @@ def make_parser(description: str, example: str, runs: bool = True) -> argparse.A
 def find_config(path: str) -> Path:
     """The file that a config argument means.
 
+    PASCAL Context has two protocols; ``context`` alone means ``context60``, the papers', and says
+    so.
+
     Args:
         path: as typed: relative to the current folder, to the repository or to its configs, with
             or without ``.py``.
-
-    PASCAL Context has two protocols; ``context`` alone means ``context60``, the papers', and says
-    so.
 
     Raises:
         InputError: there is no such config; names the ones with similar names.

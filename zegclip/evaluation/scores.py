@@ -73,7 +73,7 @@ def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, num_classes: int
     Ignored pixels (255) are left out.
     """
     kept = labels != IGNORE_INDEX
-    cells = labels[kept] * num_classes + predicted[kept]
+    cells = labels[kept].astype(np.int64) * num_classes + predicted[kept]  # (8 bits are too few)
     return np.bincount(cells, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 

@@ -55,6 +55,12 @@ def test_confusion_matrix(random: np.random.Generator) -> None:
     np.testing.assert_array_equal(confusion_matrix(labels, predicted, 5), expected)
 
 
+def test_confusion_matrix_of_8_bit_maps() -> None:
+    labels, predicted = np.array([[199, 3, 255]], np.uint8), np.array([[198, 3, 7]], np.uint8)
+    confusion = confusion_matrix(labels, predicted, 200)
+    assert confusion[199, 198] == confusion[3, 3] == 1 and confusion.sum() == 2
+
+
 def test_who_is_taken_for_whom() -> None:
     confusion = np.zeros((5, 5), int)
     confusion[0] = [6, 2, 1, 1, 0]  # cat: 3 of 10 unseen
