@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from markdown_table import markdown
 from mmengine.config import Config, DictAction
-from results_table import markdown, number
+from results_table import number
 from training_run import TrainingRun, train_all
 
 from zegclip.engine import start_up
@@ -42,7 +43,7 @@ def runs_of(path: Path, args: Namespace) -> list[TrainingRun]:
     for seed in range(args.seeds):
         start = None
         if given and "load_from" not in options:
-            base, file = Path(given).parts[-2:]
+            base, file = Path(given).parent.name, Path(given).name
             start = args.work_dir.parent / base / f"seed_{seed}" / file
             if not start.is_file():
                 raise InputError(

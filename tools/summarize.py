@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from results_table import markdown, mean_std, one_cell, published, read, record
+from markdown_table import markdown
+from results_table import mean_std, one_cell, published, read, record
 
 from zegclip.datasets import (
     COCOStuff171Dataset,
