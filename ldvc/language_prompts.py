@@ -24,8 +24,8 @@ class PromptedTextEncoder(TextEncoder):
     initial values are the tower's own hidden states of the template there: text attention is
     causal, so they are the same for every class, and at step 0 the class embeddings are plain
     CLIP's. The tower runs in every training step, once for the whole batch, and what comes before
-    the name once for all names. With ``num_prompts=0``
-    nothing is learned, and it is a :class:`TextEncoder`.
+    the name once for all names. With ``num_prompts=0`` nothing is learned, and it is a
+    :class:`TextEncoder`.
 
     Source: LDVC (deep learnable prompts in the text encoder); their initial values: a secondary
     source; that they take the place of the template's words, so m = 4 for "a photo of a": inferred.

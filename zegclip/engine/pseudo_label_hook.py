@@ -63,7 +63,7 @@ def counts_line(counts: Tensor, vocabulary: Vocabulary, pseudo_labels: str) -> s
     total = int(counts.sum())
     heading = f"pseudo-labelled pixels ({pseudo_labels}): "
     if not total:
-        return f"{heading}none, with the unseen classes {', '.join(vocabulary.unseen)}"
+        return f"{heading}none (unseen classes: {', '.join(vocabulary.unseen)})"
     parts = [
         f"{name} {int(counts[index]):,} ({100 * int(counts[index]) / total:.1f} %)"
         for name, index in zip(vocabulary.unseen, vocabulary.unseen_ids, strict=True)

@@ -18,6 +18,4 @@ def test_pixels_and_shares_by_unseen_class() -> None:
 
 def test_none_is_said() -> None:
     line = counts_line(torch.zeros(3, dtype=torch.long), VOCABULARY, "unseen_pixels")
-    assert line == (
-        "pseudo-labelled pixels (unseen_pixels): none, with the unseen classes dog, bus"
-    )
+    assert line == "pseudo-labelled pixels (unseen_pixels): none (unseen classes: dog, bus)"
