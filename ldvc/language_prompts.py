@@ -95,6 +95,11 @@ class PromptedTextEncoder(TextEncoder):
                 "each other: set num_prompts=0"
             )
         before_name = self.templates[0].partition("{}")[0]
+        if before_name and not before_name[-1].isspace():
+            raise InputError(
+                f"language prompts take the place of the words before the name, but in "
+                f"{self.templates[0]!r} no space parts them from it"
+            )
         tokens = self.tokenizer([before_name])
         self._num_words = int((tokens != 0).sum()) - 2  # without the start and end token
         self._num_extra = max(0, self.num_prompts - self._num_words)

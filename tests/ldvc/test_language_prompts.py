@@ -80,6 +80,11 @@ def test_more_random_prompts_than_words_stand_between_template_and_name(clip: Lo
     torch.testing.assert_close(cut, whole)
 
 
+def test_words_before_the_name_must_be_words(clip: LoadedClip) -> None:
+    with pytest.raises(InputError, match="'non-{}' no space parts them"):
+        PromptedTextEncoder(clip, ["non-{}"], num_prompts=1)
+
+
 def test_without_prompts_it_is_the_frozen_encoder(clip: LoadedClip, tmp_path: Path) -> None:
     encoder = PromptedTextEncoder(clip, "multi15", num_prompts=0, cache_dir=tmp_path)
     assert not encoder.learns and not any(p.requires_grad for p in encoder.parameters())

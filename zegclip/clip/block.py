@@ -31,14 +31,16 @@ def run_block(
     attention, mlp = block.attn, block.mlp
     width = tokens.shape[-1]
 
-    # Queries of the tokens; keys and values of what they see.
-    asking = seen = block.ln_1(tokens)
-    if prefix is not None:
-        seen = torch.cat([block.ln_1(prefix).expand(tokens.shape[0], -1, -1), seen], dim=1)
+    # Queries of the tokens; keys and values of what they see. Those of a shared prefix are one
+    # for all.
     query_weight, weight = attention.in_proj_weight.split([width, 2 * width])
     query_bias, bias = attention.in_proj_bias.split([width, 2 * width])
-    query = F.linear(asking, query_weight, query_bias)
-    key, value = F.linear(seen, weight, bias).chunk(2, dim=-1)
+    asking = block.ln_1(tokens)
+    query, seen = F.linear(asking, query_weight, query_bias), F.linear(asking, weight, bias)
+    if prefix is not None:
+        shared = F.linear(block.ln_1(prefix), weight, bias).expand(tokens.shape[0], -1, -1)
+        seen = torch.cat([shared, seen], dim=1)
+    key, value = seen.chunk(2, dim=-1)
     query, key, value = (
         each.unflatten(-1, (attention.num_heads, -1)).transpose(1, 2)
         for each in (query, key, value)
