@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from mmseg.registry import OPTIMIZERS
 
 from zegclip.clip import check_clip
 from zegclip.compat import limit_threads
@@ -24,13 +27,15 @@ def check(cfg: Mapping[str, Any], modes: Sequence[str], data_only: bool = False)
 
     Raises:
         InputError: CLIP weights, a checkpoint or data are missing; names each, where it belongs
-            and how to get it.
+            and how to get it. Or the optimiser does not take its settings.
     """
     if "train" in modes and cfg.get("train_dataloader") is None:
         raise InputError(
             "this config has no train_dataloader: it only tests a checkpoint that another config "
             "trained (tools/test.py)"
         )
+    if "train" in modes:
+        _check_optimizer((cfg.get("optim_wrapper") or {}).get("optimizer") or {})
     problems = list(missing(cfg, modes, data_only))
     if problems:
         listed = "\n".join(f"{n}. {problem}" for n, problem in enumerate(problems, start=1))
@@ -42,6 +47,24 @@ def check(cfg: Mapping[str, Any], modes: Sequence[str], data_only: bool = False)
     if modes:  # (whoever only builds a model keeps the threads of the process)
         loaders = [cfg.get(LOADERS[mode]) or {} for mode in modes]
         limit_threads(max(loader.get("num_workers", 0) for loader in loaders))
+
+
+def _check_optimizer(optimizer: Mapping[str, Any]) -> None:
+    """Refuse what is left of another optimiser's settings where only ``type`` was changed."""
+    kind = optimizer.get("type")
+    kind = OPTIMIZERS.get(kind) if isinstance(kind, str) else kind
+    if kind is None:  # (mmengine says which there are)
+        return
+    takes = inspect.signature(kind).parameters.values()
+    names = {"type", *(each.name for each in takes)}
+    left = [name for name in optimizer if name not in names]
+    if left and not any(each.kind is each.VAR_KEYWORD for each in takes):
+        name = optimizer["type"]
+        raise InputError(
+            f"optim_wrapper.optimizer: {name} takes no {', no '.join(left)}; say all of its "
+            "settings in a config of your own, optim_wrapper = dict(optimizer=dict(_delete_=True, "
+            f"type={name!r}, ...))"
+        )
 
 
 def missing(

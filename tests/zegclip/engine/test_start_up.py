@@ -86,6 +86,22 @@ def test_a_config_that_only_tests_is_not_trained() -> None:
         start_up.check(dict(train_dataloader=None), ["train"])
 
 
+@pytest.mark.parametrize(
+    ("type", "left"),
+    [("SGD", "SGD takes no betas"), ("RAdam", "RAdam takes no fused"), ("Adam", None)],
+)
+def test_another_optimizer_does_not_inherit_the_settings_it_lacks(
+    type: str, left: str | None
+) -> None:
+    cfg = Config.fromfile("configs/zegclip_mini_inductive.py")
+    cfg.optim_wrapper.optimizer.type = type
+    if left is None:
+        start_up.check(cfg, ["train", "val"])
+        return
+    with pytest.raises(InputError, match=f"{left}.*_delete_=True, type='{type}'"):
+        start_up.check(cfg, ["train", "val"])
+
+
 def test_self_training_starts_from_a_checkpoint_or_is_resumed(tmp_path: Path) -> None:
     train = loader(make_voc(tmp_path / "v", "train"), "train", setting="transductive")
     with pytest.raises(InputError, match="goes on from an inductive run, and none is named"):
