@@ -53,3 +53,10 @@ class AmpOptimWrapper(MMEngineAmpOptimWrapper):
         """The context of a forward pass. (mmengine's knows no float16 on a CPU.)"""
         with OptimWrapper.optim_context(self, model), torch.autocast(get_device(), self.cast_dtype):
             yield
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """As mmengine's; a run in bfloat16 on a CPU has no scale to go on with, but may go on."""
+        state_dict = dict(state_dict)
+        if not state_dict.get("loss_scaler"):
+            state_dict.pop("loss_scaler", None)
+        super().load_state_dict(state_dict)

@@ -36,10 +36,12 @@ def test_float16_leaves_out_the_step_whose_gradients_overflow() -> None:
     assert model.weight.tolist() == before and wrapper.loss_scaler.get_scale() == 2.0**15
 
 
-def test_state_round_trip() -> None:
+@pytest.mark.parametrize("before", ["bfloat16", "float16"])
+@pytest.mark.parametrize("after", ["bfloat16", "float16"])
+def test_a_run_goes_on_in_either_type(before: str, after: str) -> None:
     model = torch.nn.Linear(2, 1)
-    state = build(model).state_dict()
-    other = build(model)
+    state = build(model, dtype=before).state_dict()
+    other = build(model, dtype=after)
     other.optimizer.param_groups[0]["lr"] = 9.0
     other.load_state_dict(state)
     assert other.optimizer.param_groups[0]["lr"] == 0.5
