@@ -101,6 +101,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE")
     parser.add_argument("--work-dir", type=Path, help="default: work_dirs/seeds/CONFIG_NAME")
     args = parser.parse_args(argv)
+    if args.seeds < 1:
+        parser.error(f"--seeds {args.seeds}: at least one")
     path = find_config(args.config).resolve()
     args.work_dir = (args.work_dir or PROJECT_ROOT / "work_dirs/seeds" / path.stem).resolve()
     runs = runs_of(path, args)

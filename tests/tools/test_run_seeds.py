@@ -100,3 +100,9 @@ def test_what_is_missing_is_said_before_anything_is_trained(
     arguments = [f"zegclip_{config}", "--work-dir", str(tmp_path / "here"), *options]
     with pytest.raises(InputError, match=message):
         run_seeds.main(arguments)
+
+
+def test_no_seed_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run_seeds.main(["zegclip_mini_inductive", "--seeds", "0"])
+    assert "--seeds 0: at least one" in capsys.readouterr().err
