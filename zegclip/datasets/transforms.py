@@ -84,7 +84,8 @@ class HideUnseenLabels(BaseTransform):
 class PackZeroShotInputs(PackSegInputs):
     """mmseg's ``PackSegInputs`` with 8-bit labels, and with ``gt_unseen_map`` where there is one.
 
-    mmseg packs 64 bits a label, three quarters of what a data worker sends to the training.
+    mmseg packs 64 bits a label, three quarters of what a data worker sends to the training. Its own
+    heads need them: for those take ``PackSegInputs``.
 
     Example:
         ``[..., dict(type="RandomFlip", prob=0.5), dict(type="PackZeroShotInputs")]``
@@ -99,10 +100,12 @@ class PackZeroShotInputs(PackSegInputs):
         results = dict(results)
         image, labels = results["img"], results.pop("gt_seg_map", None)
         unseen = results.get("gt_unseen_map")
-        # Colours apart, as mmseg packs them; OpenCV does it in a quarter of the time.
-        planes = np.empty((image.shape[2], *image.shape[:2]), image.dtype)
-        cv2.split(image, list(planes))
-        packed = super().transform(results | {"img": planes.transpose(1, 2, 0)})
+        if image.ndim == 3 and image.dtype == np.uint8:
+            # Colours apart, as mmseg packs them; OpenCV does it in a quarter of the time.
+            planes = np.empty((image.shape[2], *image.shape[:2]), image.dtype)
+            cv2.split(image, list(planes))
+            results["img"] = planes.transpose(1, 2, 0)
+        packed = super().transform(results)
         if unseen is not None and unseen.shape != labels.shape:
             raise InputError(
                 f"{results.get('seg_map_path')}: gt_unseen_map is {unseen.shape}, the labels "
