@@ -77,7 +77,7 @@ def main(argv: list[str] | None = None) -> None:
         "results": results,
     }
     written = {name: args.out / f"analysis.{name}" for name in ("json", "md", "png")}
-    numbers = json.dumps(content, indent=2, allow_nan=False)
+    numbers = json.dumps(content, indent=2)
     for name, text in (("json", numbers), ("md", tables(results))):
         with replacing(written[name]) as part:
             part.write_text(text + "\n", encoding="utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,9 @@ def validations(folder: Path) -> list[dict[str, float]]:
     found = {}
     for file in sorted(folder.glob("*/vis_data/scalars.json")):
         for line in file.read_text(encoding="utf-8").splitlines():
-            entry = json.loads(line)
+            entry: dict[str, Any] = {}
+            with suppress(json.JSONDecodeError):  # the last line of a run that was killed
+                entry = json.loads(line)
             if set(KEYS) <= set(entry):
                 found[entry["step"]] = {"iteration": entry["step"], **{k: entry[k] for k in KEYS}}
     return [found[step] for step in sorted(found)]

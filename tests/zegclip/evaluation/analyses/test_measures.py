@@ -222,7 +222,7 @@ def test_labels_of_patches() -> None:
     assert found.tolist() == expected
 
 
-def test_validations_of_a_resumed_run(tmp_path: Path) -> None:
+def test_validations_of_a_run_that_was_killed_and_resumed(tmp_path: Path) -> None:
     logs = {
         "20260101": [{"loss": 1.0, "step": 1}, {"mIoU_S": 1, "mIoU_U": 2, "step": 10}],
         "20260102": [{"mIoU_S": n, "mIoU_U": 1, "pAcc": 0, "step": 10 * n} for n in (2, 1)],
@@ -230,6 +230,7 @@ def test_validations_of_a_resumed_run(tmp_path: Path) -> None:
     for folder, lines in logs.items():
         path = tmp_path / folder / "vis_data" / "scalars.json"
         path.parent.mkdir(parents=True)
-        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        killed = '{"mIoU_S": 3, "mIo'  # in the middle of a line
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines) + killed)
     found = [(each["iteration"], each["mIoU_S"], each["mIoU_U"]) for each in validations(tmp_path)]
     assert found == [(10, 1, 1), (20, 2, 1)]
