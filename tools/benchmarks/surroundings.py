@@ -103,7 +103,8 @@ def startup(args: Namespace) -> Iterator[Row]:
         ):
             # (The first compiles byte code and paints scenes.)
             runs = [_run(*command) for _ in range(1 + args.repeats)]
-            yield runs[0] | {"seconds": spread([run["seconds"][0] for run in runs[1:]])}
+            row = runs[0] | {"seconds": spread([run["seconds"][0] for run in runs[1:]])}
+            yield row if "error" in row else {k: row[k] for k in row if k != "output"}
 
 
 def programs(args: Namespace) -> Iterator[Row]:
