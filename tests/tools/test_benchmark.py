@@ -119,7 +119,10 @@ def test_the_gpu_suite_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.slow
 def test_startup_runs(tmp_path: Path) -> None:
-    assert ["import zegclip" in row["output"] for row in rows_of(tmp_path, "startup")].count(True)
+    rows = rows_of(tmp_path, "startup")
+    programs = ["-c import torch", "-c import zegclip", "tools/train.py"]
+    assert [row["case"].partition(" configs")[0] for row in rows] == programs
+    assert all(row["seconds"][0] > 0 and "error" not in row for row in rows)
 
 
 def test_an_error_ends_its_part_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
