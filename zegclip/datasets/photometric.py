@@ -12,7 +12,7 @@ _VALUES = np.arange(256, dtype=np.uint8)
 
 @TRANSFORMS.register_module()
 class FastPhotoMetricDistortion(PhotoMetricDistortion):
-    """mmseg's ``PhotoMetricDistortion``, the same images, in a third of the time.
+    """mmseg's ``PhotoMetricDistortion``, the same images, in half of the time.
 
     Each change maps a channel's 256 values to others: mmseg's arithmetic makes a table of them
     instead of going over every pixel in 32 or 64 bits. Images are (H, W, 3) uint8, BGR.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
@@ -92,19 +91,13 @@ class PackZeroShotInputs(PackSegInputs):
     """
 
     def transform(self, results: dict) -> dict:
-        """``inputs``, (3, H, W) uint8, and ``data_samples``, its maps (1, H, W) uint8.
+        """mmseg's ``inputs``, and ``data_samples`` with maps (1, H, W) uint8.
 
         Raises:
             InputError: a transform changed the labels and not the unseen map.
         """
         results = dict(results)
-        image, labels = results["img"], results.pop("gt_seg_map", None)
-        unseen = results.get("gt_unseen_map")
-        if image.ndim == 3 and image.dtype == np.uint8:
-            # Colours apart, as mmseg packs them; OpenCV does it in a quarter of the time.
-            planes = np.empty((image.shape[2], *image.shape[:2]), image.dtype)
-            cv2.split(image, list(planes))
-            results["img"] = planes.transpose(1, 2, 0)
+        labels, unseen = results.pop("gt_seg_map", None), results.get("gt_unseen_map")
         packed = super().transform(results)
         if unseen is not None and unseen.shape != labels.shape:
             raise InputError(
