@@ -18,10 +18,10 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 from typing import Any
 
-from analysis_tables import Results, of_section, tables
-from labelled_models import add_pairs, labelled_data, load, paired, read_pair
 from matplotlib.figure import Figure
 from results_table import ROOT, record
+from support.analysis_tables import Results, of_section, tables
+from support.labelled_models import add_pairs, labelled_data, load, paired, read_pair
 
 import ldvc  # noqa: F401  (registers its analyses, as the next one does)
 import tagclip  # noqa: F401

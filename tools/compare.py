@@ -26,9 +26,9 @@ from typing import Any
 
 import torch
 from get_flops import build_model, learnable_parameters
-from markdown_table import markdown
 from results_table import DATA, SETTINGS, mean_std, published, read, record, title
-from training_run import TrainingRun, train_all, train_groups
+from support.markdown_table import markdown
+from support.training_run import TrainingRun, train_all, train_groups
 
 from zegclip.engine.launch import methods_with, run
 from zegclip.evaluation import COLUMNS

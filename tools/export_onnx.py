@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from onnx_graph import INPUTS, OnnxModel, describe, write_onnx
+from support.onnx_graph import INPUTS, OnnxModel, describe, write_onnx
 from torch import Tensor
 
 from zegclip.apis import make_vocabulary

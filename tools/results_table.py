@@ -14,9 +14,9 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import analysis_tables
 import pandas as pd
-from markdown_table import markdown
+from support import analysis_tables
+from support.markdown_table import markdown
 
 from zegclip.engine.launch import run
 from zegclip.errors import InputError

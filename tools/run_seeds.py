@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from markdown_table import markdown
 from mmengine.config import Config, DictAction
 from results_table import number
-from training_run import TrainingRun, train_all
+from support.markdown_table import markdown
+from support.training_run import TrainingRun, train_all
 
 from zegclip.engine import start_up
 from zegclip.engine.launch import find_config, run

@@ -8,9 +8,9 @@ import inspect
 from collections.abc import Callable
 from pathlib import Path
 
-from labelled_models import add_pairs, labelled_data, load, paired, read_pair
 from matplotlib.figure import Figure
 from mmseg.registry import MODELS
+from support.labelled_models import add_pairs, labelled_data, load, paired, read_pair
 
 import ldvc  # noqa: F401  (registers its figures, as the next one does)
 import tagclip  # noqa: F401

@@ -9,8 +9,8 @@ from typing import Any
 
 import analyze
 import pytest
-from analysis_tables import cell, flat
 from PIL import Image
+from support.analysis_tables import cell, flat
 
 from tests.zegclip.apis.models import files_of
 from zegclip.errors import InputError

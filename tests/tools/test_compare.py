@@ -10,9 +10,9 @@ from typing import Any
 
 import compare
 import pytest
-import training_run
 from mmengine.config import Config, DictAction
-from training_run import TrainingRun
+from support import training_run
+from support.training_run import TrainingRun
 
 from zegclip.errors import InputError
 from zegclip.evaluation import training_fingerprint

@@ -11,8 +11,8 @@ from typing import Any
 import export_onnx
 import image_demo
 import pytest
-from onnx_graph import write_onnx
 from PIL import Image
+from support.onnx_graph import write_onnx
 
 from tests.zegclip.apis.models import SCENE, exported, files_of
 from tests.zegclip.segmentors.test_zero_shot_segmentor import build

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import run_seeds
-import training_run
+from support import training_run
 
 from zegclip.errors import InputError
 

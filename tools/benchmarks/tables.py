@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from markdown_table import markdown
+from support.markdown_table import markdown
 
 from zegclip.files import replacing
 

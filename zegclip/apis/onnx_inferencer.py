@@ -54,7 +54,8 @@ class OnnxInferencer(ZeroShotInferencer):
         device: ``"cpu"`` (default), or ``"cuda"`` where ONNX Runtime has it.
 
     Attributes:
-        description: what the file says of itself; see ``describe()`` in ``tools/onnx_graph.py``.
+        description: what the file says of itself; see ``describe()`` in
+            ``tools/support/onnx_graph.py``.
 
     Raises:
         InputError: a file is missing or broken, or they do not fit together.

@@ -12,7 +12,7 @@ import onnx
 import pytest
 import torch
 from mmengine.config import Config
-from onnx_graph import describe
+from support.onnx_graph import describe
 
 from tests.zegclip.apis.models import SCENE, WORDS, exported, files_of
 from zegclip.apis import OnnxInferencer, SegmentationResult, ZeroShotInferencer, make_vocabulary

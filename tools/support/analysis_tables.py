@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from markdown_table import markdown
+
+from .markdown_table import markdown
 
 # The results of a config's checkpoints, by its name; each is {section: numbers}.
 Results = Mapping[str, Sequence[Mapping[str, Any]]]

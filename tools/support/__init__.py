@@ -1,0 +1,1 @@
+"""What several programs share; nothing here is run by itself."""
