@@ -286,20 +286,25 @@ class ZeroShotSegmentor(BaseSegmentor):
             yield EncodedWindows(boxes, *self.image_encoder(pixels))
 
     def decode_windows(
-        self, windows: Iterable[EncodedWindows], size: tuple[int, int]
+        self,
+        windows: Iterable[EncodedWindows],
+        size: tuple[int, int],
+        calibrated: bool = True,
     ) -> list[ImagePrediction]:
         """Ask for the current vocabulary in encoded images.
 
         Args:
             windows: from :meth:`encode_windows`; may be asked again with other vocabularies.
             size: (H, W) of the images that they are of.
+            calibrated: ``False`` leaves the head's calibration out of the inductive setting.
         """
-        head, inductive = self.decode_head, self.vocabulary.setting == "inductive"
+        head = self.decode_head
+        calibrated = calibrated and self.vocabulary.setting == "inductive"
         seen = self._seen = self._seen.to(self.clip_fingerprint.device)  # once
 
         def to_prediction(output: HeadOutput) -> Prediction:
             prediction = head.predict(output)
-            return head.calibrate(prediction, seen) if inductive else prediction
+            return head.calibrate(prediction, seen) if calibrated else prediction
 
         groups = (
             (boxes, head(patches, cls, self.class_embeddings())) for boxes, patches, cls in windows

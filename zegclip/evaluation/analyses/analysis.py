@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -62,21 +61,16 @@ class AnalysedImage:
         self.predicted = labels.cpu().numpy()
         self.extra_maps = {name: maps.float().cpu().numpy() for name, maps in extra_maps.items()}
 
-    def ask(self) -> ImagePrediction:
-        """What the model would predict in a test now."""
-        (prediction,) = self.model.decode_windows(self.windows, self.input_size)
+    def ask(self, calibrated: bool = True) -> ImagePrediction:
+        """What the model would predict in a test now; its calibration may be left out."""
+        (prediction,) = self.model.decode_windows(self.windows, self.input_size, calibrated)
         return prediction
 
     @cached_property
     def best(self) -> Best:
         """See :class:`Best`; there must be seen and unseen classes."""
         vocabulary = self.model.vocabulary
-        # In the supervised setting nothing is calibrated.
-        self.model.set_vocabulary(replace(vocabulary, setting="supervised"))
-        try:
-            probabilities = self.ask().whole().probabilities
-        finally:
-            self.model.set_vocabulary(vocabulary)
+        probabilities = self.ask(calibrated=False).whole().probabilities
         found: list[np.ndarray] = []
         for ids in (vocabulary.seen_ids, vocabulary.unseen_ids):
             # One class at a time: all of them at the size on disk may be gigabytes.
