@@ -6,11 +6,17 @@ Image-level supervision only: a picture and the names of what it shows, never a 
     (each name alone, and the caption that names everything);
   * a fine-grained one in the spirit of FILIP and PACL: the picture's patch embeddings that agree
     most with a name say whether the picture shows it (sigmoid, as in SigLIP).
-First small crops (48 pixels, one or two objects), then whole scenes (96 pixels, one to four).
+First small crops (48 pixels, one or two objects), then whole scenes (96 pixels, one to four), of
+which the tower sees a share of the patches only (as in FLIP), and all of them in the last steps.
 Held-out drawings are never shown. The weights hold OpenAI-style CLIP parameters of open_clip.
+
+Stopped, it resumes from {out}.ckpt, which is written every few minutes, when it is called again.
 
 example: python tools/mini_benchmark/pretrain_tiny_clip.py --crop-steps 100 --scene-steps 50 \\
              --out /tmp/tiny_clip.safetensors
+on a GPU: python tools/mini_benchmark/pretrain_tiny_clip.py --device cuda --workers 12 \\
+             --batch-size 160 --crop-steps 8000 --scene-steps 6000 --full-steps 3000 \\
+             --out work_dirs/tiny_clip/tiny_clip.safetensors
 """
 
 from __future__ import annotations
@@ -38,7 +44,8 @@ from zegclip.files import PROJECT_ROOT, replacing
 FOLDER = PROJECT_ROOT / "data" / "mini"
 CLASS_SHARE = 0.45  # of the objects: VOC's classes
 WEIGHT_DECAY = 0.05
-PATCH_WEIGHT = 0.5  # of the patch loss
+KEPT = 0.5  # of the patches of a scene
+CHECKPOINT_SECONDS = 240
 
 
 def learning_rate(step: int, steps: int, peak: float, warmup: int = 150) -> float:
@@ -52,23 +59,28 @@ def learning_rate(step: int, steps: int, peak: float, warmup: int = 150) -> floa
 def parse_args(argv: list[str] | None = None) -> Namespace:
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=FOLDER / "tiny_clip.safetensors")
+    parser.add_argument("--config", type=Path, default=FOLDER / "tiny_clip.json")
     parser.add_argument("--crop-steps", type=int, default=1500, help="steps on 48-pixel crops")
-    parser.add_argument("--scene-steps", type=int, default=4900, help="steps on 96-pixel scenes")
+    parser.add_argument("--scene-steps", type=int, default=3000, help="on half-seen scenes")
+    parser.add_argument("--full-steps", type=int, default=1000, help="on scenes")
     parser.add_argument("--batch-size", type=int, default=40, help="scenes; crops: four times")
     parser.add_argument("--lr", type=float, default=1.5e-3)
+    parser.add_argument("--patch-weight", type=float, default=0.5, help="of the patch loss")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--workers", type=int, default=1, help="processes that compose pictures")
     parser.add_argument("--judge", type=Path, help="only measure these weights (.safetensors)")
     parser.add_argument("--judge-every", type=int, default=500, help="steps; saves too")
-    parser.add_argument("--judge-number", type=int, default=200, help="renderings of each kind")
+    parser.add_argument("--judge-number", type=int, default=200, help="pictures of each kind")
     return parser.parse_args(argv)
 
 
-def save(model: TinyClip, out: Path, report: dict[str, Any], args: Namespace) -> None:
+def save(model: TinyClip, report: dict[str, Any], args: Namespace) -> None:
     """The weights, and beside them what they are worth and how they were made."""
-    with replacing(out) as part:
+    with replacing(args.out) as part:
         save_file(model.export(), part)
-    settings = {key: value for key, value in vars(args).items() if key not in ("out", "judge")}
-    with replacing(out.with_name(f"{out.stem}_report.json")) as part:
+    settings = {k: v for k, v in vars(args).items() if not isinstance(v, Path) and k != "judge"}
+    with replacing(args.out.with_name(f"{args.out.stem}_report.json")) as part:
         part.write_text(json.dumps(report | {"settings": settings}, indent=2))
 
 
@@ -77,9 +89,9 @@ def main(argv: list[str] | None = None) -> None:
     torch.manual_seed(args.seed)
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    config = json.loads((FOLDER / "tiny_clip.json").read_text())
+    config = json.loads(args.config.read_text())
     composer = Composer(args.seed, args.batch_size, CLASS_SHARE)
-    model = TinyClip(config, composer.all_captions())
+    model = TinyClip(config, composer.all_captions()).to(args.device)
     judge = Judge(args.judge_number)
     if args.judge:
         model.load_exported(args.judge)
@@ -91,26 +103,37 @@ def main(argv: list[str] | None = None) -> None:
         {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},  # norms and biases
     ]
     optimizer = torch.optim.AdamW(groups, lr=args.lr, betas=(0.9, 0.98), eps=1e-6, fused=True)
-    steps = args.crop_steps + args.scene_steps
-    sizes = [48] * args.crop_steps + [96] * args.scene_steps
-    # A process composes beside the training; it needs less time for a batch than a step takes.
-    loader = DataLoader(
-        Batches(composer, sizes), batch_size=None, num_workers=1, prefetch_factor=12
-    )
+    sizes = [48] * args.crop_steps + [96] * (args.scene_steps + args.full_steps)
+    steps, done, seconds = len(sizes), 0, 0.0
+    # Resume.
+    checkpoint = args.out.with_suffix(".ckpt")
+    if checkpoint.exists():
+        state = torch.load(checkpoint, map_location=args.device, weights_only=True)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        done, seconds = state["done"], state["seconds"]
+        print(f"resumed after {done} steps", flush=True)
+    # Processes compose beside the training; one needs less time for a batch than a CPU's step.
+    batches = Batches(composer, sizes, done)
+    loader = DataLoader(batches, batch_size=None, num_workers=args.workers, prefetch_factor=8)
     grid = model.clip.visual.grid_size[0]
-    began = time.monotonic()
+    began, saved = time.monotonic() - seconds, time.monotonic()
     mean_loss: dict[str, float] = {}
-    for step, batch in enumerate(loader):
+    for step, batch in enumerate(loader, done):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, steps, args.lr)
         # A crop stands anywhere in the grid of position embeddings.
         crop = batch.images.shape[1] * grid // config["vision_cfg"]["image_size"]
         rng = np.random.default_rng([args.seed, 9, step])
         top, left = (int(i) for i in rng.integers(0, grid - crop + 1, 2))
+        kept = None
+        if args.crop_steps <= step < args.crop_steps + args.scene_steps:
+            order = rng.random((len(batch.images), crop**2)).argsort(1)
+            kept = torch.from_numpy(order[:, : int(KEPT * crop**2)]).to(args.device)
         # Forward and backward in bfloat16, the step in float32.
         model.to_fast()
         optimizer.zero_grad()
-        losses = model.loss(batch, (top, left), PATCH_WEIGHT)
+        losses = model.loss(batch, (top, left), kept, args.patch_weight)
         sum(losses.values()).backward()
         model.from_fast()
         nn.utils.clip_grad_norm_(trained, 1.0)
@@ -121,12 +144,17 @@ def main(argv: list[str] | None = None) -> None:
         if done % 50 == 0:
             values = " ".join(f"{key} {value:.3f}" for key, value in mean_loss.items())
             print(f"step {done}/{steps}  {values}  {seconds / done:.3f} s/step", flush=True)
+        if time.monotonic() - saved > CHECKPOINT_SECONDS:
+            saved = time.monotonic()
+            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+            with replacing(checkpoint) as part:
+                torch.save(state | {"done": done, "seconds": seconds}, part)
         if done % args.judge_every == 0 or done == steps:
             model.to_fast()
             report = {"steps": done, "of": steps, "minutes": round(seconds / 60, 1)}
             report |= {key: round(value, 2) for key, value in judge(model).items()}
             print(json.dumps(report), flush=True)
-            save(model, args.out, report, args)
+            save(model, report, args)
 
 
 if __name__ == "__main__":

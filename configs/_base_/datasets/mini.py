@@ -33,5 +33,5 @@ train_dataloader = dict(
     num_workers=2, dataset=dict(type="MiniSceneDataset", split="train", pipeline=train_pipeline)
 )
 val_dataloader = test_dataloader = dict(
-    num_workers=2, dataset=dict(type="MiniSceneDataset", split="val", pipeline=test_pipeline)
+    num_workers=2, dataset=dict(type="MiniSceneDataset", split="test", pipeline=test_pipeline)
 )

@@ -46,7 +46,7 @@ class Composer:
     """
 
     def __init__(self, seed: int, batch_size: int, class_share: float):
-        self.groups = by_name(d for d in load_drawings() if not d.held_out)
+        self.groups = by_name(d for d in load_drawings() if d.split == "train")
         self.classes = [name for name, group in self.groups.items() if group[0].is_class]
         self.others = [name for name, group in self.groups.items() if not group[0].is_class]
         self.words = class_words()
@@ -115,18 +115,20 @@ class Composer:
 
 
 class Batches(Dataset):
-    """The batches of a pretraining in their order, for a loader whose process composes them.
+    """The batches of a pretraining in their order, for a loader whose processes compose them.
 
     Args:
         composer: draws them.
         sizes: pixels, by step.
+        done: steps that are left out.
     """
 
-    def __init__(self, composer: Composer, sizes: Sequence[int]):
-        self.composer, self.sizes = composer, sizes
+    def __init__(self, composer: Composer, sizes: Sequence[int], done: int = 0):
+        self.composer, self.sizes, self.done = composer, sizes, done
 
     def __len__(self) -> int:
-        return len(self.sizes)
+        return len(self.sizes) - self.done
 
-    def __getitem__(self, step: int) -> Batch:
+    def __getitem__(self, index: int) -> Batch:
+        step = index + self.done
         return self.composer.batch(step, self.sizes[step])

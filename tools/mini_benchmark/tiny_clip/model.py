@@ -20,18 +20,24 @@ MEAN = (123.675, 116.28, 103.53)  # RGB, of ImageNet, as the data preprocessor o
 STD = (58.395, 57.12, 57.375)
 
 
-def embed_patches(visual: nn.Module, images: Tensor, window: tuple[int, int] = (0, 0)) -> Tensor:
-    """What open_clip's tower computes, for every patch: its projected embedding.
+def embed_tokens(
+    visual: nn.Module,
+    images: Tensor,
+    window: tuple[int, int] = (0, 0),
+    kept: Tensor | None = None,
+) -> Tensor:
+    """What open_clip's tower computes, for CLS and every patch: their projected embeddings.
 
-    Their mean is the image embedding of a tower with ``pool_type: avg``. Attention is written out:
-    on the CPU torch's fused one is several times slower backwards in bfloat16 at such sizes.
+    Attention is written out: on the CPU torch's fused one is several times slower backwards in
+    bfloat16 at such sizes.
 
     Args:
         images: (B, 3, H, W), normalised.
         window: row and column of the crop's first patch in the grid of position embeddings.
+        kept: (B, K) patches that the tower sees; default: all of them.
 
     Returns:
-        (B, H/p * W/p, D), not normalised.
+        (B, 1 + H/p * W/p, D), or (B, 1 + K, D), not normalised.
     """
     patch = visual.patch_size[0]
     batch, _, height, width = images.shape
@@ -41,6 +47,8 @@ def embed_patches(visual: nn.Module, images: Tensor, window: tuple[int, int] = (
     grid = visual.positional_embedding[1:].unflatten(0, visual.grid_size)
     top, left = window
     x = x + grid[top : top + rows, left : left + columns].flatten(0, 1)
+    if kept is not None:
+        x = x.gather(1, kept[..., None].expand(-1, -1, x.shape[2]))
     cls = visual.class_embedding + visual.positional_embedding[0]
     x = visual.ln_pre(torch.cat([cls.expand(batch, 1, -1), x], dim=1))
     for block in visual.transformer.resblocks:
@@ -54,7 +62,13 @@ def embed_patches(visual: nn.Module, images: Tensor, window: tuple[int, int] = (
         mixed = torch.bmm(weights, value).view(batch, heads, tokens, -1)
         x = x + block.attn.out_proj(mixed.transpose(1, 2).reshape(batch, tokens, channels))
         x = x + block.mlp(block.ln_2(x))
-    return visual.ln_post(x[:, 1:]) @ visual.proj
+    return visual.ln_post(x) @ visual.proj
+
+
+def pooled(visual: nn.Module, tokens: Tensor) -> Tensor:
+    """(B, D) unit rows, as the tower pools :func:`embed_tokens`' (B, 1 + P, D): CLS or average."""
+    image = tokens[:, 0] if visual.pool_type == "tok" else tokens[:, 1:].mean(1)
+    return F.normalize(image.float(), dim=-1)
 
 
 def normalise(images: np.ndarray) -> Tensor:
@@ -97,7 +111,8 @@ class TinyClip(nn.Module):
         new = [c for c in captions if c not in self.cache]
         if new:
             self.cache.update(zip(new, torch.searchsorted(self.used, self.tokenizer(new))))
-        return self.clip.encode_text(torch.stack([self.cache[c] for c in captions]), True)
+        tokens = torch.stack([self.cache[c] for c in captions])
+        return self.clip.encode_text(tokens.to(self.clip.logit_scale.device), True)
 
     @torch.no_grad()
     def to_fast(self) -> None:
@@ -111,20 +126,25 @@ class TinyClip(nn.Module):
             if fast.grad is not None:
                 master.grad = fast.grad.float()
 
-    def loss(self, batch: Batch, window: tuple[int, int], patch_weight: float) -> dict[str, Tensor]:
-        patches = embed_patches(self.fast, normalise(batch.images), window)
-        image = F.normalize(patches.float().mean(1), dim=-1)
+    def loss(
+        self, batch: Batch, window: tuple[int, int], kept: Tensor | None, patch_weight: float
+    ) -> dict[str, Tensor]:
+        """CLIP's loss, and the patch loss times ``patch_weight`` (0: none)."""
+        device = self.clip.logit_scale.device
+        tokens = embed_tokens(self.fast, normalise(batch.images).to(device), window, kept)
         texts = self.texts([*batch.names, *batch.captions])
-        shows, fits = torch.from_numpy(batch.shows), torch.from_numpy(batch.fits)
+        shows, fits = (torch.from_numpy(x).to(device) for x in (batch.shows, batch.fits))
         scale = self.clip.logit_scale.exp().clamp(max=100)
-        loss_clip = both_ways(scale * image @ texts.T, torch.cat([shows, fits], 1))
-        patches = F.normalize(patches, dim=-1)
-        similar = (patches @ texts[: len(batch.names)].T.bfloat16()).float()  # (B, P, N)
-        pooled = ((similar.detach() * 12).softmax(1) * similar).sum(1)
-        logits = pooled * self.patch_scale.exp() + self.patch_bias
-        each = F.binary_cross_entropy_with_logits(logits, shows.float(), reduction="none")
-        loss_patch = each.sum() / shows.sum()
-        return {"clip": loss_clip, "patch": loss_patch * patch_weight}
+        logits = scale * pooled(self.fast, tokens) @ texts.T
+        losses = {"clip": both_ways(logits, torch.cat([shows, fits], 1))}
+        if patch_weight:
+            patches = F.normalize(tokens[:, 1:], dim=-1)
+            similar = (patches @ texts[: len(batch.names)].T.bfloat16()).float()  # (B, P, N)
+            best = ((similar.detach() * 12).softmax(1) * similar).sum(1)
+            logits = best * self.patch_scale.exp() + self.patch_bias
+            each = F.binary_cross_entropy_with_logits(logits, shows.float(), reduction="none")
+            losses["patch"] = each.sum() / shows.sum() * patch_weight
+        return losses
 
     def load_exported(self, path: Path) -> None:
         """Take the weights of an earlier run."""
@@ -138,6 +158,6 @@ class TinyClip(nn.Module):
         """open_clip's state dict, half precision."""
         state = dict(self.clip.state_dict())
         embedding = self.full_embedding.clone()
-        embedding[self.used] = state["token_embedding.weight"]
+        embedding[self.used] = state["token_embedding.weight"].cpu()
         state["token_embedding.weight"] = embedding
-        return {key: value.half().contiguous() for key, value in state.items()}
+        return {key: value.half().cpu().contiguous() for key, value in state.items()}

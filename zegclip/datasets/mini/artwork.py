@@ -1,4 +1,4 @@
-"""The emoji drawings of the mini benchmark: three sheets and an index of their cells."""
+"""The drawings of the mini benchmark: a sheet for each style and an index of their cells."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ ARTWORK = PROJECT_ROOT / "data" / "mini" / "artwork"
 
 @dataclass(frozen=True)
 class Drawing:
-    """One emoji in one style.
+    """One emoji or icon in one style.
 
     Attributes:
         name: class name of VOC, or the emoji's own name for a distractor.
         words: what a caption may call it.
-        style: ``noto``, ``twemoji`` or ``fluent``.
-        code: unicode code points.
+        style: the sheet that it is on, ``noto`` for example.
+        code: unicode code points, or an icon's set and name.
         is_class: whether ``name`` is one of VOC's 20 classes.
-        held_out: shown by validation scenes only, never in pretraining or training scenes.
+        split: whose scenes show it; pretraining shows those of ``train``.
         pixels: (h, w, 4) uint8 RGBA, cropped to the outline.
     """
 
@@ -34,7 +34,7 @@ class Drawing:
     style: str
     code: str
     is_class: bool
-    held_out: bool
+    split: str
     pixels: np.ndarray = field(repr=False, compare=False)
 
 
@@ -52,17 +52,18 @@ def load_drawings() -> tuple[Drawing, ...]:
     sheets: dict[str, np.ndarray] = {}
     drawings = []
     for entry in index["drawings"]:
-        style = entry["style"]
-        if style not in sheets:
-            with Image.open(ARTWORK / f"{style}.webp") as sheet:
-                sheets[style] = np.asarray(sheet.convert("RGBA"))
-        top, left = entry["row"] * cell, entry["column"] * cell
-        pixels = sheets[style][top : top + cell, left : left + cell]
-        rows, columns = (np.flatnonzero((pixels[..., 3] > 16).any(axis)) for axis in (1, 0))
-        pixels = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].copy()
         words = (*index["class_words"].get(entry["name"], [entry["name"]]), *entry["words"])
-        facts = (style, entry["code"], entry["is_class"], entry["split"] == "val")
-        drawings.append(Drawing(entry["name"], words, *facts, pixels))
+        for style, number in entry["cells"].items():
+            if style not in sheets:
+                with Image.open(ARTWORK / f"{style}.webp") as sheet:
+                    sheets[style] = np.asarray(sheet.convert("RGBA"))
+            row, column = divmod(number, sheets[style].shape[1] // cell)
+            pixels = sheets[style][row * cell :, column * cell :][:cell, :cell]
+            rows, columns = (np.flatnonzero((pixels[..., 3] > 16).any(axis)) for axis in (1, 0))
+            pixels = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].copy()
+            held_out = [split for split in ("selection", "test") if style in entry.get(split, ())]
+            facts = (style, entry["code"], entry["is_class"], *(held_out or ["train"]))
+            drawings.append(Drawing(entry["name"], words, *facts, pixels))
     return tuple(drawings)
 
 

@@ -19,8 +19,8 @@ class MiniSceneDataset(VOC20Dataset):
     """VOC's classes and split on scenes of emoji, which are drawn on first use (seconds).
 
     Args:
-        split: ``train``, ``val`` (some of its drawings are in no other split), or ``selection``
-            (to choose settings on, so that they are not chosen on the validation's scenes).
+        split: ``train``, ``selection`` (to choose settings on) or ``test`` (for tables). What one
+            shows no other does, so that no setting is chosen on the drawings of a table.
         number: of scenes; default: 2000, 300 and 300.
         seed: of the scenes.
         data_root: the folder that the scenes' folders are made in; default ``data/mini/scenes``,
@@ -44,7 +44,7 @@ class MiniSceneDataset(VOC20Dataset):
     ) -> None:
         folder = make_scenes(split, number, seed, data_root and find_path(data_root))
         name = self.METAINFO["dataset_name"]
-        if split != "val" or seed:  # what a report must say
+        if split != "test" or seed:  # what a report must say
             name += f", {split} scenes of seed {seed}"
         kwargs["metainfo"] = {"dataset_name": name} | dict(kwargs.get("metainfo") or {})
         super().__init__(

@@ -20,11 +20,11 @@ from ..benchmarks import VOC21Dataset
 from .artwork import ARTWORK, Drawing, by_name, load_drawings
 from .compositor import Scene, compose_scene
 
-VERSION = 1  # change it whenever the same seed gives other scenes
+VERSION = 2  # change it whenever the same seed gives other scenes
 SIZE = 96  # pixels
 SCENES = PROJECT_ROOT / "data" / "mini" / "scenes"
 # Scenes of each split; a split's place here is part of its random numbers' seed.
-SPLITS = {"train": 2000, "val": 300, "selection": 300}
+SPLITS = {"train": 2000, "selection": 300, "test": 300}
 
 
 @cache
@@ -37,7 +37,7 @@ def make_scene(split: str, index: int, seed: int = 0) -> tuple[Scene, np.ndarray
     """One scene: ``(seed, split, index)`` says all.
 
     Args:
-        split: ``train`` or ``selection`` (never a held-out drawing), or ``val`` (all drawings).
+        split: ``train``, ``selection`` or ``test``: each has drawings of its own.
         index: number of the scene.
         seed: of the whole benchmark.
 
@@ -49,7 +49,7 @@ def make_scene(split: str, index: int, seed: int = 0) -> tuple[Scene, np.ndarray
     chosen = rng.permutation(len(groups))[: rng.integers(1, 5)]
     drawings = []
     for label in chosen:
-        pool = [d for d in groups[label] if split == "val" or not d.held_out]
+        pool = [d for d in groups[label] if d.split == split]
         drawings.append(pool[rng.integers(len(pool))])
     scene = compose_scene(drawings, rng, SIZE)
     labels = np.concatenate([[0], chosen + 1]).astype(np.uint8)[scene.mask]
@@ -79,7 +79,7 @@ def _content_key() -> str:
 
 
 def make_scenes(
-    split: str = "val", number: int | None = None, seed: int = 0, root: str | Path | None = None
+    split: str = "test", number: int | None = None, seed: int = 0, root: str | Path | None = None
 ) -> Path:
     """A folder of scenes in VOC's layout, made on first use (seconds) and used again after.
 
@@ -87,8 +87,7 @@ def make_scenes(
     not at all; of several processes that make it at once, the first one's is kept.
 
     Args:
-        split: ``train``, ``val``, or ``selection`` (to choose settings on: other scenes than the
-            table's, without the drawings that only ``val`` shows).
+        split: ``train``, ``selection`` (to choose settings on) or ``test`` (for tables).
         number: of scenes; default: :data:`SPLITS`'.
         seed: the same seed gives the same scenes.
         root: the folder is made in it; default: :func:`scenes_root`.

@@ -48,7 +48,7 @@ def test_later_drawings_cover_earlier_ones() -> None:
 
 def test_mask_of_a_scene_is_where_the_drawing_is_seen() -> None:
     red = np.full((20, 20, 4), (255, 0, 0, 255), np.uint8)
-    square = Drawing("a", ("a",), "noto", "0", True, False, red)
+    square = Drawing("a", ("a",), "noto", "0", True, "train", red)
     scene = compose_scene([square], np.random.default_rng(0))
     # Mild jitter keeps the square far redder than any of the muted backgrounds' pixels.
     excess = scene.image[..., 0].astype(int) - scene.image[..., 1:].max(-1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +17,36 @@ from zegclip.datasets.mini.artwork import ARTWORK, class_words, load_drawings
 from zegclip.datasets.mini.scenes import SPLITS, make_scene, make_scenes, scene_classes
 from zegclip.errors import InputError
 
+SKIN_TONES = ("1f3fb", "1f3fd", "1f3ff")
 VOC = VOC20Dataset.METAINFO["classes"]
 
 
 class TestArtwork:
     def test_licences_and_attributions_lie_beside_the_drawings(self) -> None:
-        text = (ARTWORK / "LICENSES.md").read_text()
-        licences = {"noto": "Apache License", "twemoji": "CC-BY 4.0", "fluent": "MIT License"}
-        for style, licence in licences.items():
-            assert f"{style}.webp" in text
-            assert licence in (ARTWORK / f"LICENSE-{style}.txt").read_text()
+        rows = [r for r in (ARTWORK / "LICENSES.md").read_text().splitlines() if "webp" in r]
+        assert {d.style for d in load_drawings()} == {row.split(".webp")[0][3:] for row in rows}
+        for row in rows:
+            (licence,) = re.findall(r"LICENSE-[a-z-]+\.txt", row) or ["LICENSE-fluent.txt"]
+            text = (ARTWORK / licence).read_text()
+            style = row.split("`")[1]
+            assert style in text if "CC BY" in row else re.search("Apache License|MIT Lic", text)
 
-    def test_every_class_has_drawings_for_both_splits_in_vocs_order(self) -> None:
+    def test_every_class_has_drawings_for_each_split_in_vocs_order(self) -> None:
         assert tuple(scene_classes()) == VOC and set(class_words()) == set(VOC)
         for name, drawings in scene_classes().items():
-            assert sum(d.held_out for d in drawings) >= 1, name
-            assert sum(not d.held_out for d in drawings) >= 2, name
-            assert len({(d.style, d.code) for d in drawings}) == len(drawings), name
+            assert len({(d.style, d.code) for d in drawings}) == len(drawings) >= 8, name
+            share = {s: np.mean([d.split == s for d in drawings]) for s in SPLITS}
+            assert 0.15 <= share["test"] <= 0.4 and share["train"] >= 0.4, name
+            assert share["selection"] > 0, name
+
+    def test_what_is_as_good_as_one_drawing_is_in_one_split(self) -> None:
+        drawings = {(d.style, d.code): d.split for d in load_drawings() if d.is_class}
+        for (style, code), split in drawings.items():
+            assert drawings.get((f"{style}_flat", code), split) == split
+            plain = "-".join(part for part in code.split("-") if part not in SKIN_TONES)
+            assert drawings[style, plain] == split
+
+    def test_no_class_is_drawn_among_the_others(self) -> None:
         others = {d.name for d in load_drawings() if not d.is_class}
         words = {word for d in load_drawings() if d.is_class for word in d.words}
         assert len(others) > 300 and not others & words
@@ -42,10 +56,10 @@ class TestScenes:
     @pytest.mark.parametrize(
         ("split", "index", "drawn", "brightness", "covered"),
         [
-            ("train", 0, "bicycle diningtable train sheep", 126.00, 0.3028),
-            ("train", 149, "bicycle chair dog boat", 144.08, 0.2428),
-            ("val", 1, "aeroplane horse", 115.56, 0.2337),
-            ("val", 149, "motorbike", 126.51, 0.2216),
+            ("train", 0, "car train cat", 177.43, 0.4017),
+            ("train", 149, "cat", 232.57, 0.1638),
+            ("test", 1, "bottle aeroplane bus train", 154.59, 0.2984),
+            ("test", 149, "pottedplant boat", 110.30, 0.1622),
         ],
     )
     def test_scenes_are_those_of_the_recorded_numbers(
@@ -58,23 +72,20 @@ class TestScenes:
         for position, drawing in enumerate(scene.drawings, start=1):
             assert set(labels[scene.mask == position]) <= {VOC.index(drawing.name) + 1}
 
-    def test_held_out_drawings_only_in_val_and_every_split_has_scenes_of_its_own(self) -> None:
-        made = {split: [make_scene(split, i)[0] for i in range(100)] for split in SPLITS}
-        share = {
-            split: np.mean([drawing.held_out for scene in each for drawing in scene.drawings])
-            for split, each in made.items()
-        }
-        assert share["train"] == share["selection"] == 0 and 0.1 < share["val"] < 0.5
-        assert len({scene.image.tobytes() for each in made.values() for scene in each}) == 300
+    def test_every_split_has_drawings_of_its_own(self) -> None:
+        for split in SPLITS:
+            scenes = [make_scene(split, i)[0] for i in range(100)]
+            assert {drawing.split for scene in scenes for drawing in scene.drawings} == {split}
+            assert len({scene.image.tobytes() for scene in scenes}) == 100
 
 
 class TestFolders:
     def test_what_lies_in_one(self, tmp_path: Path) -> None:
-        folder = make_scenes("val", 1, root=tmp_path)
-        scene, labels = make_scene("val", 0)
-        with Image.open(folder / "JPEGImages/val_00000.jpg") as picture:
+        folder = make_scenes("test", 1, root=tmp_path)
+        scene, labels = make_scene("test", 0)
+        with Image.open(folder / "JPEGImages/test_00000.jpg") as picture:
             assert np.abs(np.array(picture).astype(int) - scene.image).mean() < 4
-        with Image.open(folder / "SegmentationClass/val_00000.png") as mask:
+        with Image.open(folder / "SegmentationClass/test_00000.png") as mask:
             assert mask.mode == "P" and np.array_equal(np.array(mask), labels)
             colours = np.array(mask.getpalette()).reshape(-1, 3)
         assert colours[[1, 20]].tolist() == [[128, 0, 0], [0, 64, 128]]  # VOC's own
@@ -87,7 +98,7 @@ class TestFolders:
         make_scenes("train", 3, root=tmp_path)
         make_scenes("train", 2, seed=1, root=tmp_path)
         make_scenes("selection", 2, root=tmp_path)
-        for name, value in (("VERSION", 2), ("SIZE", 48)):  # other code
+        for name, value in (("VERSION", 1), ("SIZE", 48)):  # other code
             monkeypatch.setattr(scenes, name, value)
             scenes._content_key.cache_clear()
             make_scenes("train", 2, root=tmp_path)
@@ -106,11 +117,11 @@ class TestFolders:
         def write_while_another_is_faster(*args: Any) -> None:
             write(*args)
             monkeypatch.undo()
-            others.append(make_scenes("val", 2, root=tmp_path))
+            others.append(make_scenes("test", 2, root=tmp_path))
             (others[0] / "first").touch()
 
         monkeypatch.setattr(scenes, "_write_scenes", write_while_another_is_faster)
-        assert make_scenes("val", 2, root=tmp_path) == others[0]
+        assert make_scenes("test", 2, root=tmp_path) == others[0]
         assert (others[0] / "first").exists() and list(tmp_path.iterdir()) == others
 
     @pytest.mark.parametrize("exists", [False, True])
@@ -125,10 +136,10 @@ class TestFolders:
         else:
             site.touch()  # no folder can be made in it
         monkeypatch.setattr(scenes, "SCENES", site / "scenes")
-        folder = make_scenes("val", 1)
+        folder = make_scenes("test", 1)
         assert folder.parent == tmp_path / "cache" / "mini_scenes" and contents(folder)
         monkeypatch.setattr(scenes, "SCENES", tmp_path / "scenes")
-        assert make_scenes("val", 1).parent == tmp_path / "scenes"
+        assert make_scenes("test", 1).parent == tmp_path / "scenes"
 
 
 def test_the_data_set_is_vocs_on_scenes(tmp_path: Path) -> None:
@@ -141,8 +152,8 @@ def test_the_data_set_is_vocs_on_scenes(tmp_path: Path) -> None:
     assert sample["img"].shape == (96, 96, 3)
     assert np.array_equal(sample["gt_seg_map"], np.where(labels == 0, 255, labels - 1))
     assert type(train).missing({"data_root": "nowhere"}) == []
-    with pytest.raises(InputError, match="no split 'test', but train, val, selection"):
-        DATASETS.build(config | dict(split="test"))
+    with pytest.raises(InputError, match="no split 'val', but train, selection, test"):
+        DATASETS.build(config | dict(split="val"))
 
 
 def contents(folder: Path) -> dict[Path, bytes]:
