@@ -127,7 +127,7 @@ def main(argv: list[str] | None = None) -> None:
         rng = np.random.default_rng([args.seed, 9, step])
         top, left = (int(i) for i in rng.integers(0, grid - crop + 1, 2))
         kept = None
-        if args.crop_steps <= step < args.crop_steps + args.scene_steps:
+        if step < args.crop_steps + args.scene_steps:
             order = rng.random((len(batch.images), crop**2)).argsort(1)
             kept = torch.from_numpy(order[:, : int(KEPT * crop**2)]).to(args.device)
         # Forward and backward in bfloat16, the step in float32.

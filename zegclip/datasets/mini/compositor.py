@@ -64,21 +64,18 @@ def random_background(rng: np.random.Generator, size: int) -> np.ndarray:
     return image.astype(np.float32)
 
 
-def jittered(pixels: np.ndarray, rng: np.random.Generator, strength: float = 1.0) -> np.ndarray:
+def jittered(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """(h, w, 4) uint8 -> premultiplied float32 RGBA with mildly changed colours, alpha in 0..1."""
     alpha = pixels[..., 3:].astype(np.float32) / 255
-    brightness = rng.uniform(1 - 0.15 * strength, 1 + 0.12 * strength)
-    gain = brightness * rng.uniform(1 - 0.06 * strength, 1 + 0.06 * strength, 3)
-    offset = rng.uniform(-10, 10) * strength
+    gain = rng.uniform(0.85, 1.12) * rng.uniform(0.94, 1.06, 3)
+    offset = rng.uniform(-10, 10)
     colour = np.clip(pixels[..., :3] * gain.astype(np.float32) + np.float32(offset), 0, 255)
     return np.concatenate([colour * alpha, alpha], axis=2, dtype=np.float32)
 
 
-def transformed(
-    drawing: Drawing, side: float, rng: np.random.Generator, colour: float = 1.0
-) -> np.ndarray:
+def transformed(drawing: Drawing, side: float, rng: np.random.Generator) -> np.ndarray:
     """The drawing with its longest side ``side`` pixels, maybe flipped, rotated: (h, w, 4)."""
-    source = jittered(drawing.pixels, rng, colour)
+    source = jittered(drawing.pixels, rng)
     if rng.random() < 0.5:
         source = source[:, ::-1]
     height, width = source.shape[:2]
@@ -127,7 +124,6 @@ def compose_scene(
     rng: np.random.Generator,
     size: int = 96,
     object_side: tuple[float, float] | None = None,
-    colour: float = 1.0,
 ) -> Scene:
     """Draw ``drawings`` over a random background; equal generators give equal scenes.
 
@@ -137,7 +133,6 @@ def compose_scene(
         size: side of the scene in pixels.
         object_side: range of the objects' longest side as a share of ``size``;
             default :data:`OBJECT_SIDE`.
-        colour: strength of the colour jitter.
     """
     image = random_background(rng, size)
     mask = np.zeros((size, size), np.uint8)
@@ -145,7 +140,7 @@ def compose_scene(
     boxes: list[tuple[int, int, int, int]] = []
     for label, drawing in enumerate(drawings, start=1):
         side = size * np.exp(rng.uniform(np.log(low), np.log(high)))
-        layer = transformed(drawing, side, rng, colour=colour)
+        layer = transformed(drawing, side, rng)
         height, width = layer.shape[:2]
         tries: list[tuple[float, tuple[int, int, int, int]]] = []
         while len(tries) < 6 and (not tries or tries[-1][0] > MAX_OVERLAP):
