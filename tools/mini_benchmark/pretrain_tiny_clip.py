@@ -144,17 +144,19 @@ def main(argv: list[str] | None = None) -> None:
         if done % 50 == 0:
             values = " ".join(f"{key} {value:.3f}" for key, value in mean_loss.items())
             print(f"step {done}/{steps}  {values}  {seconds / done:.3f} s/step", flush=True)
-        if time.monotonic() - saved > CHECKPOINT_SECONDS:
-            saved = time.monotonic()
-            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
-            with replacing(checkpoint) as part:
-                torch.save(state | {"done": done, "seconds": seconds}, part)
-        if done % args.judge_every == 0 or done == steps:
+        judged = done % args.judge_every == 0 or done == steps
+        if judged:
             model.to_fast()
             report = {"steps": done, "of": steps, "minutes": round(seconds / 60, 1)}
             report |= {key: round(value, 2) for key, value in judge(model).items()}
             print(json.dumps(report), flush=True)
             save(model, report, args)
+        if judged or time.monotonic() - saved > CHECKPOINT_SECONDS:
+            saved = time.monotonic()
+            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+            with replacing(checkpoint) as part:
+                torch.save(state | {"done": done, "seconds": seconds}, part)
+    checkpoint.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":
