@@ -19,7 +19,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "photos").mkdir()
     (tmp_path / "empty").mkdir()
     for index, name in enumerate(("a.png", "b.jpg")):
-        Image.fromarray(make_scene("val", index)[0].image).save(tmp_path / "photos" / name)
+        Image.fromarray(make_scene("test", index)[0].image).save(tmp_path / "photos" / name)
     (tmp_path / "photos" / "c.jpg").write_bytes(b"no picture")
     (tmp_path / "photos" / "notes.txt").write_text("not looked at")
     monkeypatch.chdir(tmp_path)

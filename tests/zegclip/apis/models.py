@@ -20,7 +20,7 @@ from zegclip.segmentors import ZeroShotSegmentor
 
 ROOT = Path(__file__).parents[3]
 METHODS = ("zegclip", "tagclip", "ldvc")
-SCENE = make_scene("val", 0)[0].image  # 96 x 96, RGB
+SCENE = make_scene("test", 0)[0].image  # 96 x 96, RGB
 WORDS = "cat, a red bus, bottle, aeroplane"
 FOLDER = tempfile.TemporaryDirectory()  # removed at the end
 

@@ -51,7 +51,7 @@ def test_the_mini_model_finds_what_is_in_mini_scenes(segment: ZeroShotInferencer
     """Shares of 20 scenes, the background left out, against the drawn truth."""
     right = pixels = 0
     for index in range(20):
-        scene, labels = make_scene("val", index)
+        scene, labels = make_scene("test", index)
         result = segment(scene.image)
         objects = labels > 0
         right += int((result.labels[objects] + 1 == labels[objects]).sum())

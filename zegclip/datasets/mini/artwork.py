@@ -61,8 +61,8 @@ def load_drawings() -> tuple[Drawing, ...]:
             pixels = sheets[style][row * cell :, column * cell :][:cell, :cell]
             rows, columns = (np.flatnonzero((pixels[..., 3] > 16).any(axis)) for axis in (1, 0))
             pixels = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].copy()
-            held_out = [split for split in ("selection", "test") if style in entry.get(split, ())]
-            facts = (style, entry["code"], entry["is_class"], *(held_out or ["train"]))
+            held_out = (split for split in ("selection", "test") if style in entry.get(split, ()))
+            facts = (style, entry["code"], entry["is_class"], next(held_out, "train"))
             drawings.append(Drawing(entry["name"], words, *facts, pixels))
     return tuple(drawings)
 
