@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         examples = []
         if args.config is None and args.checkpoint is None:  # the mini model's kind of picture
-            pictures = make_scenes("val", 4, root=folder) / "JPEGImages"
+            pictures = make_scenes("test", 4, root=folder) / "JPEGImages"
             examples = [(str(picture), EXAMPLE_WORDS) for picture in sorted(pictures.iterdir())]
         page = build_page(inferencer, examples)
         if args.host not in ("127.0.0.1", "localhost", "::1"):
