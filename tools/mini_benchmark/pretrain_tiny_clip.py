@@ -6,6 +6,7 @@ Image-level supervision only: a picture and the names of what it shows, never a 
     (each name alone, and the caption that names everything);
   * a fine-grained one in the spirit of FILIP and PACL: the picture's patch embeddings that agree
     most with a name say whether the picture shows it (sigmoid, as in SigLIP).
+Pictures are warped and recoloured, so that few drawings stand for all of their class.
 First small crops (48 pixels, one or two objects), then whole scenes (96 pixels, one to four), of
 which the tower sees a share of the patches only (as in FLIP), and all of them in the last steps.
 Held-out drawings are never shown. The weights hold OpenAI-style CLIP parameters of open_clip.
@@ -25,6 +26,7 @@ import json
 import math
 import time
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +34,10 @@ import cv2
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from tiny_clip.captions import Batches, Composer
+from tiny_clip.augment import augmented
+from tiny_clip.captions import Batch, Batches, Composer
 from tiny_clip.judge import Judge
-from tiny_clip.model import TinyClip
+from tiny_clip.model import TinyClip, pictures
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -54,6 +57,49 @@ def learning_rate(step: int, steps: int, peak: float, warmup: int = 150) -> floa
         return peak * (step + 1) / warmup
     share = (step - warmup) / max(1, steps - warmup)
     return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share)))
+
+
+def make_optimizer(model: TinyClip, lr: float) -> torch.optim.Optimizer:
+    """AdamW; norms and biases do not decay."""
+    trained = [p for name, p in model.named_parameters() if not name.startswith("fast.")]
+    groups = [
+        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": WEIGHT_DECAY},
+        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98), eps=1e-6, fused=True)
+
+
+def train_step(
+    model: TinyClip,
+    optimizer: torch.optim.Optimizer,
+    batch: Batch,
+    kept: float,
+    patch_weight: float,
+    seed: Sequence[int],
+) -> dict[str, torch.Tensor]:
+    """One step on a batch, of whose patches the tower sees a share of ``kept``; the losses."""
+    device, visual = model.clip.logit_scale.device, model.clip.visual
+    rng = np.random.default_rng([9, *seed])
+    generator = torch.Generator(device).manual_seed(int(rng.integers(2**62)))
+    images = augmented(pictures(batch.images, device), generator)
+    # A crop stands anywhere in the grid of position embeddings.
+    grid = visual.grid_size[0]
+    crop = images.shape[2] // visual.patch_size[0]
+    top, left = (int(i) for i in rng.integers(0, grid - crop + 1, 2))
+    seen = None
+    if kept < 1:
+        order = torch.rand(len(images), crop**2, generator=generator, device=device).argsort(1)
+        seen = order[:, : int(kept * crop**2)]
+    # Forward and backward in bfloat16, the step in float32.
+    model.to_fast()
+    optimizer.zero_grad()
+    losses = model.loss(images, batch, (top, left), seen, patch_weight)
+    torch.stack(list(losses.values())).sum().backward()
+    model.from_fast()
+    trained = [p for group in optimizer.param_groups for p in group["params"]]
+    nn.utils.clip_grad_norm_(trained, 1.0)
+    optimizer.step()
+    return {key: value.detach() for key, value in losses.items()}
 
 
 def parse_args(argv: list[str] | None = None) -> Namespace:
@@ -97,12 +143,7 @@ def main(argv: list[str] | None = None) -> None:
         model.load_exported(args.judge)
         print(json.dumps({key: round(value, 2) for key, value in judge(model).items()}, indent=1))
         return
-    trained = [p for name, p in model.named_parameters() if not name.startswith("fast.")]
-    groups = [
-        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": WEIGHT_DECAY},
-        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},  # norms and biases
-    ]
-    optimizer = torch.optim.AdamW(groups, lr=args.lr, betas=(0.9, 0.98), eps=1e-6, fused=True)
+    optimizer = make_optimizer(model, args.lr)
     sizes = [48] * args.crop_steps + [96] * (args.scene_steps + args.full_steps)
     steps, done, seconds = len(sizes), 0, 0.0
     # Resume.
@@ -116,30 +157,15 @@ def main(argv: list[str] | None = None) -> None:
     # Processes compose beside the training; one needs less time for a batch than a CPU's step.
     batches = Batches(composer, sizes, done)
     loader = DataLoader(batches, batch_size=None, num_workers=args.workers, prefetch_factor=8)
-    grid = model.clip.visual.grid_size[0]
     began, saved = time.monotonic() - seconds, time.monotonic()
-    mean_loss: dict[str, float] = {}
+    mean_loss: dict[str, torch.Tensor] = {}
     for step, batch in enumerate(loader, done):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, steps, args.lr)
-        # A crop stands anywhere in the grid of position embeddings.
-        crop = batch.images.shape[1] * grid // config["vision_cfg"]["image_size"]
-        rng = np.random.default_rng([args.seed, 9, step])
-        top, left = (int(i) for i in rng.integers(0, grid - crop + 1, 2))
-        kept = None
-        if step < args.crop_steps + args.scene_steps:
-            order = rng.random((len(batch.images), crop**2)).argsort(1)
-            kept = torch.from_numpy(order[:, : int(KEPT * crop**2)]).to(args.device)
-        # Forward and backward in bfloat16, the step in float32.
-        model.to_fast()
-        optimizer.zero_grad()
-        losses = model.loss(batch, (top, left), kept, args.patch_weight)
-        sum(losses.values()).backward()
-        model.from_fast()
-        nn.utils.clip_grad_norm_(trained, 1.0)
-        optimizer.step()
+        kept = KEPT if step < args.crop_steps + args.scene_steps else 1.0
+        losses = train_step(model, optimizer, batch, kept, args.patch_weight, [args.seed, step])
         for key, value in losses.items():
-            mean_loss[key] = 0.95 * mean_loss.get(key, value.item()) + 0.05 * value.item()
+            mean_loss[key] = torch.lerp(value, mean_loss.get(key, value), 0.95)
         done, seconds = step + 1, time.monotonic() - began
         if done % 50 == 0:
             values = " ".join(f"{key} {value:.3f}" for key, value in mean_loss.items())

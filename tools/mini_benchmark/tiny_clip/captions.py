@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from torch.utils.data import Dataset
 
@@ -25,17 +24,6 @@ TEMPLATES = (
 )
 # Longest side of the objects as a share of a 48-pixel crop, by their number.
 CROP_OBJECT_SIDE = {1: (0.5, 1.0), 2: (0.42, 0.75)}
-# Of the pictures: held-out drawings differ in colour. Always learns slowly.
-RECOLOURED = 0.3
-
-
-def recoloured(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(S, S, 3) uint8 with its hues turned by any angle and more or less saturated."""
-    angle, saturation = rng.uniform(-np.pi, np.pi), rng.uniform(0.2, 1.3)
-    grey = np.full((3, 3), 1 / 3)
-    across = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / 3**0.5
-    turned = np.cos(angle) * (np.eye(3) - grey) + np.sin(angle) * across
-    return cv2.transform(image, grey + saturation * turned)
 
 
 @dataclass
@@ -116,10 +104,7 @@ class Composer:
             side = CROP_OBJECT_SIDE[count]
         else:
             count = int(rng.choice(4, p=(0.25, 0.3, 0.25, 0.2))) + 1
-        scene = compose_scene(self.pick(rng, count), rng, size, side)
-        if rng.random() < RECOLOURED:
-            scene = replace(scene, image=recoloured(scene.image, rng))
-        return scene
+        return compose_scene(self.pick(rng, count), rng, size, side)
 
     def all_captions(self) -> list[str]:
         """Texts with every token that captions can hold."""

@@ -11,7 +11,7 @@ from zegclip.datasets.mini.artwork import class_words
 from zegclip.datasets.mini.compositor import compose_scene
 from zegclip.datasets.mini.scenes import SPLITS, make_scene, scene_classes
 
-from .model import TinyClip, embed_tokens, normalise, pooled
+from .model import TinyClip, embed_tokens, normalise, pictures, pooled
 
 TEST_TEMPLATE = "a photo of a {}"
 
@@ -49,7 +49,8 @@ class Judge:
 
         def embedded(images: np.ndarray) -> Tensor:
             parts = [
-                normalise(images[i : i + 50]).to(texts.device) for i in range(0, len(images), 50)
+                normalise(pictures(images[i : i + 50], texts.device))
+                for i in range(0, len(images), 50)
             ]
             return torch.cat([embed_tokens(model.fast, part).float() for part in parts])
 

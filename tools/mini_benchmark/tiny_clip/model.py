@@ -71,11 +71,15 @@ def pooled(visual: nn.Module, tokens: Tensor) -> Tensor:
     return F.normalize(image.float(), dim=-1)
 
 
-def normalise(images: np.ndarray) -> Tensor:
-    """(B, H, W, 3) uint8 -> (B, 3, H, W) bfloat16."""
-    x = torch.from_numpy(images).float()
-    x = (x - torch.tensor(MEAN)) / torch.tensor(STD)
-    return x.permute(0, 3, 1, 2).bfloat16().contiguous()
+def pictures(images: np.ndarray, device: torch.device) -> Tensor:
+    """(B, H, W, 3) uint8 -> (B, 3, H, W) float32 in 0..255."""
+    return torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float()
+
+
+def normalise(images: Tensor) -> Tensor:
+    """(B, 3, H, W) in 0..255 -> bfloat16 of ImageNet's mean and deviation."""
+    mean, std = (images.new_tensor(values)[:, None, None] for values in (MEAN, STD))
+    return ((images - mean) / std).bfloat16().contiguous()
 
 
 def both_ways(logits: Tensor, right: Tensor) -> Tensor:
@@ -116,9 +120,10 @@ class TinyClip(nn.Module):
 
     @torch.no_grad()
     def to_fast(self) -> None:
-        for fast, master in zip(self.fast.parameters(), self.clip.visual.parameters()):
-            fast.copy_(master)
-            fast.grad = None
+        fast = list(self.fast.parameters())
+        torch._foreach_copy_(fast, list(self.clip.visual.parameters()))
+        for parameter in fast:
+            parameter.grad = None
 
     @torch.no_grad()
     def from_fast(self) -> None:
@@ -127,11 +132,22 @@ class TinyClip(nn.Module):
                 master.grad = fast.grad.float()
 
     def loss(
-        self, batch: Batch, window: tuple[int, int], kept: Tensor | None, patch_weight: float
+        self,
+        images: Tensor,
+        batch: Batch,
+        window: tuple[int, int],
+        kept: Tensor | None,
+        patch_weight: float,
     ) -> dict[str, Tensor]:
-        """CLIP's loss, and the patch loss times ``patch_weight`` (0: none)."""
-        device = self.clip.logit_scale.device
-        tokens = embed_tokens(self.fast, normalise(batch.images).to(device), window, kept)
+        """CLIP's loss, and the patch loss times ``patch_weight`` (0: none).
+
+        Args:
+            images: the batch's, (B, 3, S, S) in 0..255, maybe changed.
+            batch: what they show and what is said of them.
+            window: see :func:`embed_tokens`, as ``kept``.
+        """
+        device = images.device
+        tokens = embed_tokens(self.fast, normalise(images), window, kept)
         texts = self.texts([*batch.names, *batch.captions])
         shows, fits = (torch.from_numpy(x).to(device) for x in (batch.shows, batch.fits))
         scale = self.clip.logit_scale.exp().clamp(max=100)
