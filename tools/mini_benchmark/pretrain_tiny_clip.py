@@ -83,9 +83,10 @@ def train_step(
     generator = torch.Generator(device).manual_seed(int(rng.integers(2**62)))
     images = augmented(pictures(batch.images, device), generator)
     # A crop stands anywhere in the grid of position embeddings.
-    grid = visual.grid_size[0]
-    crop = images.shape[2] // visual.patch_size[0]
+    grid, crop = visual.grid_size[0], images.shape[2] // visual.patch_size[0]
+    places = torch.arange(grid**2, device=device).view(grid, grid)
     top, left = (int(i) for i in rng.integers(0, grid - crop + 1, 2))
+    positions = places[top : top + crop, left : left + crop].flatten()
     seen = None
     if kept < 1:
         order = torch.rand(len(images), crop**2, generator=generator, device=device).argsort(1)
@@ -93,7 +94,7 @@ def train_step(
     # Forward and backward in bfloat16, the step in float32.
     model.to_fast()
     optimizer.zero_grad()
-    losses = model.loss(images, batch, (top, left), seen, patch_weight)
+    losses = model.loss(images, batch, positions, seen, patch_weight)
     torch.stack(list(losses.values())).sum().backward()
     model.from_fast()
     trained = [p for group in optimizer.param_groups for p in group["params"]]

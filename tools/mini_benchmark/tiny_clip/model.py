@@ -23,7 +23,7 @@ STD = (58.395, 57.12, 57.375)
 def embed_tokens(
     visual: nn.Module,
     images: Tensor,
-    window: tuple[int, int] = (0, 0),
+    positions: Tensor | None = None,
     kept: Tensor | None = None,
 ) -> Tensor:
     """What open_clip's tower computes, for CLS and every patch: their projected embeddings.
@@ -33,7 +33,8 @@ def embed_tokens(
 
     Args:
         images: (B, 3, H, W), normalised.
-        window: row and column of the crop's first patch in the grid of position embeddings.
+        positions: (H/p * W/p,) places of the patches in the grid of position embeddings;
+            default: the images fill it.
         kept: (B, K) patches that the tower sees; default: all of them.
 
     Returns:
@@ -44,9 +45,8 @@ def embed_tokens(
     rows, columns = height // patch, width // patch
     x = images.view(batch, 3, rows, patch, columns, patch).permute(0, 2, 4, 1, 3, 5)
     x = F.linear(x.reshape(batch, rows * columns, -1), visual.conv1.weight.flatten(1))
-    grid = visual.positional_embedding[1:].unflatten(0, visual.grid_size)
-    top, left = window
-    x = x + grid[top : top + rows, left : left + columns].flatten(0, 1)
+    places = visual.positional_embedding[1:]
+    x = x + (places if positions is None else places[positions])
     if kept is not None:
         x = x.gather(1, kept[..., None].expand(-1, -1, x.shape[2]))
     cls = visual.class_embedding + visual.positional_embedding[0]
@@ -135,7 +135,7 @@ class TinyClip(nn.Module):
         self,
         images: Tensor,
         batch: Batch,
-        window: tuple[int, int],
+        positions: Tensor,
         kept: Tensor | None,
         patch_weight: float,
     ) -> dict[str, Tensor]:
@@ -144,10 +144,10 @@ class TinyClip(nn.Module):
         Args:
             images: the batch's, (B, 3, S, S) in 0..255, maybe changed.
             batch: what they show and what is said of them.
-            window: see :func:`embed_tokens`, as ``kept``.
+            positions: see :func:`embed_tokens`, as ``kept``.
         """
         device = images.device
-        tokens = embed_tokens(self.fast, normalise(images), window, kept)
+        tokens = embed_tokens(self.fast, normalise(images), positions, kept)
         texts = self.texts([*batch.names, *batch.captions])
         shows, fits = (torch.from_numpy(x).to(device) for x in (batch.shows, batch.fits))
         scale = self.clip.logit_scale.exp().clamp(max=100)
