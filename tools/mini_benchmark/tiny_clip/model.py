@@ -46,7 +46,7 @@ def embed_tokens(
     x = images.view(batch, 3, rows, patch, columns, patch).permute(0, 2, 4, 1, 3, 5)
     x = F.linear(x.reshape(batch, rows * columns, -1), visual.conv1.weight.flatten(1))
     places = visual.positional_embedding[1:]
-    x = x + (places if positions is None else places[positions])
+    x = x + (places if positions is None else places.index_select(0, positions))
     if kept is not None:
         x = x.gather(1, kept[..., None].expand(-1, -1, x.shape[2]))
     cls = visual.class_embedding + visual.positional_embedding[0]
