@@ -137,9 +137,10 @@ def main(argv: list[str] | None = None) -> None:
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     config = json.loads(args.config.read_text())
-    composer = Composer(args.seed, args.batch_size, CLASS_SHARE)
-    model = TinyClip(config, composer.all_captions()).to(args.device)
-    judge = Judge(args.judge_number)
+    length = config["text_cfg"]["context_length"]
+    composer = Composer(args.seed, args.batch_size, CLASS_SHARE, length)
+    model = TinyClip(config, composer.all_tokens()).to(args.device)
+    judge = Judge(composer.tokenizer, args.judge_number)
     if args.judge:
         model.load_exported(args.judge)
         print(json.dumps({key: round(value, 2) for key, value in judge(model).items()}, indent=1))

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import open_clip
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from zegclip.datasets.mini.artwork import Drawing, by_name, class_words, load_drawings
@@ -31,10 +33,9 @@ class Batch:
     """Pictures, captions, and which caption is right for which picture."""
 
     images: np.ndarray  # (B, S, S, 3) uint8 RGB
-    names: list[str]  # N captions of one name each
-    captions: list[str]  # further captions
+    texts: Tensor  # (N + M, L) tokens: N captions of one name each, M further ones
     shows: np.ndarray  # (B, N) bool: the picture shows the name
-    fits: np.ndarray  # (B, len(captions)) bool: the caption is right for the picture
+    fits: np.ndarray  # (B, M) bool: the caption is right for the picture
 
 
 class Composer:
@@ -43,14 +44,17 @@ class Composer:
     Args:
         batch_size: pictures of 96 pixels in a batch; four times as many of 48.
         class_share: how many of the objects are of VOC's classes.
+        length: of a text in tokens. (Captions are tokenised here, in the loader's processes: for
+            the training's own it would be most of a GPU's step.)
     """
 
-    def __init__(self, seed: int, batch_size: int, class_share: float):
+    def __init__(self, seed: int, batch_size: int, class_share: float, length: int):
         self.groups = by_name(d for d in load_drawings() if d.split == "train")
         self.classes = [name for name, group in self.groups.items() if group[0].is_class]
         self.others = [name for name, group in self.groups.items() if not group[0].is_class]
         self.words = class_words()
         self.seed, self.batch_size, self.class_share = seed, batch_size, class_share
+        self.tokenizer = open_clip.SimpleTokenizer(context_length=length)
 
     def pick(self, rng: np.random.Generator, number: int) -> list[Drawing]:
         """Drawings of different names."""
@@ -94,7 +98,8 @@ class Composer:
                 ]
             )
         images = np.stack([scene.image for scene in scenes])
-        return Batch(images, name_captions, captions, shows, np.array(fits).T)
+        texts = self.tokenizer([*name_captions, *captions])
+        return Batch(images, texts, shows, np.array(fits).T)
 
     def scene(self, rng: np.random.Generator, size: int) -> Scene:
         """A crop with one or two objects, or a scene with one to four."""
@@ -106,10 +111,11 @@ class Composer:
             count = int(rng.choice(4, p=(0.25, 0.3, 0.25, 0.2))) + 1
         return compose_scene(self.pick(rng, count), rng, size, side)
 
-    def all_captions(self) -> list[str]:
-        """Texts with every token that captions can hold."""
+    def all_tokens(self) -> Tensor:
+        """(M, L) tokens of texts with all that captions can hold."""
         words = {w for group in self.groups.values() for d in group for w in d.words}
-        return [*words, *(t.format("dog") for t in TEMPLATES), "a dog, a cat and a horse."]
+        texts = [*words, *(t.format("dog") for t in TEMPLATES), "a dog, a cat and a horse."]
+        return self.tokenizer(texts)
 
 
 class Batches(Dataset):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import open_clip
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -27,9 +28,9 @@ def patch_labels(labels: np.ndarray, grid: int) -> np.ndarray:
 class Judge:
     """Measures zero-shot recognition and the localisation of patches, by split."""
 
-    def __init__(self, number: int = 200):
+    def __init__(self, tokenizer: open_clip.SimpleTokenizer, number: int = 200):
         words = class_words()
-        self.captions = [TEST_TEMPLATE.format(words[name][0]) for name in scene_classes()]
+        self.texts = tokenizer([TEST_TEMPLATE.format(words[n][0]) for n in scene_classes()])
         self.single, self.scenes = {}, {}
         for position, split in enumerate(SPLITS):
             rng = np.random.default_rng([77, position])
@@ -45,7 +46,7 @@ class Judge:
     @torch.no_grad()
     def __call__(self, model: TinyClip) -> dict[str, float]:
         """Percentages: top-1 accuracy and patch mIoU of every split."""
-        texts = model.texts(self.captions)
+        texts = model.texts(self.texts)
 
         def embedded(images: np.ndarray) -> Tensor:
             parts = [

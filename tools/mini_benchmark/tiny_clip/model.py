@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import open_clip
 import torch
 import torch.nn.functional as F
 from open_clip.model import CLIP
@@ -91,15 +89,18 @@ def both_ways(logits: Tensor, right: Tensor) -> Tensor:
 
 
 class TinyClip(nn.Module):
-    """open_clip's CLIP in training: vocabulary cut to the captions' tokens, tower in bfloat16."""
+    """open_clip's CLIP in training: vocabulary cut to the captions' tokens, tower in bfloat16.
 
-    def __init__(self, config: dict, texts: Sequence[str]):
+    Args:
+        config: open_clip's.
+        texts: ``(M, L)`` tokens, with all that captions can hold.
+    """
+
+    def __init__(self, config: dict, texts: Tensor):
         super().__init__()
         self.clip = CLIP(**config)
-        length = config["text_cfg"]["context_length"]
-        self.tokenizer = open_clip.SimpleTokenizer(context_length=length)
         # Ascending ids, so that the end token stays the largest: open_clip pools at the argmax.
-        self.used = self.tokenizer(list(texts)).unique()
+        self.used = texts.unique()
         self.full_embedding = self.clip.token_embedding.weight.detach().clone()
         self.clip.token_embedding = nn.Embedding.from_pretrained(
             self.full_embedding[self.used].clone(), freeze=False
@@ -108,14 +109,10 @@ class TinyClip(nn.Module):
         # Temperature and offset of the patch loss: from few positives, as in SigLIP.
         self.patch_scale = nn.Parameter(torch.tensor(math.log(10.0)))
         self.patch_bias = nn.Parameter(torch.tensor(-5.0))
-        self.cache: dict[str, Tensor] = {}
 
-    def texts(self, captions: Sequence[str]) -> Tensor:
-        """(M, D) unit rows."""
-        new = [c for c in captions if c not in self.cache]
-        if new:
-            self.cache.update(zip(new, torch.searchsorted(self.used, self.tokenizer(new))))
-        tokens = torch.stack([self.cache[c] for c in captions])
+    def texts(self, tokens: Tensor) -> Tensor:
+        """(M, L) tokens, on the CPU -> (M, D) unit rows."""
+        tokens = torch.searchsorted(self.used, tokens)
         return self.clip.encode_text(tokens.to(self.clip.logit_scale.device), True)
 
     @torch.no_grad()
@@ -148,14 +145,14 @@ class TinyClip(nn.Module):
         """
         device = images.device
         tokens = embed_tokens(self.fast, normalise(images), positions, kept)
-        texts = self.texts([*batch.names, *batch.captions])
+        texts = self.texts(batch.texts)
         shows, fits = (torch.from_numpy(x).to(device) for x in (batch.shows, batch.fits))
         scale = self.clip.logit_scale.exp().clamp(max=100)
         logits = scale * pooled(self.fast, tokens) @ texts.T
         losses = {"clip": both_ways(logits, torch.cat([shows, fits], 1))}
         if patch_weight:
             patches = F.normalize(tokens[:, 1:], dim=-1)
-            similar = (patches @ texts[: len(batch.names)].T.bfloat16()).float()  # (B, P, N)
+            similar = (patches @ texts[: shows.shape[1]].T.bfloat16()).float()  # (B, P, N)
             best = ((similar.detach() * 12).softmax(1) * similar).sum(1)
             logits = best * self.patch_scale.exp() + self.patch_bias
             each = F.binary_cross_entropy_with_logits(logits, shows.float(), reduction="none")
