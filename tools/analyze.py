@@ -12,14 +12,12 @@ from __future__ import annotations
 
 import json
 import shlex
-import shutil
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
-from results_table import ROOT, record
 from support.analysis_tables import Results, of_section, tables
 from support.labelled_models import add_pairs, labelled_data, load, paired, read_pair
 
@@ -43,6 +41,23 @@ def draw(results: Results) -> Figure | None:
     return figure
 
 
+def write(content: dict[str, Any], folder: Path) -> None:
+    """Write ``analysis.json``, ``.md`` and ``.png`` into a folder.
+
+    Args:
+        content: the JSON's, with ``results`` by column.
+        folder: is made where it is not there.
+    """
+    results = content["results"]
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in (("json", json.dumps(content, indent=2)), ("md", tables(results))):
+        with replacing(folder / f"analysis.{name}") as part:
+            part.write_text(text + "\n", encoding="utf-8")
+    if figure := draw(results):
+        with replacing(folder / "analysis.png") as part:
+            figure.savefig(part)
+
+
 def main(argv: list[str] | None = None) -> None:
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     add_pairs(parser)
@@ -51,7 +66,6 @@ def main(argv: list[str] | None = None) -> None:
     )
     folder = PROJECT_ROOT / "work_dirs" / "analysis"
     parser.add_argument("--out", type=Path, default=folder, help="folder; default: %(default)s")
-    parser.add_argument("--record", action="store_true", help="into docs/analysis.md as well")
     args = parser.parse_args(argv)
     files = paired(parser, args.pairs)
     titles = args.titles or [Path(config).stem for config, _ in files]
@@ -76,19 +90,8 @@ def main(argv: list[str] | None = None) -> None:
         },
         "results": results,
     }
-    written = {name: args.out / f"analysis.{name}" for name in ("json", "md", "png")}
-    numbers = json.dumps(content, indent=2)
-    for name, text in (("json", numbers), ("md", tables(results))):
-        with replacing(written[name]) as part:
-            part.write_text(text + "\n", encoding="utf-8")
-    if figure := draw(results):
-        with replacing(written["png"]) as part:
-            figure.savefig(part)
+    write(content, args.out)
     print(f"{tables(results)}\n\nwritten: {args.out}/analysis.*")
-    if args.record:
-        if figure:
-            shutil.copy(written["png"], ROOT / "docs" / "analysis.png")
-        record("analysis", content)
 
 
 if __name__ == "__main__":

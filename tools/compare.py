@@ -1,230 +1,273 @@
 #!/usr/bin/env python
-"""Train many runs one after the other on the mini benchmark, and put them into one table.
+"""The comparison on the mini benchmark: every row of support/comparison_rows.py, with all seeds.
 
-`methods`: every method and its ablations with the same recipe, budget and seeds. Before that, each
-method's learning rate is searched over the same values by mIoU(S), on scenes and a seed of their
-own; an ablation takes its method's. `settings`: inductive, then transductive (both protocols) from
-that run's checkpoint at half the schedule, and with --supervised the ceiling.
+First each method's learning rate is searched over the same values, by mIoU(S) on scenes and with a
+seed of their own; all rows of a method take it. Then the rows are trained or tested group by group
+and seed by seed, and the main ones analysed. Runs that are there, finished and alike, are skipped,
+so the same command goes on where it was stopped, also in a copy of the folder. Writes
+WORK_DIR/results.json and analysis.*; with --record also docs/ and the README's table of claims.
 
-Each run is a `tools/train.py`. Runs that are there, finished and trained alike are skipped, so the
-same command goes on where it was stopped. Writes WORK_DIR/results.json; with --record also
-docs/results and docs/comparison.md.
-
-example: python tools/compare.py methods --methods zegclip ldvc --seeds 5
+example: python tools/compare.py --groups main long --seeds 3 --jobs 4
 """
 
 from __future__ import annotations
 
 import json
+import math
 import shlex
-import statistics
+import shutil
+import signal
 import sys
+import time
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-from get_flops import build_model, learnable_parameters
-from results_table import DATA, SETTINGS, mean_std, published, read, record, title
+import analyze
+from results_table import ROOT, mean_std, record
+from support.comparison_rows import GROUPS, LONG, ROWS, TITLES, Row, baselines
 from support.markdown_table import markdown
-from support.training_run import TrainingRun, train_all, train_groups
+from support.runs import Run, command_line, run_all
 
-from zegclip.engine.launch import methods_with, run
+from zegclip.engine.launch import run
+from zegclip.errors import InputError
 from zegclip.evaluation import COLUMNS
 from zegclip.files import PROJECT_ROOT, replacing
 
 RATE = "optim_wrapper.optimizer.lr"
-RATES = (1e-3, 2e-3, 3e-3, 5e-3, 5e-4, 8e-3, 2.5e-4)
-SEARCH_SEED = 1000  # none of the table's
+RATES = (1e-3, 2e-3, 4e-3, 5e-4, 8e-3)
+SEARCH_SEED = 1000  # none of the tables'
 # Scenes that no table is made of: see MiniSceneDataset.
 SEARCH_SCENES = {"val_dataloader.dataset.split": "selection"}
+TESTING = {"test_dataloader.num_workers": 1, "test_dataloader.batch_size": 25}
 
 
-@dataclass(frozen=True)
-class Variant:
-    """One row of the table of methods.
+def budget(iterations: int, points: int = 1, checkpoint: str = "") -> dict[str, Any]:
+    """Options of how long is trained, and what is logged and kept of it.
 
-    Attributes:
-        method: whose ``configs/{method}_mini_inductive.py`` and whose learning rate it takes.
-        title: what the table says.
-        options: changes of the config, as ``--cfg-options`` takes them.
-        leaks: whether training sees masks of unseen objects.
+    Args:
+        iterations: of the training.
+        points: validations, at most; the last one is at the end.
+        checkpoint: the hook that saves the last one; empty: none.
     """
-
-    method: str
-    title: str
-    options: dict[str, Any] = field(default_factory=dict)
-    leaks: bool = False
-
-
-ABLATIONS = {
-    "tagclip_unseen_gt": Variant(
-        "tagclip",
-        "TagCLIP, trusty_target=unseen_gt",
-        {
-            "model.decode_head.trusty_target": "unseen_gt",
-            "train_dataloader.dataset.pipeline.2.keep_unseen_map": True,
-        },
-        leaks=True,
-    ),
-    "ldvc_without_lcsa": Variant(
-        "ldvc", "LDVC without LCSA", {"model.decode_head.decoder.local_consensus": False}
-    ),
-    "ldvc_without_language_prompts": Variant(
-        "ldvc", "LDVC without language prompts", {"model.text_encoder.num_prompts": 0}
-    ),
-}
-METHODS = methods_with("mini")
-VARIANTS = {
-    name: variant
-    for method in METHODS
-    for name, variant in {method: Variant(method, title(method)), **ABLATIONS}.items()
-    if variant.method == method
-}
-
-
-def compare_methods(args: Namespace) -> dict[str, Any]:
-    """The search for each method's learning rate, then the runs of the table."""
-    length = args.iterations or 400
-    budget = {
-        "train_cfg.max_iters": length,
-        "train_cfg.val_interval": length,
-        "default_hooks.checkpoint.interval": length,
-        "default_hooks.logger.interval": min(20, length),
-        "train_dataloader.num_workers": 1,
-    }
-    root = args.work_dir / f"{length}_iterations"
-    variants = {name: v for name, v in VARIANTS.items() if v.method in args.methods}
-    searches: dict[str, list[dict[str, Any]]] = {}
-    chosen: dict[str, float] = {}
-    recorded = read("mini")["variants"] if args.recorded_rates else {}
-    for method in args.methods:
-        if method in recorded:
-            chosen[method] = recorded[method]["settings"][RATE]
-            continue
-        name, options = f"configs/{method}_mini_inductive.py", budget | SEARCH_SCENES
-        folder = root / f"search_{method}"
-        found = train_all(
-            [
-                TrainingRun(name, SEARCH_SEED, options | {RATE: rate}, folder / f"lr_{rate}")
-                for rate in RATES
-            ]
-        )
-        searches[method] = [{"options": {RATE: r}} | f for r, f in zip(RATES, found, strict=True)]
-        # Unseen classes have no say: whoever trains on seen classes has no masks of them.
-        chosen[method] = max(zip(RATES, found), key=lambda pair: pair[1]["mIoU_S"])[0]
-        print(f"{method}: learning rate {chosen[method]}")
-    settings = {name: {RATE: chosen[v.method]} | v.options for name, v in variants.items()}
-    finals = {
-        name: [
-            TrainingRun(
-                f"configs/{variant.method}_mini_inductive.py",
-                seed,
-                budget | settings[name],
-                root / name / f"seed_{seed}",
-            )
-            for seed in range(args.seeds)
-        ]
-        for name, variant in variants.items()
-    }
-    rows = {}
-    for name, records in train_groups(finals).items():
-        variant, runs = variants[name], finals[name]
-        paper = published(variant.method, "inductive", DATA["voc"])
-        model, _ = build_model(runs[0].resolved())
-        rows[name] = {
-            "title": variant.title,
-            "leaks": variant.leaks,
-            "published_mIoU_U_on_VOC": paper["mIoU_U"] if paper and not variant.options else None,
-            "settings": settings[name],
-            "learnable_parameters": learnable_parameters(model)["total"],
-            "seconds_per_step": statistics.median(each.seconds_per_step() for each in runs),
-            "runs": records,
+    points = next(each for each in range(points, 0, -1) if iterations % each == 0)
+    hook = "default_hooks.checkpoint"
+    kept: dict[str, Any] = {hook: None}
+    if checkpoint:
+        kept = {
+            f"{hook}.type": checkpoint,
+            f"{hook}.interval": iterations,
+            f"{hook}.save_optimizer": False,
         }
     return {
-        "iterations": length,
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "one CPU core",
-        "search": {"chosen_by": "mIoU_S", "scenes": SEARCH_SCENES, "methods": searches},
-        "variants": rows,
+        "train_cfg.max_iters": iterations,
+        "train_cfg.val_interval": iterations // points,
+        "default_hooks.logger.interval": max(1, iterations // 20),
+        "default_hooks.pseudo_labels.interval": max(1, iterations // 20),
+        "train_dataloader.num_workers": 1,
+        "val_dataloader.num_workers": 1,
+        "val_dataloader.batch_size": 25,
+        **kept,
     }
 
 
-def compare_settings(args: Namespace) -> dict[str, Any]:
-    """Each setting after the one that it starts from."""
-    rows = {}
-    for setting in SETTINGS:
-        if setting == "supervised" and not args.supervised:
-            continue
-        runs = {
-            f"{method}_mini_{setting}": [
-                setting_run(method, setting, seed, args) for seed in range(args.seeds)
-            ]
-            for method in args.methods
-        }
-        for name, records in train_groups(runs).items():
-            method = name.removesuffix(f"_mini_{setting}")
-            rows[name] = {"method": method, "setting": setting, "runs": records}
-    order = {name: args.methods.index(row["method"]) for name, row in rows.items()}
-    return {"rows": {name: rows[name] for name in sorted(rows, key=lambda name: order[name])}}
+def searches(method: str, args: Namespace) -> list[Run]:
+    """The runs of which a method's learning rate is the best one's."""
+    options = budget(args.iterations) | SEARCH_SCENES
+    folder = args.work_dir / "search" / method
+    config = ROWS[method].config
+    return [
+        Run(config, SEARCH_SEED, options | {RATE: rate}, folder / f"lr_{rate}") for rate in RATES
+    ]
 
 
-def setting_run(method: str, setting: str, seed: int, args: Namespace) -> TrainingRun:
-    """One run; a transductive one starts from the inductive one of its method and seed."""
-    options, root = {}, args.work_dir
-    if args.iterations:
-        halved = setting.startswith("transductive")
-        options["train_cfg.max_iters"] = args.iterations // 2 if halved else args.iterations
-        root /= f"{args.iterations}_iterations"
-    name = f"{method}_mini_{setting}"
-    start = None
-    if setting.startswith("transductive"):
-        base = setting_run(method, "inductive", seed, args)
-        start = base.folder / f"iter_{base.resolved().train_cfg.max_iters // 2}.pth"
-    folder = root / name / f"seed_{seed}"
-    return TrainingRun(f"configs/{name}.py", seed, options, folder, start)
+def best_rate(runs: list[Run], failed: list[Run]) -> float | None:
+    """The rate of the best mIoU(S), if all are finished or have failed.
+
+    Unseen classes have no say: whoever trains on seen classes has no masks of them.
+    """
+    found = {each.options[RATE]: report for each in runs if (report := each.report())}
+    if not found or len(found) + sum(each in failed for each in runs) < len(runs):
+        return None
+    return max(found, key=lambda rate: found[rate]["mIoU_S"])
+
+
+def run_of(name: str, seed: int, rate: float | None, args: Namespace) -> Run:
+    """The training, or the test, that a row needs for a seed."""
+    row, length, folder = ROWS[name], args.iterations, args.work_dir / name / f"seed_{seed}"
+    if not row.setting:
+        folder = args.work_dir / name
+        return Run(row.config, None, TESTING | row.options, folder, tool="test")
+    main, start = args.work_dir / row.method / f"seed_{seed}", None
+    if row.retest:
+        last = main / f"iter_{length}.pth"
+        return Run(row.config, seed, TESTING | row.options, folder, last, "test")
+    if row.half:
+        start = main / f"iter_{length // 2}.pth"
+        options = budget(length // 2, 8, "CheckpointHook")
+    elif row.group == "main":
+        options = budget(length, checkpoint="HalfwayCheckpointHook")
+    elif row.group == "long":
+        options = budget(LONG * length, 8, "CheckpointHook")
+    else:
+        options = budget(length, checkpoint="CheckpointHook" if row.analysed else "")
+    return Run(row.config, seed, options | {RATE: rate} | row.options, folder, start)
+
+
+def analysis_of(row: Row, trained: Run) -> Run:
+    """The analysis of a training's last checkpoint."""
+    last = trained.folder / f"iter_{trained.options['train_cfg.max_iters']}.pth"
+    folder = trained.folder / "analysis"
+    return Run(row.config, trained.seed, row.options, folder, last, "analyze")
+
+
+def chosen_rows(args: Namespace) -> list[str]:
+    """The rows of the groups and methods, those first that others start from.
+
+    A row whose config is not there is left out.
+    """
+    names = [
+        name
+        for group in args.groups
+        for name, row in ROWS.items()
+        if row.group == group and row.method in [*args.methods, "training_free"]
+    ]
+    first = [ROWS[name].method for name in names if ROWS[name].half or ROWS[name].retest]
+    return [n for n in dict.fromkeys([*first, *names]) if (PROJECT_ROOT / ROWS[n].config).is_file()]
+
+
+def compare(args: Namespace) -> tuple[dict[str, Any], dict[str, Any], list[Run]]:
+    """Do all that is not done.
+
+    Returns:
+        The scores of the rows and of the search, the analyses, and the runs that failed.
+    """
+    until = time.monotonic() + args.time_limit
+    tried = {method: searches(method, args) for method in args.methods}
+    failed = run_all([each for runs in tried.values() for each in runs], args.jobs, until)
+    rates = {method: best_rate(runs, failed) for method, runs in tried.items()}
+    runs: dict[str, list[Run]] = {}
+    for name in chosen_rows(args):
+        row = ROWS[name]
+        rate, seeds = rates.get(row.method), range(args.seeds if row.setting else 1)
+        if rate is not None or not row.setting:
+            runs[name] = [run_of(name, seed, rate, args) for seed in seeds]
+    # Group by group and, within one, seed by seed: what is stopped early has some of everything.
+    groups = {group: number for number, group in enumerate(args.groups)}
+    ordered = sorted(
+        (groups.get(ROWS[name].group, -1), seed, number)
+        for number, name in enumerate(runs)
+        for seed in range(len(runs[name]))
+    )
+    names = list(runs)
+    every = [runs[names[number]][seed] for _, seed, number in ordered]
+    analyses: dict[str, list[Run]] = {}
+    if "analyses" in args.groups:
+        for name in names:
+            if ROWS[name].analysed:
+                analyses[name] = [analysis_of(ROWS[name], each) for each in runs[name]]
+                every += analyses[name]
+    failed += run_all(every, args.jobs, until)
+    search = {
+        method: [{"rate": each.options[RATE], **(each.record() or {})} for each in found]
+        for method, found in tried.items()
+    }
+    scores = {
+        "iterations": args.iterations,
+        "search": {"chosen_by": "mIoU_S", "scenes": SEARCH_SCENES, "methods": search},
+        "rates": rates,
+        "rows": {name: recorded(name, found) for name, found in runs.items()},
+    }
+    return scores, collected(analyses), failed
+
+
+def recorded(name: str, runs: list[Run]) -> dict[str, Any]:
+    """A row of the results: what was done, and the numbers of what is finished."""
+    row = ROWS[name]
+    return {
+        "title": row.title,
+        "group": row.group,
+        "against": baselines(name),
+        "leaks": row.leaks,
+        "command": command_line(runs[0]),
+        "runs": [found for each in runs if (found := each.record())],
+    }
+
+
+def collected(analyses: dict[str, list[Run]]) -> dict[str, Any]:
+    """The analyses of all rows, and of which seeds they are."""
+    results: dict[str, list[Any]] = {}
+    seeds: dict[str, list[int | None]] = {}
+    for name, runs in analyses.items():
+        for each in runs:
+            if report := each.report():
+                (found,) = report["results"].values()
+                results.setdefault(name, []).extend(found)
+                seeds.setdefault(name, []).append(each.seed)
+    return {"seeds": seeds, "results": results}
+
+
+def without_curves(numbers: Any) -> Any:
+    """What tables show: a curve is in the figure."""
+    if isinstance(numbers, dict):
+        return {key: without_curves(each) for key, each in numbers.items() if key != "curve"}
+    return [without_curves(each) for each in numbers] if isinstance(numbers, list) else numbers
 
 
 def parse_args(argv: list[str] | None = None) -> Namespace:
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["methods", "settings"])
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
-    parser.add_argument("--seeds", type=int, help="seeds 0 .. N-1 (default: 5, of settings 3)")
-    parser.add_argument("--iterations", type=int, help="default: 400, of settings the config's")
-    parser.add_argument("--supervised", action="store_true", help="settings: the ceiling as well")
+    groups = [*GROUPS, "analyses"]
+    parser.add_argument("--groups", nargs="+", choices=groups, default=groups, help="in this order")
+    parser.add_argument("--methods", nargs="+", choices=TITLES, default=list(TITLES))
+    parser.add_argument("--seeds", type=int, default=5, help="seeds 0 .. N-1 (default: 5)")
+    parser.add_argument("--iterations", type=int, help="of all but the long group's (the config's)")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at once, which share the cores")
     parser.add_argument(
-        "--recorded-rates", action="store_true", help="methods: those of docs/results, no search"
+        "--time-limit",
+        type=float,
+        default=math.inf,
+        metavar="SECONDS",
+        help="begin nothing after that, and end what runs: the same command goes on",
     )
-    parser.add_argument("--work-dir", type=Path, help="default: work_dirs/compare_WHAT")
-    parser.add_argument("--record", action="store_true", help="into docs/")
+    parser.add_argument("--work-dir", type=Path, help="default: work_dirs/comparison")
+    parser.add_argument("--record", action="store_true", help="into docs/ and the README")
     args = parser.parse_args(argv)
-    if args.record and (args.methods != METHODS or args.iterations or args.recorded_rates):
-        parser.error("--record is for all methods in their usual length and with their search")
-    if args.supervised and args.what == "methods":
-        parser.error("--supervised is a setting: python tools/compare.py settings --supervised")
-    args.seeds = args.seeds or {"methods": 5, "settings": 3}[args.what]
-    args.work_dir = (args.work_dir or PROJECT_ROOT / f"work_dirs/compare_{args.what}").resolve()
+    usual = Run(ROWS["zegclip"].config, None, {}, PROJECT_ROOT).resolved().train_cfg.max_iters
+    args.iterations = args.iterations or usual
+    folder = PROJECT_ROOT / "work_dirs" / "comparison"
+    args.work_dir = (args.work_dir or folder).resolve() / f"{args.iterations}_iterations"
     return args
 
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    typed = sys.argv[1:] if argv is None else argv
-    results = {"methods": compare_methods, "settings": compare_settings}[args.what](args)
-    results = {"command": shlex.join(["python", "tools/compare.py", *typed]), **results}
+    # Its runs are ended with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped: the same command goes on"))
+    scores, analyses, failed = compare(args)
+    typed = shlex.join(["python", "tools/compare.py", *(sys.argv[1:] if argv is None else argv)])
     # Where the folder of runs is, is nobody's business.
-    text = json.dumps(results, indent=2).replace(str(args.work_dir), "WORK_DIR")
+    text = json.dumps({"command": typed, **scores}, indent=2).replace(str(args.work_dir), "FOLDER")
     with replacing(args.work_dir / "results.json") as part:
         part.write_text(text + "\n", encoding="utf-8")
-    rows = results.get("variants") or results["rows"]
-    table = [[name, *mean_std(row["runs"])] for name, row in rows.items()]
-    print(markdown([[args.what, *COLUMNS.values()], *table]))
-    print(f"written: {args.work_dir / 'results.json'}")
-    versions = {each["code"] for row in rows.values() for each in row["runs"]}
+    if analyses["results"]:
+        analyze.write(analyses, args.work_dir)
+    table = [
+        [row["title"], str(len(row["runs"])), *mean_std(row["runs"])]
+        for row in scores["rows"].values()
+    ]
+    print(markdown([["row", "runs", *COLUMNS.values()], *table]))
+    print(f"written: {args.work_dir}/results.json and analysis.*")
+    versions = {each["code"] for row in scores["rows"].values() for each in row["runs"]}
     if len(versions) > 1:
         print(f"note: these runs were made by different code: {', '.join(sorted(versions))}")
     if args.record:
-        record({"methods": "mini", "settings": "settings"}[args.what], json.loads(text))
+        record("comparison", json.loads(text))
+        if analyses["results"]:
+            shutil.copy(args.work_dir / "analysis.png", ROOT / "docs" / "analysis.png")
+            record("analysis", {"command": typed, **without_curves(analyses)})
+    if failed:
+        listed = "".join(f"\n  {each.folder}/output.txt" for each in failed)
+        raise InputError(f"{len(failed)} runs failed, see{listed}")
 
 
 if __name__ == "__main__":

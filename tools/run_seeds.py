@@ -23,7 +23,7 @@ import pandas as pd
 from mmengine.config import Config, DictAction
 from results_table import number
 from support.markdown_table import markdown
-from support.training_run import TrainingRun, train_all
+from support.runs import Run, command_line, run_all
 
 from zegclip.engine import start_up
 from zegclip.engine.launch import find_config, run
@@ -32,7 +32,7 @@ from zegclip.evaluation import COLUMNS, protocol_fingerprint
 from zegclip.files import PROJECT_ROOT, replacing
 
 
-def runs_of(path: Path, args: Namespace) -> list[TrainingRun]:
+def runs_of(path: Path, args: Namespace) -> list[Run]:
     """The runs of a config, one a seed.
 
     Raises:
@@ -53,7 +53,7 @@ def runs_of(path: Path, args: Namespace) -> list[TrainingRun]:
                 )
         inside = path.is_relative_to(PROJECT_ROOT)
         config = str(path.relative_to(PROJECT_ROOT) if inside else path)
-        runs.append(TrainingRun(config, seed, options, args.work_dir / f"seed_{seed}", start))
+        runs.append(Run(config, seed, options, args.work_dir / f"seed_{seed}", start))
     return runs
 
 
@@ -109,14 +109,20 @@ def main(argv: list[str] | None = None) -> None:
     first = runs[0].resolved()
     first.load_from = str(runs[0].start) if runs[0].start else first.get("load_from")
     start_up.check(first, ["train", "val"])
-    records = train_all(runs)
+    if failed := run_all(runs):
+        raise InputError(
+            f"{path.stem}, seed {failed[0].seed}, failed: see {failed[0].folder}/output.txt"
+        )
     reports = [report for each in runs if (report := each.report())]
     typed = sys.argv[1:] if argv is None else argv
     results = {
         "command": shlex.join(["python", "tools/run_seeds.py", *typed]),
         "protocol": protocol_fingerprint(reports[0]["protocol"]),
         **summary(reports),
-        "runs": [{**r, "per_class": each["per_class"]} for r, each in zip(records, reports)],
+        "runs": [
+            {**(each.record() or {}), "command": command_line(each), "per_class": r["per_class"]}
+            for each, r in zip(runs, reports)
+        ],
     }
     text = tables(results, len(runs))
     contents = {"results.json": json.dumps(results, indent=2) + "\n", "results.md": text}

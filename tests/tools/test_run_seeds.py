@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import run_seeds
-from support import training_run
+from support import runs as tool_runs
 
 from zegclip.errors import InputError
 
@@ -47,7 +47,7 @@ def test_seeds_are_trained_once_and_summarised(
     spread = f"{statistics.mean(sofa):.1f} ± {statistics.stdev(sofa):.1f}"
     assert row == f"| sofa | unseen | {spread} | {min(sofa):.1f} | {max(sofa):.1f} |"
 
-    monkeypatch.setattr(training_run.subprocess, "run", None)  # nothing is trained again
+    monkeypatch.setattr(tool_runs.subprocess, "Popen", None)  # nothing is trained again
     run_seeds.main(arguments)
     assert results.read_text() == first
 

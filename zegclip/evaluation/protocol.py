@@ -12,8 +12,8 @@ from zegclip.vocabulary import Vocabulary
 # Which run it was: differs between runs of one protocol.
 OF_THE_RUN = frozenset(
     {
-        "checkpoint", "code", "config", "deterministic", "fingerprint", "iteration", "max_iters",
-        "predictions", "predictions_folder", "seed", "stage", "training",
+        "checkpoint", "code", "config", "deterministic", "device", "fingerprint", "iteration",
+        "max_iters", "predictions", "predictions_folder", "seed", "stage", "training",
     }
 )  # fmt: skip
 # Hooks that change what is learned are among custom_hooks; these change nothing.

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+from mmengine.device import get_device
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, Runner
@@ -132,6 +134,7 @@ class ReportHook(Hook):
             "config": _config(runner),
             "deterministic": runner.deterministic,
             "checkpoint": runner._load_from,
+            "device": _device(),
             "code": code_version(),
         }
         return protocol | {"fingerprint": protocol_fingerprint(protocol)}
@@ -140,6 +143,11 @@ class ReportHook(Hook):
 def _training(runner: Runner) -> str:
     cfg = runner.cfg
     return training_fingerprint(cfg.to_dict() if hasattr(cfg, "to_dict") else dict(cfg))
+
+
+def _device() -> str:
+    device = get_device()  # mmengine's choice, which its runner obeys
+    return torch.cuda.get_device_name() if device == "cuda" else device.upper()
 
 
 def _config(runner: Runner) -> str:

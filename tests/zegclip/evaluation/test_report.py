@@ -84,7 +84,7 @@ def test_numbers_and_protocol(tmp_path: Path, stage: str) -> None:
     assert report["per_class"]["cat"] == {"IoU": 75.0, "Acc": 75.0, "split": "seen"}
     protocol = report["protocol"]
     assert protocol["fingerprint"] == protocol_fingerprint(protocol)
-    assert protocol.pop("code").startswith("0.")
+    assert protocol.pop("code").startswith("0.") and protocol.pop("device")
     assert len(protocol.pop("fingerprint")) == 12 and len(protocol.pop("training")) == 12
     assert protocol == {
         "dataset": "two things",

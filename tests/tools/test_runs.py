@@ -1,0 +1,89 @@
+"""Runs of tools: what is recognised as finished, and what is done again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support.runs import Run, run_all
+
+from tests.tools.fake_runs import FakeRuns
+from zegclip.compat import available_cores
+
+RATE = "optim_wrapper.optimizer.lr"
+LAST = {"train_cfg.max_iters": 4, "default_hooks.checkpoint.type": "CheckpointHook"}
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> FakeRuns:
+    return FakeRuns(monkeypatch)
+
+
+def pair(folder: Path) -> tuple[Run, Run]:
+    """A training, and one that starts from it."""
+    first = Run("configs/ldvc_mini_inductive.py", 0, LAST, folder / "first")
+    start = first.folder / "iter_4.pth"
+    return first, Run("configs/ldvc_mini_transductive.py", 0, LAST, folder / "second", start)
+
+
+@pytest.mark.parametrize(
+    "change", ["none", "options", "seed", "report", "note", "start", "checkpoint", "weights"]
+)
+def test_what_is_not_this_run_is_done_again(
+    change: str, fake: FakeRuns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = pair(tmp_path)
+    assert run_all([first, second]) == []
+    assert f"load_from={second.start}" in fake.commands[1]
+    again = [1]
+    if change == "options":
+        second = replace(second, options=LAST | {RATE: 0.1})
+    elif change == "seed":
+        second = replace(second, seed=1)
+    elif change == "report":
+        (second.folder / "report.json").write_text('{"hIoU": 5')
+    elif change == "note":
+        (second.folder / "run.json").unlink()
+    elif change == "start":  # what it starts from is another one now, and so is it
+        first, again = replace(first, seed=1), [0, 1]
+    elif change == "checkpoint":  # which nobody needs
+        (first.folder / "iter_4.pth").unlink()
+        again = []
+    elif change == "weights":
+        monkeypatch.setattr("support.runs._digest", lambda _: "of other weights")
+        again = [0, 1]
+    else:
+        again = []
+    before = len(fake.commands)
+    run_all([first, second])
+    folders = [Path(command[-1]) for command in fake.commands[before:]]
+    assert folders == [(first, second)[number].folder for number in again]
+    assert second.report() is not None
+
+
+def test_a_checkpoint_that_was_not_copied_is_made_again(fake: FakeRuns, tmp_path: Path) -> None:
+    first, second = pair(tmp_path)
+    run_all([first])
+    (first.folder / "iter_4.pth").unlink()
+    run_all([first, second])
+    names = [Path(command[-1]).name for command in fake.commands]
+    assert names == ["first", "first", "second"]
+
+
+def test_jobs_share_the_cores_and_wait_for_each_other(fake: FakeRuns, tmp_path: Path) -> None:
+    first, second = pair(tmp_path)
+    third = replace(first, seed=2, folder=tmp_path / "third")
+    run_all([first, second, third], jobs=2)
+    assert [Path(command[-1]).name for command in fake.commands] == ["first", "third", "second"]
+    cores = available_cores()
+    assert {each["OMP_NUM_THREADS"] for each in fake.environments} == {str(max(1, cores // 2))}
+
+
+def test_a_training_that_was_not_judged_at_its_end_has_failed(
+    fake: FakeRuns, tmp_path: Path
+) -> None:
+    first, _ = pair(tmp_path)
+    first.folder.mkdir()
+    (first.folder / "report.json").write_text('{"protocol": {"iteration": 2}}')
+    assert not first.finish(0) and first.report() is None

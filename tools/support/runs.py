@@ -1,0 +1,210 @@
+"""Runs of our tools as processes: recognised where they are finished already, several at once."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import math
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from zegclip.compat import available_cores
+from zegclip.evaluation import COLUMNS, training_fingerprint
+from zegclip.files import PROJECT_ROOT, find_path, replacing
+
+# What each tool is told its folder with, and what it leaves there.
+TOOLS = {
+    "train": ("--work-dir", "report.json"),
+    "test": ("--work-dir", "report.json"),
+    "analyze": ("--out", "analysis.json"),
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training, test or analysis.
+
+    Attributes:
+        config: path of the config, as the tool takes it from the project's folder.
+        seed: of the training; ``None``: a test of what is not trained.
+        options: changes of the config, as ``--cfg-options`` takes them.
+        folder: where it writes.
+        start: a checkpoint of another run: what it goes on from, tests or analyses.
+        tool: one of :data:`TOOLS`.
+    """
+
+    config: str
+    seed: int | None
+    options: dict[str, Any]
+    folder: Path
+    start: Path | None = None
+    tool: str = "train"
+
+    def resolved(self) -> Config:
+        """The config with the options."""
+        config = copy.deepcopy(_read(self.config))
+        config.merge_from_dict(self.options)
+        return config
+
+    def command(self) -> list[str]:
+        """The tool and its arguments but for the folder."""
+        words, options = [f"tools/{self.tool}.py", self.config], dict(self.options)
+        if self.tool == "train":
+            words.append(f"--seed={self.seed}")
+            options |= {"load_from": self.start} if self.start else {}
+        elif self.start:
+            words.append(str(self.start))
+        changes = [f"{key}={value}" for key, value in options.items()]
+        return [*words, "--cfg-options", *changes] if changes else words
+
+    def report(self) -> dict[str, Any] | None:
+        """What it wrote, if the folder holds this very run, finished; else ``None``."""
+        try:
+            if json.loads((self.folder / "run.json").read_text()) != self._identity():
+                return None
+            return json.loads((self.folder / TOOLS[self.tool][1]).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+
+    def begin(self, threads: int | None = None) -> subprocess.Popen:
+        """Start its process; the output goes to ``output.txt`` in the folder.
+
+        Args:
+            threads: that it may compute with; ``None``: as the tool decides.
+        """
+        option, product = TOOLS[self.tool]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for name in ("run.json", product):
+            (self.folder / name).unlink(missing_ok=True)
+        share = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
+        command = [sys.executable, *self.command(), option, str(self.folder)]
+        with (self.folder / "output.txt").open("wb") as output:
+            return subprocess.Popen(
+                command, cwd=PROJECT_ROOT, env=os.environ | share, stdout=output, stderr=output
+            )
+
+    def finish(self, returncode: int) -> bool:
+        """Note that its process has ended; whether it did all of its work."""
+        written = self.folder / TOOLS[self.tool][1]
+        if returncode or not written.is_file():
+            return False
+        if self.tool == "train":  # (a validation before the last iteration is no result)
+            reached = json.loads(written.read_text(encoding="utf-8"))["protocol"]["iteration"]
+            if reached != self.resolved().train_cfg.max_iters:
+                return False
+        with replacing(self.folder / "run.json") as part:
+            part.write_text(json.dumps(self._identity()) + "\n", encoding="utf-8")
+        return True
+
+    def record(self) -> dict[str, Any] | None:
+        """Seed, scores in percent, code and device of a finished training or test."""
+        if (report := self.report()) is None:
+            return None
+        scores = {key: report[key] for key in COLUMNS if key in report}
+        made = {key: report["protocol"].get(key) for key in ("code", "device")}
+        return {"seed": self.seed, **scores, **made}
+
+    def _identity(self) -> dict[str, Any]:
+        """What it does, wherever its folder lies, and from what."""
+        config = self.resolved()
+        start = None
+        if self.start:
+            made = self.start.parent / "run.json"
+            start = [self.start.name, json.loads(made.read_text()) if made.is_file() else None]
+        return {
+            "tool": self.tool,
+            "config": training_fingerprint(config.to_dict()),
+            "seed": self.seed,
+            "clip": _digest(find_path(config.model.clip.weights)),
+            "start": start,
+        }
+
+
+@cache
+def _read(config: str) -> Config:
+    return Config.fromfile(PROJECT_ROOT / config)
+
+
+@cache
+def _digest(path: Path) -> str | None:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.is_file() else None
+
+
+def run_all(runs: Sequence[Run], jobs: int = 1, until: float = math.inf) -> list[Run]:
+    """Do what is not finished, in the order given but for what waits for another one's checkpoint.
+
+    A run that fails stops no other; when the time is over, or on an interrupt, what runs is
+    ended.
+
+    Args:
+        runs: a run's ``start`` may be written by another one, which is before it.
+        jobs: at once; they share the cores.
+        until: the ``time.monotonic()`` from which on nothing is begun, and what runs is ended.
+
+    Returns:
+        Those that failed.
+    """
+    unfinished: set[Path] = set()
+    for each in runs:
+        if each.report() is None or (each.start and each.start.parent in unfinished):
+            unfinished.add(each.folder)
+    # A checkpoint that was left out of a copy is made again where another one needs it.
+    for each in reversed(runs):
+        if each.folder in unfinished and each.start and not each.start.is_file():
+            unfinished.add(each.start.parent)
+    waiting = [each for each in runs if each.folder in unfinished]
+    running: list[tuple[Run, subprocess.Popen]] = []
+    failed: list[Run] = []
+    threads = max(1, available_cores() // jobs) if jobs > 1 else None
+    print(f"{len(runs) - len(waiting)} of {len(runs)} runs are there", flush=True)
+    try:
+        while (waiting or running) and time.monotonic() < until:
+            for each in list(_ready(waiting, [run for run, _ in running]))[: jobs - len(running)]:
+                waiting.remove(each)
+                running.append((each, each.begin(threads)))
+            for each, process in [*running]:
+                if process.poll() is None:
+                    continue
+                running.remove((each, process))
+                if not each.finish(process.returncode):
+                    failed.append(each)
+                left = len(waiting) + len(running)
+                print(f"{_line(each, each in failed)}  ({left} left)", flush=True)
+            time.sleep(0.1)
+    finally:
+        for _, process in running:
+            process.terminate()
+        for _, process in running:
+            process.wait()
+    return failed
+
+
+def _ready(waiting: Sequence[Run], running: Sequence[Run]) -> Iterator[Run]:
+    """Runs whose start is not being made, nor still to be."""
+    unfinished = {each.folder for each in (*waiting, *running)}
+    return (each for each in waiting if not each.start or each.start.parent not in unfinished)
+
+
+def _line(run: Run, failed: bool) -> str:
+    """What came of a run, for the terminal."""
+    if failed:
+        return f"FAILED {run.folder}: see output.txt there"
+    scores = (run.record() or {}) if run.tool != "analyze" else {}
+    shown = [f"{COLUMNS[key]} {value:.1f}" for key, value in scores.items() if key in COLUMNS]
+    return "  ".join([str(run.folder), *shown])
+
+
+def command_line(run: Run) -> str:
+    """Its command as one types it."""
+    return shlex.join(["python", *run.command()])
