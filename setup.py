@@ -70,7 +70,7 @@ setup(
     extras_require={
         "demo": ["gradio"],
         "export": ["onnx>=1.18", "onnxruntime>=1.22", "onnxscript>=0.5"],
-        "tables": ["pandas"],  # tools/compare.py, tools/summarize.py
+        "tables": ["pandas", "scipy"],  # tools/compare.py, tools/summarize.py
         "data": ["scipy"],  # tools/prepare_dataset.py context, from MATLAB's files
         "test": ["mypy", "pandas", "pytest", "ruff", "scipy", "selenium"],
         "visualization": ["tensorboard"],

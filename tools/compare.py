@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any
 
 import analyze
-from results_table import ROOT, mean_std, record
+from results_table import ROOT, record
 from support.comparison_rows import GROUPS, LONG, ROWS, TITLES, Row, baselines
-from support.markdown_table import markdown
+from support.markdown_table import markdown, mean_std
 from support.runs import Run, command_line, run_all
 
 from zegclip.engine.launch import run

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
-from support import analysis_tables
-from support.markdown_table import markdown
+from support import analysis_tables, claims, comparison_tables
+from support.markdown_table import markdown, mean_std, number
 
 from zegclip.engine.launch import run
 from zegclip.errors import InputError
@@ -45,14 +44,6 @@ PSEUDO_LABELS = {
     "all_unlabelled": "all unlabelled",
     None: "not said",
 }
-# How the learning rates of a comparison were chosen, by what its JSON says.
-CHOSEN_BY = {
-    "hIoU": "Recorded by an old rule: learning rates were chosen by hIoU, which looks at unseen "
-    "classes, on the validation scenes of this table; `tools/compare.py` now chooses by mIoU(S) on "
-    "scenes of their own. 0.17 M of ZegCLIP's and TagCLIP's learnable parameters had no effect on "
-    "a mask, and are gone since.",
-    "mIoU_S": "Learning rates were chosen by mIoU(S) on scenes of their own.",
-}
 
 
 def read(name: str) -> Any:
@@ -68,23 +59,6 @@ def record(name: str, content: Any) -> None:
         part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     write_pages()
     print(f"recorded: {path}, and the tables that show it")
-
-
-def mean_std(runs: Sequence[Mapping[str, Any]], columns: Iterable[str] = COLUMNS) -> list[str]:
-    """Mean ± standard deviation (n - 1) over runs, by score; one run: its number.
-
-    Scores are in percent; where a run lacks one, ``–`` stands for all.
-    """
-    table = pd.DataFrame(runs).reindex(columns=list(columns)).astype(float)
-    both = zip(table.mean(skipna=False), table.std(skipna=False), strict=True)
-    return [number(mean) + ("" if pd.isna(std) else f" ± {std:.1f}") for mean, std in both]
-
-
-def number(value: float | Sequence[float] | None) -> str:
-    """One decimal; ``–`` where there is no number; a pair is mean and deviation."""
-    if isinstance(value, Sequence):
-        return " ± ".join(map(number, value))
-    return "–" if value is None or pd.isna(value) else f"{value:.1f}"
 
 
 def published(
@@ -108,12 +82,6 @@ def scores_on(row: Mapping[str, Any], dataset: str) -> dict[str, Any] | None:
     return numbers and dict(zip(columns, numbers, strict=True))
 
 
-def title(method: str) -> str:
-    """A method's name as its paper writes it."""
-    names = (row["method"] for row in read("published")["papers"])
-    return next((name for name in names if name.lower() == method), method)
-
-
 def one_cell(scores: Mapping[str, Any] | None) -> str:
     """The four scores, or the one of the cross-dataset setting; empty where there are none."""
     if scores is None or "mIoU" in scores:
@@ -127,39 +95,6 @@ def demo_table() -> str:
     for name, entry in read("demo").items():
         numbers = [number(entry[key]) for key in (*COLUMNS, "minutes_of_training")]
         rows.append([f"`{name}`", *numbers, str(entry["seed"])])
-    return markdown(rows)
-
-
-def mini_table() -> str:
-    """The methods side by side, one row a variant, mean ± standard deviation over the seeds."""
-    results = read("mini")
-    step = f"a step on {results['device']}"
-    rows = [["method", *HEADINGS, "learnable", step, "paper's mIoU(U), VOC 2012"]]
-    baseline = results["variants"]["zegclip"]["published_mIoU_U_on_VOC"]
-    for name, entry in results["variants"].items():
-        paper = entry["published_mIoU_U_on_VOC"]
-        gain = "" if paper is None or name == "zegclip" else f" ({paper - baseline:+.1f})"
-        rows.append(
-            [
-                entry["title"] + (" (**leaks** unseen masks)" if entry["leaks"] else ""),
-                *mean_std(entry["runs"]),
-                millions(entry["learnable_parameters"]),
-                f"{entry['seconds_per_step']:.2f} s",
-                "" if paper is None else number(paper) + gain,
-            ]
-        )
-    return f"{markdown(rows)}\n\n{CHOSEN_BY[results['search']['chosen_by']]}"
-
-
-def settings_table() -> str:
-    """Inductive beside transductive, mean ± standard deviation over the seeds."""
-    rows = [["config", *HEADINGS, "gain in mIoU(U)", "seeds"]]
-    entries = read("settings")["rows"]
-    for name, entry in entries.items():
-        runs, base = entry["runs"], entries.get(f"{entry['method']}_mini_inductive", entry)
-        unseen, before = (pd.DataFrame(e["runs"])["mIoU_U"].mean() for e in (entry, base))
-        gain = "" if base is entry else f"{unseen - before:+.1f}"
-        rows.append([f"`{name}`", *mean_std(runs), gain, str(len(runs))])
     return markdown(rows)
 
 
@@ -222,10 +157,11 @@ def pages() -> dict[str, str]:
     Raises:
         InputError: a page lacks the markers around a table.
     """
+    analysis = read("analysis")
     tables = {
-        "README.md": {"demo": demo_table()},
-        "docs/analysis.md": {"analysis": analysis_tables.tables(read("analysis")["results"])},
-        "docs/comparison.md": {"mini": mini_table(), "settings": settings_table()},
+        "README.md": {"demo": demo_table(), "claims": claims.table(analysis)},
+        "docs/analysis.md": {"analysis": analysis_tables.tables(analysis["results"])},
+        "docs/comparison.md": {"comparison": comparison_tables.tables(read("comparison"))},
     }
     settings = ("inductive", "transductive", "supervised", "cross_dataset")
     literature = {setting: literature_table(setting) for setting in settings}

@@ -21,8 +21,7 @@ from typing import Any
 
 import pandas as pd
 from mmengine.config import Config, DictAction
-from results_table import number
-from support.markdown_table import markdown
+from support.markdown_table import markdown, number
 from support.runs import Run, command_line, run_all
 
 from zegclip.engine import start_up

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from results_table import mean_std, one_cell, published, read, record
-from support.markdown_table import markdown
+from results_table import one_cell, published, read, record
+from support.markdown_table import markdown, mean_std
 
 from zegclip.datasets import (
     COCOStuff171Dataset,

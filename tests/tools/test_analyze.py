@@ -11,6 +11,7 @@ import analyze
 import pytest
 from PIL import Image
 from support.analysis_tables import cell, flat
+from support.claims import CLAIMS, number_at
 
 from tests.zegclip.apis.models import files_of
 from zegclip.errors import InputError
@@ -46,6 +47,10 @@ def test_methods_side_by_side(analysed: Run, tmp_path: Path) -> None:
     assert rows["| pAcc"][2] == f"{ldvc[0]['scores']['pAcc']:.4g} |"
     assert text.startswith("| scores | TagCLIP | B |")
     assert any(name.endswith(" (unseen)") for name in rows)
+    # What the table of claims reads is there (ZegCLIP's decoder is TagCLIP's).
+    for row, path in {place for claim in CLAIMS for place in (claim.ours, claim.theirs)}:
+        if not path.startswith("training/"):  # which is of the log beside a checkpoint
+            assert number_at((ldvc if row.startswith("ldvc") else tagclip)[0], path) is not None
     with Image.open(tmp_path / "analysis.png") as picture:
         assert picture.size == (2 * 750, 630)  # hIoU against gamma, and the trusty map
     assert analyze.draw({"cross-dataset": [{"scores": {"pAcc": 50.0}}]}) is None

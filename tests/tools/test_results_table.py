@@ -70,44 +70,22 @@ def test_recording_renews_the_pages(copy: Path) -> None:
     assert row.startswith(f"| `zegclip_voc_inductive` | {theirs} | {ours} | 2 | 8.04 M (13.82 M")
 
 
-def test_comparison_shows_gains_and_leaks_and_how_rates_were_chosen(copy: Path) -> None:
-    common = {
-        "learnable_parameters": 1_234_567,
-        "seconds_per_step": 0.5,
-        "runs": [dict.fromkeys(results_table.COLUMNS, 50.06)] * 2,
+def test_the_comparison_has_its_pages(copy: Path) -> None:
+    scores: dict[str, Any] = dict.fromkeys(results_table.COLUMNS, 50.06)
+    run = {"seed": 0, **scores, "device": "CPU"}
+    row = {"title": "ZegCLIP", "group": "main", "against": {}, "leaks": False, "runs": [run]}
+    search = {"methods": {"zegclip": [{"rate": 0.001, "mIoU_S": 50.0}]}}
+    content = {"rows": {"zegclip": row}, "rates": {"zegclip": 0.001}, "search": search}
+    results_table.record("comparison", content)
+    assert "| ZegCLIP | 1 | 50.1 |" in (copy / "docs" / "comparison.md").read_text()
+    results = {
+        name: [{"scores": {"mIoU_U": value, "per_class": {}}} for value in values]
+        for name, values in (("zegclip", (50.0, 51.0, 52.0)), ("ldvc", (52.0, 53.1, 54.0)))
     }
-    variants = {
-        key: common | {"title": title, "leaks": leaks, "published_mIoU_U_on_VOC": published}
-        for key, title, leaks, published in (
-            ("zegclip", "ZegCLIP", False, 77.8),
-            ("other", "Other", False, 82.3),
-            ("leaking", "Leaking", True, None),
-        )
-    }
-    results = {"variants": variants, "device": "a GPU", "search": {"chosen_by": "mIoU_S"}}
-    results_table.record("mini", results)
-    heading, _, *rows, _, note = results_table.mini_table().splitlines()
-    assert "a step on a GPU" in heading
-    scores = " | ".join(["50.1 ± 0.0"] * 4)
-    assert rows[0] == f"| ZegCLIP | {scores} | 1.23 M | 0.50 s | 77.8 |"
-    assert rows[1].endswith("| 82.3 (+4.5) |")
-    assert rows[2].startswith("| Leaking (**leaks** unseen masks) |") and rows[2].endswith("|  |")
-    assert note == "Learning rates were chosen by mIoU(S) on scenes of their own."
-
-
-def test_settings_show_the_gain_over_the_inductive_run(copy: Path) -> None:
-    def entry(setting: str, *unseen: float) -> dict[str, Any]:
-        runs = [dict.fromkeys(results_table.COLUMNS, value) for value in unseen]
-        return {"method": "zegclip", "setting": setting, "runs": runs}
-
-    rows = {
-        "zegclip_mini_inductive": entry("inductive", 44.0, 46.0),
-        "zegclip_mini_transductive": entry("transductive", 61.3),
-    }
-    results_table.record("settings", {"rows": rows})
-    _, _, inductive, transductive = results_table.settings_table().splitlines()
-    assert "45.0 ± 1.4" in inductive and inductive.endswith("|  | 2 |")
-    assert "±" not in transductive and transductive.endswith("| +16.3 | 1 |")
+    seeds = {name: [0, 1, 2] for name in results}
+    results_table.record("analysis", {"seeds": seeds, "results": results})
+    assert "**shown**: 53 / 51, +2.0" in (copy / "README.md").read_text()
+    assert "| mIoU U | 51 ± 1 | 53.03 ± 1 |" in (copy / "docs" / "analysis.md").read_text()
 
 
 def test_a_page_without_markers_is_refused(copy: Path) -> None:

@@ -154,15 +154,15 @@ def _rows() -> dict[str, Row]:
 ROWS = _rows()
 
 
-def baselines(name: str) -> list[str]:
-    """The rows that a row is held against: its method's main row, and the baseline's like it."""
+def baselines(name: str) -> dict[str, str]:
+    """The rows that a row is held against, by what they are to it."""
     row = ROWS[name]
     if row.group == "main":
-        others = ["zegclip"]
+        others = {"ZegCLIP": "zegclip"}
     elif row.group == "long":
-        others = ["zegclip_long"]
+        others = {"ZegCLIP": "zegclip_long"}
     elif row.group == "settings":
-        others = [row.method, f"zegclip_{row.setting}"]
+        others = {"inductive": row.method, "ZegCLIP": f"zegclip_{row.setting}"}
     else:
-        others = [row.method, "zegclip"]
-    return [other for other in dict.fromkeys(others) if other != name]
+        others = {"its method": row.method, "ZegCLIP": "zegclip"}
+    return {heading: other for heading, other in others.items() if other != name}

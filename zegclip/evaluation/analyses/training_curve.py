@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,23 +16,32 @@ if TYPE_CHECKING:
 KEYS = ("mIoU_S", "mIoU_U")
 
 
-def validations(folder: Path) -> list[dict[str, float]]:
-    """The validations of a run by iteration, from what mmengine logs in its work dir.
+def logged(folder: Path) -> Iterator[dict[str, Any]]:
+    """What mmengine logs in a work dir, entry by entry.
 
     Args:
-        folder: the work dir; a training that was resumed has several logs, the last one counts.
+        folder: the work dir; a training that was resumed has several logs, the oldest comes first.
+    """
+    for file in sorted(folder.glob("*/vis_data/scalars.json")):
+        for line in file.read_text(encoding="utf-8").splitlines():
+            with suppress(json.JSONDecodeError):  # the last line of a run that was killed
+                yield json.loads(line)
+
+
+def validations(folder: Path) -> list[dict[str, float]]:
+    """The validations of a run by iteration; of several at one iteration the last one counts.
+
+    Args:
+        folder: the work dir.
 
     Returns:
         ``iteration``, ``mIoU_S`` and ``mIoU_U`` of each; empty where none was logged.
     """
-    found = {}
-    for file in sorted(folder.glob("*/vis_data/scalars.json")):
-        for line in file.read_text(encoding="utf-8").splitlines():
-            entry: dict[str, Any] = {}
-            with suppress(json.JSONDecodeError):  # the last line of a run that was killed
-                entry = json.loads(line)
-            if set(KEYS) <= set(entry):
-                found[entry["step"]] = {"iteration": entry["step"], **{k: entry[k] for k in KEYS}}
+    found = {
+        entry["step"]: {"iteration": entry["step"], **{key: entry[key] for key in KEYS}}
+        for entry in logged(folder)
+        if set(KEYS) <= set(entry)
+    }
     return [found[step] for step in sorted(found)]
 
 

@@ -112,6 +112,24 @@ def test_training_curve_of_the_checkpoints_folder(
     }
 
 
+def test_which_class_self_training_went_to(
+    model: ZeroShotSegmentor, dataset: NoiseDataset, tmp_path: Path
+) -> None:
+    log = tmp_path / "1" / "vis_data" / "scalars.json"
+    log.parent.mkdir(parents=True)
+    (unseen,) = model.vocabulary.unseen
+    lines: list[dict[str, float]] = [{"loss": loss, "lr": 0.1 * loss} for loss in (2, 9, 3)]
+    lines += [{f"pseudo_labelled/{unseen}": share} for share in (40, 90, 70)]
+    log.write_text("\n".join(map(json.dumps, lines)))
+    assert analyse(model, dataset, str(tmp_path / "iter_2.pth"))["self-training"] == {
+        "first": {unseen: 40},
+        "last": {unseen: 70},
+        "largest_loss_over_median": 3,
+        "first_learning_rate": 0.2,
+        "curve": {unseen: [40, 90, 70]},
+    }
+
+
 def test_patches_count_once_a_window(model: ZeroShotSegmentor, dataset: NoiseDataset) -> None:
     image = AnalysedImage(model, pseudo_collate([dataset[0]]))
     with torch.no_grad():

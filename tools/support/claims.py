@@ -1,0 +1,161 @@
+"""What the papers claim, as comparisons of two numbers, and which of it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .comparison_rows import LONG
+from .comparison_tables import NOTHING, difference
+from .markdown_table import markdown
+
+
+class Claim(NamedTuple):
+    """What a paper says, as a comparison of two numbers of an analysis.
+
+    Attributes:
+        paper: whose claim it is.
+        text: the claim, then what is compared.
+        ours: row and path of the number; ``{}`` becomes ``_long`` in the
+            column of that schedule.
+        sign: ``">"`` or ``"<"``: how it should be.
+        theirs: what it is compared with.
+    """
+
+    paper: str
+    text: str
+    ours: tuple[str, str]
+    sign: str
+    theirs: tuple[str, str]
+
+
+TAKEN = "scores/unseen_pixels_given_seen"
+PIECES = "fragments/all/fragments_per_object"
+DRIFT = "tokens/unseen/drift_decoded"
+OWN_CLASS = "tokens/unseen/patch_and_own_class_{}"
+LOST = "training/mIoU_U_lost_since"
+CLAIMS = (
+    Claim(
+        "TagCLIP",
+        "unseen pixels are misidentified as seen: the baseline gives more unseen pixels a seen "
+        "class than the reverse (%)",
+        ("zegclip{}", TAKEN),
+        ">",
+        ("zegclip{}", "scores/seen_pixels_given_unseen"),
+    ),
+    Claim(
+        "TagCLIP",
+        "and TagCLIP fewer than the baseline (%)",
+        ("tagclip{}", TAKEN),
+        "<",
+        ("zegclip{}", TAKEN),
+    ),
+    Claim(
+        "TagCLIP",
+        "the trusty map tells seen from unseen: better than the masks alone (AUROC on objects)",
+        ("tagclip{}", "trusty map/on_objects/AUROC"),
+        ">",
+        ("tagclip{}", "margin/on_objects/AUROC"),
+    ),
+    Claim(
+        "TagCLIP",
+        "and weights classes better than the best γ (hIoU)",
+        ("tagclip{}", "calibration/hIoU_as_tested"),
+        ">",
+        ("tagclip{}", "calibration/hIoU_with_best_gamma"),
+    ),
+    Claim(
+        "TagCLIP",
+        "gain on unseen classes over the baseline (mIoU(U))",
+        ("tagclip{}", "scores/mIoU_U"),
+        ">",
+        ("zegclip{}", "scores/mIoU_U"),
+    ),
+    Claim(
+        "both",
+        "overfitting on seen classes: trained longer, the baseline loses unseen ones (mIoU(U))",
+        ("zegclip{}", "scores/mIoU_U"),
+        "<",
+        ("zegclip", "scores/mIoU_U"),
+    ),
+    Claim(
+        "LDVC",
+        "and LDVC loses less since its best validation (mIoU(U))",
+        ("ldvc{}", LOST),
+        "<",
+        ("zegclip{}", LOST),
+    ),
+    Claim(
+        "LDVC",
+        "small fragments: fewer per object than the baseline's",
+        ("ldvc{}", PIECES),
+        "<",
+        ("zegclip{}", PIECES),
+    ),
+    Claim(
+        "LDVC", "and than without LCSA", ("ldvc{}", PIECES), "<", ("ldvc_without_lcsa{}", PIECES)
+    ),
+    Claim(
+        "LDVC",
+        "semantic drift: unseen class embeddings stay nearer to CLIP's than the baseline's "
+        "(1 - cosine)",
+        ("ldvc{}", DRIFT),
+        "<",
+        ("zegclip{}", DRIFT),
+    ),
+    Claim(
+        "LDVC",
+        "contraction toward class embeddings: the decoder moves unseen patches to their own class "
+        "(cosine after and before)",
+        ("ldvc{}", OWN_CLASS.format("after")),
+        ">",
+        ("ldvc{}", OWN_CLASS.format("before")),
+    ),
+    Claim(
+        "LDVC",
+        "gain on unseen classes over the baseline (mIoU(U))",
+        ("ldvc{}", "scores/mIoU_U"),
+        ">",
+        ("zegclip{}", "scores/mIoU_U"),
+    ),
+)
+
+
+def table(analysis: Mapping[str, Any]) -> str:
+    """Which claims show: the difference has the claimed sign, with p < 0.05."""
+    rows = [
+        [claim.paper, claim.text, *(_verdict(claim, analysis, each) for each in ("", "_long"))]
+        for claim in CLAIMS
+    ]
+    if not any(cell for row in rows for cell in row[2:]):
+        return NOTHING
+    return markdown([["paper", "claim", "usual schedule", f"{LONG} times as long"], *rows])
+
+
+def _verdict(claim: Claim, analysis: Mapping[str, Any], schedule: str) -> str:
+    """Shown or not, with the two numbers and their difference; empty: not measured."""
+    places = [(row.format(schedule), path) for row, path in (claim.ours, claim.theirs)]
+    ours, theirs = (_numbers(analysis, *place) for place in places)
+    found = difference(ours, theirs)
+    if found is None or places[0] == places[1]:
+        return ""
+    shown = found.p < 0.05 and (found.mean > 0) == (claim.sign == ">")
+    means = " / ".join(f"{np.mean(list(values.values())):.3g}" for values in (ours, theirs))
+    return f"{'**shown**' if shown else 'not shown'}: {means}, {found}"
+
+
+def _numbers(analysis: Mapping[str, Any], row: str, path: str) -> dict[int | None, float]:
+    """A number of a row's analyses by seed; empty where there is none."""
+    seeds, runs = (analysis.get(key, {}).get(row, []) for key in ("seeds", "results"))
+    found = {seed: number_at(run, path) for seed, run in zip(seeds, runs, strict=True)}
+    return {seed: value for seed, value in found.items() if value is not None}
+
+
+def number_at(run: Mapping[str, Any], path: str) -> float | None:
+    """A number of one analysis, by section and keys."""
+    value: Any = run
+    for key in path.split("/"):
+        value = value.get(key) if value else None
+    return value
