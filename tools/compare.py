@@ -1,11 +1,11 @@
 #!/usr/bin/env python
-"""The comparison on the mini benchmark: every row of support/comparison_rows.py, with all seeds.
+"""The comparison on the mini benchmark: all rows of support/comparison_rows.py, with all seeds.
 
 First each method's learning rate is searched over the same values, by mIoU(S) on scenes and with a
 seed of their own; all rows of a method take it. Then the rows are trained or tested group by group
-and seed by seed, and the main ones analysed. Runs that are there, finished and alike, are skipped,
-so the same command goes on where it was stopped, also in a copy of the folder. Writes
-WORK_DIR/results.json and analysis.*; with --record also docs/ and the README's table of claims.
+and seed by seed, and the main ones analysed. What is there, finished and alike, is not done again:
+the same command goes on where it was stopped, also in a copy of the folder. Writes results.json
+and analysis.* of all that is finished; with --record also docs/ and the README's table of claims.
 
 example: python tools/compare.py --groups main long --seeds 3 --jobs 4
 """
@@ -25,7 +25,8 @@ from typing import Any
 
 import analyze
 from results_table import ROOT, record
-from support.comparison_rows import GROUPS, LONG, ROWS, TITLES, Row, baselines
+from support.comparison_rows import GROUPS, ROWS, TITLES, baselines
+from support.comparison_runs import RATE, SEARCH_SCENES, analysis_of, best_rate, run_of, searches
 from support.markdown_table import markdown, mean_std
 from support.runs import Run, command_line, run_all
 
@@ -34,151 +35,61 @@ from zegclip.errors import InputError
 from zegclip.evaluation import COLUMNS
 from zegclip.files import PROJECT_ROOT, replacing
 
-RATE = "optim_wrapper.optimizer.lr"
-RATES = (1e-3, 2e-3, 4e-3, 5e-4, 8e-3)
-SEARCH_SEED = 1000  # none of the tables'
-# Scenes that no table is made of: see MiniSceneDataset.
-SEARCH_SCENES = {"val_dataloader.dataset.split": "selection"}
-TESTING = {"test_dataloader.num_workers": 1, "test_dataloader.batch_size": 25}
-
-
-def budget(iterations: int, points: int = 1, checkpoint: str = "") -> dict[str, Any]:
-    """Options of how long is trained, and what is logged and kept of it.
-
-    Args:
-        iterations: of the training.
-        points: validations, at most; the last one is at the end.
-        checkpoint: the hook that saves the last one; empty: none.
-    """
-    points = next(each for each in range(points, 0, -1) if iterations % each == 0)
-    hook = "default_hooks.checkpoint"
-    kept: dict[str, Any] = {hook: None}
-    if checkpoint:
-        kept = {
-            f"{hook}.type": checkpoint,
-            f"{hook}.interval": iterations,
-            f"{hook}.save_optimizer": False,
-        }
-    return {
-        "train_cfg.max_iters": iterations,
-        "train_cfg.val_interval": iterations // points,
-        "default_hooks.logger.interval": max(1, iterations // 20),
-        "default_hooks.pseudo_labels.interval": max(1, iterations // 20),
-        "train_dataloader.num_workers": 1,
-        "val_dataloader.num_workers": 1,
-        "val_dataloader.batch_size": 25,
-        **kept,
-    }
-
-
-def searches(method: str, args: Namespace) -> list[Run]:
-    """The runs of which a method's learning rate is the best one's."""
-    options = budget(args.iterations) | SEARCH_SCENES
-    folder = args.work_dir / "search" / method
-    config = ROWS[method].config
-    return [
-        Run(config, SEARCH_SEED, options | {RATE: rate}, folder / f"lr_{rate}") for rate in RATES
-    ]
-
-
-def best_rate(runs: list[Run], failed: list[Run]) -> float | None:
-    """The rate of the best mIoU(S), if all are finished or have failed.
-
-    Unseen classes have no say: whoever trains on seen classes has no masks of them.
-    """
-    found = {each.options[RATE]: report for each in runs if (report := each.report())}
-    if not found or len(found) + sum(each in failed for each in runs) < len(runs):
-        return None
-    return max(found, key=lambda rate: found[rate]["mIoU_S"])
-
-
-def run_of(name: str, seed: int, rate: float | None, args: Namespace) -> Run:
-    """The training, or the test, that a row needs for a seed."""
-    row, length, folder = ROWS[name], args.iterations, args.work_dir / name / f"seed_{seed}"
-    if not row.setting:
-        folder = args.work_dir / name
-        return Run(row.config, None, TESTING | row.options, folder, tool="test")
-    main, start = args.work_dir / row.method / f"seed_{seed}", None
-    if row.retest:
-        last = main / f"iter_{length}.pth"
-        return Run(row.config, seed, TESTING | row.options, folder, last, "test")
-    if row.half:
-        start = main / f"iter_{length // 2}.pth"
-        options = budget(length // 2, 8, "CheckpointHook")
-    elif row.group == "main":
-        options = budget(length, checkpoint="HalfwayCheckpointHook")
-    elif row.group == "long":
-        options = budget(LONG * length, 8, "CheckpointHook")
-    else:
-        options = budget(length, checkpoint="CheckpointHook" if row.analysed else "")
-    return Run(row.config, seed, options | {RATE: rate} | row.options, folder, start)
-
-
-def analysis_of(row: Row, trained: Run) -> Run:
-    """The analysis of a training's last checkpoint."""
-    last = trained.folder / f"iter_{trained.options['train_cfg.max_iters']}.pth"
-    folder = trained.folder / "analysis"
-    return Run(row.config, trained.seed, row.options, folder, last, "analyze")
-
-
-def chosen_rows(args: Namespace) -> list[str]:
-    """The rows of the groups and methods, those first that others start from.
-
-    A row whose config is not there is left out.
-    """
-    names = [
-        name
-        for group in args.groups
-        for name, row in ROWS.items()
-        if row.group == group and row.method in [*args.methods, "training_free"]
-    ]
-    first = [ROWS[name].method for name in names if ROWS[name].half or ROWS[name].retest]
-    return [n for n in dict.fromkeys([*first, *names]) if (PROJECT_ROOT / ROWS[n].config).is_file()]
-
 
 def compare(args: Namespace) -> tuple[dict[str, Any], dict[str, Any], list[Run]]:
-    """Do all that is not done.
+    """Do what the arguments ask for and is not done.
 
     Returns:
-        The scores of the rows and of the search, the analyses, and the runs that failed.
+        The scores of all that is finished, its analyses, and the runs that failed.
     """
     until = time.monotonic() + args.time_limit
-    tried = {method: searches(method, args) for method in args.methods}
-    failed = run_all([each for runs in tried.values() for each in runs], args.jobs, until)
+    tried = {method: searches(method, args.work_dir, args.iterations) for method in TITLES}
+    failed = run_all([run for key in args.methods for run in tried[key]], args.jobs, until)
     rates = {method: best_rate(runs, failed) for method, runs in tried.items()}
-    runs: dict[str, list[Run]] = {}
-    for name in chosen_rows(args):
-        row = ROWS[name]
+    runs, analyses = {}, {}
+    for name, row in ROWS.items():
         rate, seeds = rates.get(row.method), range(args.seeds if row.setting else 1)
-        if rate is not None or not row.setting:
-            runs[name] = [run_of(name, seed, rate, args) for seed in seeds]
-    # Group by group and, within one, seed by seed: what is stopped early has some of everything.
-    groups = {group: number for number, group in enumerate(args.groups)}
-    ordered = sorted(
-        (groups.get(ROWS[name].group, -1), seed, number)
-        for number, name in enumerate(runs)
-        for seed in range(len(runs[name]))
-    )
-    names = list(runs)
-    every = [runs[names[number]][seed] for _, seed, number in ordered]
-    analyses: dict[str, list[Run]] = {}
-    if "analyses" in args.groups:
-        for name in names:
-            if ROWS[name].analysed:
-                analyses[name] = [analysis_of(ROWS[name], each) for each in runs[name]]
-                every += analyses[name]
-    failed += run_all(every, args.jobs, until)
+        if (rate or not row.setting) and (PROJECT_ROOT / row.config).is_file():
+            where = (args.work_dir, args.iterations)
+            runs[name] = [run_of(name, seed, rate, *where) for seed in seeds]
+            if row.analysed:
+                analyses[name] = [analysis_of(name, each) for each in runs[name]]
+    failed += run_all(ordered(runs, analyses, args), args.jobs, until)
     search = {
         method: [{"rate": each.options[RATE], **(each.record() or {})} for each in found]
         for method, found in tried.items()
     }
+    rows = {name: recorded(name, found) for name, found in runs.items()}
     scores = {
         "iterations": args.iterations,
         "search": {"chosen_by": "mIoU_S", "scenes": SEARCH_SCENES, "methods": search},
         "rates": rates,
-        "rows": {name: recorded(name, found) for name, found in runs.items()},
+        "rows": {name: row for name, row in rows.items() if row["runs"]},
     }
     return scores, collected(analyses), failed
+
+
+def ordered(
+    runs: dict[str, list[Run]], analyses: dict[str, list[Run]], args: Namespace
+) -> list[Run]:
+    """What the arguments ask for: what is stopped early has some of everything that matters.
+
+    The groups in their order, each seed by seed; before them what they start from.
+    """
+    asked = [n for n in runs if ROWS[n].group in args.groups and ROWS[n].method in args.methods]
+    if "main" in args.groups:
+        asked += [name for name in runs if not ROWS[name].setting]
+    groups = {group: number for number, group in enumerate(args.groups)}
+    starts = {ROWS[n].method for n in asked if ROWS[n].half or ROWS[n].retest}
+    places = [
+        (groups.get(ROWS[name].group, -1), seed, list(ROWS).index(name))
+        for name in {*asked, *starts}
+        for seed in range(len(runs[name]))
+    ]
+    found = [runs[list(ROWS)[number]][seed] for _, seed, number in sorted(places)]
+    if "analyses" in args.groups:
+        found += [each for name in asked for each in analyses.get(name, ())]
+    return found
 
 
 def recorded(name: str, runs: list[Run]) -> dict[str, Any]:
@@ -195,16 +106,19 @@ def recorded(name: str, runs: list[Run]) -> dict[str, Any]:
 
 
 def collected(analyses: dict[str, list[Run]]) -> dict[str, Any]:
-    """The analyses of all rows, and of which seeds they are."""
-    results: dict[str, list[Any]] = {}
-    seeds: dict[str, list[int | None]] = {}
-    for name, runs in analyses.items():
-        for each in runs:
-            if report := each.report():
-                (found,) = report["results"].values()
-                results.setdefault(name, []).extend(found)
-                seeds.setdefault(name, []).append(each.seed)
-    return {"seeds": seeds, "results": results}
+    """The analyses that are finished, by row, and of which seeds they are."""
+    done = {
+        name: {each.seed: report["results"] for each in runs if (report := each.report())}
+        for name, runs in analyses.items()
+    }
+    return {
+        "seeds": {name: list(found) for name, found in done.items() if found},
+        "results": {
+            name: [run for each in found.values() for (run,) in each.values()]
+            for name, found in done.items()
+            if found
+        },
+    }
 
 
 def without_curves(numbers: Any) -> Any:
@@ -220,7 +134,7 @@ def parse_args(argv: list[str] | None = None) -> Namespace:
     parser.add_argument("--groups", nargs="+", choices=groups, default=groups, help="in this order")
     parser.add_argument("--methods", nargs="+", choices=TITLES, default=list(TITLES))
     parser.add_argument("--seeds", type=int, default=5, help="seeds 0 .. N-1 (default: 5)")
-    parser.add_argument("--iterations", type=int, help="of all but the long group's (the config's)")
+    parser.add_argument("--iterations", type=int, help="of the usual schedule (the configs')")
     parser.add_argument("--jobs", type=int, default=1, help="runs at once, which share the cores")
     parser.add_argument(
         "--time-limit",
@@ -229,13 +143,13 @@ def parse_args(argv: list[str] | None = None) -> Namespace:
         metavar="SECONDS",
         help="begin nothing after that, and end what runs: the same command goes on",
     )
-    parser.add_argument("--work-dir", type=Path, help="default: work_dirs/comparison")
+    folder = PROJECT_ROOT / "work_dirs" / "comparison"
+    parser.add_argument("--work-dir", type=Path, default=folder, help="default: %(default)s")
     parser.add_argument("--record", action="store_true", help="into docs/ and the README")
     args = parser.parse_args(argv)
-    usual = Run(ROWS["zegclip"].config, None, {}, PROJECT_ROOT).resolved().train_cfg.max_iters
+    usual = Run(ROWS["zegclip"].config, None, {}, folder).resolved().train_cfg.max_iters
     args.iterations = args.iterations or usual
-    folder = PROJECT_ROOT / "work_dirs" / "comparison"
-    args.work_dir = (args.work_dir or folder).resolve() / f"{args.iterations}_iterations"
+    args.work_dir = args.work_dir.resolve() / f"{args.iterations}_iterations"
     return args
 
 
@@ -256,10 +170,8 @@ def main(argv: list[str] | None = None) -> None:
         for row in scores["rows"].values()
     ]
     print(markdown([["row", "runs", *COLUMNS.values()], *table]))
-    print(f"written: {args.work_dir}/results.json and analysis.*")
     versions = {each["code"] for row in scores["rows"].values() for each in row["runs"]}
-    if len(versions) > 1:
-        print(f"note: these runs were made by different code: {', '.join(sorted(versions))}")
+    print(f"written: {args.work_dir}, by the code of {', '.join(sorted(versions)) or 'none yet'}")
     if args.record:
         record("comparison", json.loads(text))
         if analyses["results"]:

@@ -20,7 +20,7 @@ MEANS = {
     "transductive": 50.0,
     "transductive-all-unlabelled": 45.0,
     "supervised": 60.0,
-    "mini": 20.0,  # what is not trained
+    "mini": 20.0,
 }
 
 
@@ -84,16 +84,18 @@ def leave(command: list[str]) -> None:
         content = {"results": {"x": [{"fragments": fragments}]}}
         (folder / "analysis.json").write_text(json.dumps(content))
         return
-    if tool == "test":
-        seed = int(folder.name.rpartition("_")[2]) if "seed" in folder.name else 0
-    if tool == "test" and "training_free" not in config_name:
-        assert Path(rest[0]).is_file()
     config = Config.fromfile(PROJECT_ROOT / config_name)
     config.merge_from_dict({k: DictAction._parse_int_float_bool(v) for k, v in changes.items()})
-    rate, setting = config.optim_wrapper.optimizer.lr, Path(config_name).stem.split("_")[-1]
+    setting, rate, iterations = Path(config_name).stem.split("_")[-1], 0.0, None
+    if tool == "train":
+        rate, iterations = config.optim_wrapper.optimizer.lr, config.train_cfg.max_iters
+    elif setting == "mini":  # what is not trained
+        seed = 0
+    else:
+        assert Path(rest[0]).is_file()
+        seed = int(folder.name.rpartition("_")[2])
     scores = dict.fromkeys(COLUMNS, MEANS[setting] + seed % 10 + (seed % 3) / 10 - rate)
     scores["mIoU_S"] += 2 * min(rate, 2e-3)  # best at 2e-3, all others at the smallest
-    iterations = config.train_cfg.max_iters
     protocol = {"iteration": iterations, "code": "1 (abc)", "device": "a GPU"}
     (folder / "report.json").write_text(json.dumps({**scores, "protocol": protocol}))
     if tool == "train" and config.default_hooks.checkpoint:

@@ -12,6 +12,7 @@ from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from support.comparison_rows import ROWS, baselines
+from support.comparison_runs import RATE, RATES
 from support.runs import Run
 
 from tests.tools.fake_runs import FakeRuns
@@ -44,8 +45,10 @@ def test_rates_are_searched_alike_on_scenes_and_a_seed_of_their_own(
 ) -> None:
     results = run(tmp_path, "--groups", "main", "long", "--seeds", "1")
     assert set(results["rates"].values()) == {2e-3}  # mIoU(S), not hIoU
+    free = results["rows"].get("training_free")  # tested once, and held against each seed
+    assert free is None or [each["seed"] for each in free["runs"]] == [None]
     searched = [each for each in fake.commands if "/search/" in each[-1]]
-    assert fake.commands[: len(searched)] == searched and len(searched) == 3 * len(compare.RATES)
+    assert fake.commands[: len(searched)] == searched and len(searched) == 3 * len(RATES)
     for command in fake.commands:
         of_search, trained = command in searched, options(command)
         if "training_free" in command[1]:
@@ -53,7 +56,7 @@ def test_rates_are_searched_alike_on_scenes_and_a_seed_of_their_own(
         assert (trained.get("val_dataloader.dataset.split") == "selection") is of_search
         assert (trained["--seed"] == "1000") is of_search
         if not of_search:
-            assert trained[compare.RATE] == "0.002"  # also of the long schedule
+            assert trained[RATE] == "0.002"  # also of the long schedule
             assert trained["train_cfg.max_iters"] == ("32" if "long" in command[-1] else "8")
 
 
@@ -62,7 +65,7 @@ def test_what_matters_comes_first_and_what_is_done_is_done_once(
 ) -> None:
     arguments = ["--methods", "tagclip", "--groups", "ablations", "settings", "--seeds", "2"]
     results = run(tmp_path, *arguments)
-    after = done(fake)[len(compare.RATES) :]
+    after = done(fake)[len(RATES) :]
     assert after[:2] == ["tagclip/seed_0", "tagclip/seed_1"]  # which the others start from
     rows = list(results["rows"])
     assert after[2:] == [
@@ -77,10 +80,11 @@ def test_what_matters_comes_first_and_what_is_done_is_done_once(
     assert results["rows"]["tagclip_supervised"]["runs"][1]["device"] == "a GPU"
 
     count = len(fake.commands)
-    moved = tmp_path / "moved"
+    moved = tmp_path / "moved"  # with what other groups have finished
     moved.mkdir()
     (tmp_path / "8_iterations").rename(moved / "8_iterations")
-    assert run(moved, *arguments)["rows"] == results["rows"] and len(fake.commands) == count
+    again = run(moved, "--groups", "settings", *arguments[:2], "--seeds", "2")
+    assert again["rows"] == results["rows"] and len(fake.commands) == count
 
 
 def test_starts(fake: FakeRuns, tmp_path: Path) -> None:
@@ -114,14 +118,14 @@ def test_a_failed_run_stops_no_other_and_is_named(fake: FakeRuns, tmp_path: Path
 def test_the_time_limit_ends_what_runs_and_keeps_what_is_done(
     fake: FakeRuns, tmp_path: Path
 ) -> None:
-    arguments = ["--methods", "ldvc", "--groups", "main", "--seeds", "3", "--jobs", "2"]
+    arguments = ["--methods", "ldvc", "--groups", "long", "--seeds", "3", "--jobs", "2"]
     results = run(tmp_path, *arguments, "--time-limit", "4.5")  # 5 of the search: 3 s
     assert fake.terminated == 1 and fake.most == 2
-    assert len(results["rows"]["ldvc"]["runs"]) == 2
+    assert len(results["rows"]["ldvc_long"]["runs"]) == 2
     assert run(tmp_path, *arguments, "--time-limit", "0")["rows"] == results["rows"]
     count = len(fake.commands)
-    assert len(run(tmp_path, *arguments)["rows"]["ldvc"]["runs"]) == 3
-    assert done(fake)[count:] == ["ldvc/seed_2"]
+    assert len(run(tmp_path, *arguments)["rows"]["ldvc_long"]["runs"]) == 3
+    assert done(fake)[count:] == ["ldvc_long/seed_2"]
     run(tmp_path / "other", *arguments, "--time-limit", "1.5")  # no rate yet, so no row
     assert all(folder.startswith("search") for folder in done(fake)[count + 1 :])
 

@@ -72,8 +72,12 @@ TRUSTY: dict[str, tuple[str, dict[str, Any]]] = {
         | {"train_dataloader.dataset.pipeline.2.keep_unseen_map": True},
     ),
     **{
-        f"weighting_{word}": (f"map weights {word} classes", under(HEAD, trusty_weighting=word))
-        for word in ("none", "seen", "unseen")
+        f"weighting_{word}": (f"map weights {classes}", under(HEAD, trusty_weighting=word))
+        for word, classes in (
+            ("none", "no class"),
+            ("seen", "seen classes only"),
+            ("unseen", "unseen classes only"),
+        )
     },
     "attend_first": ("attention before projection", under(HEAD, structure="attend_first")),
 }

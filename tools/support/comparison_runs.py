@@ -1,0 +1,101 @@
+"""The runs behind the rows of the comparison: how long, from what, and what is kept of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .comparison_rows import LONG, ROWS
+from .runs import Run
+
+RATE = "optim_wrapper.optimizer.lr"
+RATES = (1e-3, 2e-3, 4e-3, 5e-4, 8e-3)
+SEARCH_SEED = 1000  # none of the tables'
+# Scenes that no table is made of: see MiniSceneDataset.
+SEARCH_SCENES = {"val_dataloader.dataset.split": "selection"}
+TESTING = {"test_dataloader.num_workers": 1, "test_dataloader.batch_size": 25}
+
+
+def budget(iterations: int, points: int = 1, checkpoint: str | None = None) -> dict[str, Any]:
+    """Options of how long is trained, and what is logged and kept of it.
+
+    Args:
+        iterations: of the training.
+        points: validations, at most; the last one is at the end.
+        checkpoint: the hook that saves the last one, without the optimiser; ``None``: none.
+    """
+    points = next(each for each in range(points, 0, -1) if iterations % each == 0)
+    hook = "default_hooks.checkpoint"
+    saved = {f"{hook}.type": checkpoint, f"{hook}.interval": iterations}
+    return {
+        "train_cfg.max_iters": iterations,
+        "train_cfg.val_interval": iterations // points,
+        "default_hooks.logger.interval": max(1, iterations // 20),
+        "default_hooks.pseudo_labels.interval": max(1, iterations // 20),
+        "train_dataloader.num_workers": 1,
+        "val_dataloader.num_workers": 1,
+        "val_dataloader.batch_size": 25,
+        **(saved | {f"{hook}.save_optimizer": False} if checkpoint else {hook: None}),
+    }
+
+
+def searches(method: str, folder: Path, iterations: int) -> list[Run]:
+    """The runs of which a method's learning rate is the best one's."""
+    options = budget(iterations) | SEARCH_SCENES
+    return [
+        Run(
+            ROWS[method].config,
+            SEARCH_SEED,
+            options | {RATE: rate},
+            folder / "search" / method / f"lr_{rate}",
+        )
+        for rate in RATES
+    ]
+
+
+def best_rate(runs: Sequence[Run], failed: Sequence[Run] = ()) -> float | None:
+    """The rate of the best mIoU(S), once all are finished or have failed.
+
+    Unseen classes have no say: whoever trains on seen classes has no masks of them.
+    """
+    found = {each.options[RATE]: report for each in runs if (report := each.report())}
+    if not found or len(found) + sum(each in failed for each in runs) < len(runs):
+        return None
+    return max(found, key=lambda rate: found[rate]["mIoU_S"])
+
+
+def run_of(name: str, seed: int, rate: float | None, root: Path, iterations: int) -> Run:
+    """The training, or the test, that a row needs for a seed.
+
+    Args:
+        name: of the row.
+        seed: of the training.
+        rate: the method's learning rate; ``None`` for what is not trained.
+        root: the folder of all runs.
+        iterations: of the usual schedule.
+    """
+    row, folder = ROWS[name], root / name / f"seed_{seed}"
+    if not row.setting:
+        return Run(row.config, None, TESTING | row.options, root / name, tool="test")
+    main, start = root / row.method / f"seed_{seed}", None
+    if row.retest:
+        last = main / f"iter_{iterations}.pth"
+        return Run(row.config, seed, TESTING | row.options, folder, last, "test")
+    if row.half:
+        start = main / f"iter_{iterations // 2}.pth"
+        options = budget(iterations // 2, 8, "CheckpointHook")
+    elif row.group == "main":
+        options = budget(iterations, 1, "HalfwayCheckpointHook")
+    elif row.group == "long":
+        options = budget(LONG * iterations, 8, "CheckpointHook")
+    else:
+        options = budget(iterations, 1, "CheckpointHook" if row.analysed else None)
+    return Run(row.config, seed, options | {RATE: rate} | row.options, folder, start)
+
+
+def analysis_of(name: str, trained: Run) -> Run:
+    """The analysis of a training's last checkpoint."""
+    last = trained.folder / f"iter_{trained.options['train_cfg.max_iters']}.pth"
+    options, folder = ROWS[name].options, trained.folder / "analysis"
+    return Run(trained.config, trained.seed, options, folder, last, "analyze")
