@@ -36,7 +36,7 @@ class Difference(NamedTuple):
     Attributes:
         mean: ours - theirs.
         std: of the differences (n - 1); 0 of one.
-        p: of a two-sided paired t-test; NaN where it has none.
+        p: of a two-sided paired t-test; NaN of one seed.
     """
 
     mean: float
@@ -44,11 +44,11 @@ class Difference(NamedTuple):
     p: float
 
     def __str__(self) -> str:
-        text = f"{self.mean:+.2g}" if abs(self.mean) < 1 else f"{self.mean:+.1f}"
-        text += f" ± {self.std:.1g}" if 0 < self.std < 1 else f" ± {self.std:.1f}"
+        mean = f"{self.mean:+.2g}" if abs(self.mean) < 1 else f"{self.mean:+.1f}"
         if math.isnan(self.p):
-            return text
-        return f"{text} (p {'< 0.001' if self.p < 0.001 else f'{self.p:.3f}'})"
+            return mean
+        std = f"{self.std:.1g}" if self.std < 1 else f"{self.std:.1f}"
+        return f"{mean} ± {std} (p {'< 0.001' if self.p < 0.001 else f'{self.p:.3f}'})"
 
 
 def difference(ours: Values, theirs: Values) -> Difference | None:
