@@ -147,6 +147,7 @@ def test_curves_are_left_to_the_figure() -> None:
     assert compare.without_curves({"a": [{"curve": [1], "b": 2}]}) == {"a": [{"b": 2}]}
 
 
+@pytest.mark.filterwarnings("ignore:trusty_target='unseen_gt'")
 @pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row.options])
 def test_rows_change_what_is_there(name: str) -> None:
     """A row that is another one's twin would say that something makes no difference."""
