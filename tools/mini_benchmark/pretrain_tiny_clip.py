@@ -45,7 +45,7 @@ from zegclip.engine.launch import run
 from zegclip.files import PROJECT_ROOT, replacing
 
 FOLDER = PROJECT_ROOT / "data" / "mini"
-CLASS_SHARE = 0.45  # of the objects: VOC's classes
+CLASS_SHARE = 0.6  # of the objects: VOC's classes
 WEIGHT_DECAY = 0.05
 KEPT = 0.5  # of the patches of a scene
 CHECKPOINT_SECONDS = 240
@@ -107,6 +107,7 @@ def parse_args(argv: list[str] | None = None) -> Namespace:
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=FOLDER / "tiny_clip.safetensors")
     parser.add_argument("--config", type=Path, default=FOLDER / "tiny_clip.json")
+    parser.add_argument("--start", type=Path, help="weights to go on from (.safetensors)")
     parser.add_argument("--crop-steps", type=int, default=1500, help="steps on 48-pixel crops")
     parser.add_argument("--scene-steps", type=int, default=3000, help="on half-seen scenes")
     parser.add_argument("--full-steps", type=int, default=1000, help="on scenes")
@@ -145,6 +146,8 @@ def main(argv: list[str] | None = None) -> None:
         model.load_exported(args.judge)
         print(json.dumps({key: round(value, 2) for key, value in judge(model).items()}, indent=1))
         return
+    if args.start:
+        model.load_exported(args.start)
     optimizer = make_optimizer(model, args.lr)
     sizes = [48] * args.crop_steps + [96] * (args.scene_steps + args.full_steps)
     steps, done, seconds = len(sizes), 0, 0.0

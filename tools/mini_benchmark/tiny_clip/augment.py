@@ -8,13 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-MAX_ROTATION = 25.0  # degrees
-MAX_SHEAR = 0.25
-MAX_STRETCH = 0.25  # of log scale, each axis
-MAX_BEND = 0.12  # of the picture's side, smooth
-RECOLOURED = 0.5  # share of pictures whose hues are turned by any angle
-GREY = 0.1
-INVERTED = 0.05
+MAX_ROTATION = 15.0  # degrees
+MAX_SHEAR = 0.15
+MAX_STRETCH = 0.2  # of log scale, each axis
+MAX_BEND = 0.08  # of the picture's side, smooth
+RECOLOURED = 0.15  # share of pictures whose hues are turned by any angle
+GREY = 0.05
+INVERTED = 0.01
 
 
 def warped(images: Tensor, rng: torch.Generator) -> Tensor:
@@ -45,7 +45,7 @@ def recoloured(images: Tensor, rng: torch.Generator) -> Tensor:
 
     # Turn the colours about the grey axis; saturation is the distance from it.
     angle = uniform(-math.pi, math.pi) * (uniform(0, 1) < RECOLOURED)
-    saturation = uniform(0.4, 1.3) * (uniform(0, 1) >= GREY)
+    saturation = uniform(0.7, 1.2) * (uniform(0, 1) >= GREY)
     grey = torch.full((3, 3), 1 / 3, device=device)
     across = torch.tensor([[0, -1, 1], [1, 0, -1], [-1, 1, 0]], device=device) / 3**0.5
     turned = (
@@ -54,10 +54,10 @@ def recoloured(images: Tensor, rng: torch.Generator) -> Tensor:
     )
     matrix = grey + saturation[:, None, None] * turned
     images = torch.einsum("bij,bjhw->bihw", matrix, images)
-    images = (images - 128) * uniform(0.6, 1.3, 1, 1, 1) + 128 + uniform(-30, 30, 1, 1, 1)
+    images = (images - 128) * uniform(0.8, 1.2, 1, 1, 1) + 128 + uniform(-15, 15, 1, 1, 1)
     inverted = uniform(0, 1, 1, 1, 1) < INVERTED
     images = torch.where(inverted, 255 - images, images)
-    noise = torch.randn(images.shape, generator=rng, device=device) * uniform(0, 8, 1, 1, 1)
+    noise = torch.randn(images.shape, generator=rng, device=device) * uniform(0, 5, 1, 1, 1)
     return (images + noise).clamp(0, 255)
 
 
