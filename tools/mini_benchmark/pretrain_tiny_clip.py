@@ -12,6 +12,7 @@ which the tower sees a share of the patches only (as in FLIP), and all of them i
 Held-out drawings are never shown. The weights hold OpenAI-style CLIP parameters of open_clip.
 
 Stopped, it resumes from {out}.ckpt, which is written every few minutes, when it is called again.
+On a GPU each step is a CUDA graph.
 
 example: python tools/mini_benchmark/pretrain_tiny_clip.py --crop-steps 100 --scene-steps 50 \\
              --out /tmp/tiny_clip.safetensors
