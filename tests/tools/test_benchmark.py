@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import benchmark
-import compare
 import pytest
 import torch
-from benchmarks import measure, models, plain, surroundings, tables
+from benchmarks import measure, models, plain, tables
 
 from zegclip.losses import focal_dice_loss, present_classes
 
@@ -96,25 +95,21 @@ def test_recorded_rows_are_replaced_where_they_were_measured_again(tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_the_gpu_suite_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    really_run = surroundings._run
-
-    def run(program: str, *words: str) -> measure.Row:
-        if program != "tools/compare.py":  # (which evaluates for half a minute)
-            return really_run(program, *words)
-        return {"case": program, "output": str(compare.parse_args(list(words)))}
-
-    monkeypatch.setattr(surroundings, "_run", run)
+def test_the_gpu_suite_runs(tmp_path: Path) -> None:
     with torch.compiler.set_stance("force_eager"):
         rows = rows_of(tmp_path, "--suite", "gpu")
     assert {row["part"] for row in rows} == set(benchmark.PARTS) - {"data", "startup"}
     modes = {row["mode"] for row in rows}
-    assert modes == {"fp32", "tf32", "bf16"} | {
-        f"{precision}, compile" for precision in ("fp32", "tf32", "bf16")
-    } | {"bf16, checkpoint"}
-    reference, training, comparison = (row for row in rows if row["part"] == "programs")
-    assert reference["output"].endswith("same\n") and "loss: " in training["output"]
-    assert comparison["case"] == "tools/compare.py"
+    assert modes == {"fp32", "tf32", "bf16", "bf16, compile", "bf16, checkpoint"}
+
+
+def test_no_part_of_a_suite_begins_when_its_time_is_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["--suite", "gpu", "--dry-run", "--device", "cpu", "--out", str(tmp_path)]
+    benchmark.main([*argv, "--seconds", "0"])
+    assert "the time is over: train is left out" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""What is around the model: data, metric, start-up, and whole programs."""
+"""What is around the model: data, metric, start-up."""
 
 from __future__ import annotations
 
@@ -105,19 +105,6 @@ def startup(args: Namespace) -> Iterator[Row]:
             runs = [_run(*command) for _ in range(1 + args.repeats)]
             row = runs[0] | {"seconds": spread([run["seconds"][0] for run in runs[1:]])}
             yield row if "error" in row else {k: row[k] for k in row if k != "output"}
-
-
-def programs(args: Namespace) -> Iterator[Row]:
-    """What must run on this device: reference archives, mixed precision, a short comparison."""
-    methods, seeds, length = (args.methods[:1], 1, 2) if args.dry_run else (args.methods, 2, 100)
-    archives = [f"tests/data/{name}_reference.npz" for name in ("zegclip", "tagclip")]
-    yield _run("tools/check_reference.py", "--device", args.device, *archives)
-    with tempfile.TemporaryDirectory() as folder:
-        for method in methods:
-            yield _run(*_training(method, folder, length), "--amp")
-        which = ["methods", "--recorded-rates", "--methods", *methods]
-        budget = ["--seeds", str(seeds), "--iterations", str(length), "--work-dir", folder]
-        yield _run("tools/compare.py", *which, *budget)
 
 
 def _training(method: str, folder: str, iterations: int) -> list[str]:
