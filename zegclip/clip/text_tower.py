@@ -30,7 +30,10 @@ class TextTower(nn.Module):
         self.text_projection = clip.text_projection
         self.pool_type = clip.text_pool_type
         self.eos_id = getattr(clip, "text_eos_id", None)
-        self.register_buffer("attn_mask", clip.attn_mask, persistent=False)
+        # (A CLIP that another model took to its device has its mask elsewhere: no buffer of CLIP.)
+        mask = clip.attn_mask
+        mask = mask if mask is None else mask.to(self.positional_embedding.device)
+        self.register_buffer("attn_mask", mask, persistent=False)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Encode texts: token ids ``(N, L)`` -> unit rows ``(N, D)``."""
