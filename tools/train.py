@@ -11,7 +11,8 @@ from mmengine.config import Config
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from zegclip.engine import start_up
-from zegclip.engine.launch import load_config, make_parser, run
+from zegclip.engine.launch import learns, load_config, make_parser, run
+from zegclip.errors import InputError
 
 
 def parse_args() -> Config:
@@ -38,6 +39,11 @@ def parse_args() -> Config:
     )
     args = parser.parse_args()
     cfg = load_config(args)
+    if not learns(cfg):
+        raise InputError(
+            f"{args.config}: nothing of this model is learned, so there is nothing to train; test "
+            f"it as it is, without a checkpoint: python tools/test.py {args.config}"
+        )
 
     cfg.resume = args.resume or bool(cfg.get("resume"))
     first = os.environ.get("RANK", "0") == "0"

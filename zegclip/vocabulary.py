@@ -129,6 +129,12 @@ class Vocabulary:
         """For each class, the words that go into the prompt templates."""
         return tuple(self.synonyms.get(name, (name,)) for name in self.classes)
 
+    @property
+    def by_word(self) -> Vocabulary:
+        """Every word by itself, as a class."""
+        words = dict.fromkeys(word for synonyms in self.words for word in synonyms)
+        return Vocabulary(tuple(words), setting="cross_dataset")
+
 
 def _names(names: Sequence[str], what: str) -> tuple[str, ...]:
     """The names as a tuple; refuses a lone string, blanks and duplicates."""

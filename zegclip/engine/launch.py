@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.logging import print_log
+from mmseg.registry import MODELS
 
 from zegclip.compat import set_up
 from zegclip.datasets.from_config import LOADERS, iter_datasets
@@ -158,6 +159,12 @@ def methods_with(data: str) -> list[str]:
     ending = f"_{data}_inductive"
     found = {file.stem.removesuffix(ending) for file in PROJECT_ROOT.glob(f"configs/*{ending}.py")}
     return sorted(found, key=lambda name: (name != "zegclip", name))
+
+
+def learns(cfg: Mapping[str, Any]) -> bool:
+    """Whether anything in a config's model is learned: else there is no checkpoint of it."""
+    parts = [cfg["model"].get(part) for part in ("image_encoder", "text_encoder", "decode_head")]
+    return any(part is None or getattr(MODELS.get(part["type"]), "learns", True) for part in parts)
 
 
 def find_checkpoint(path: str) -> str:

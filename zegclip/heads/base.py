@@ -77,6 +77,13 @@ class ZeroShotHead(BaseModule, metaclass=ABCMeta):
         ...         return HeadOutput(20 * cosine)
     """
 
+    # Whether there is anything to learn.
+    learns: bool = True
+    # Whether a class's synonyms are queries of their own, of which its probability is the largest;
+    # else it is one query, the mean of its words' embeddings.
+    words_apart: bool = False
+    # Whether windows that overlap are averaged as logits, or as what predict() makes of them.
+    averages_logits: bool = False
     # Whether the losses need to know which pixels are of unseen classes.
     needs_unseen_map: bool = False
     # What attention() returns, for a figure's caption.

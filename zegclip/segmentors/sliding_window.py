@@ -22,6 +22,8 @@ def checked_test_cfg(test_cfg: Mapping[str, Any], patch_size: int) -> dict[str, 
             ``stride``, pairs of pixels, and ``window_batch``, how many windows are run at once
             (default: 4, on a CPU one, which stays in its cache). ``keep_probabilities``: whether
             samples get all classes' probabilities as well, ``seg_logits`` (default: no).
+            ``background_threshold``: the least probability of the class called ``background``, so
+            that a pixel whose best probability is under it is background (default: none).
         patch_size: pixels.
 
     Raises:
@@ -33,6 +35,7 @@ def checked_test_cfg(test_cfg: Mapping[str, Any], patch_size: int) -> dict[str, 
         "stride": None,
         "window_batch": None,
         "keep_probabilities": False,
+        "background_threshold": None,
     }
     if unknown := set(test_cfg) - set(known):
         raise InputError(f"test_cfg: unknown {sorted(unknown)}; known are {sorted(known)}")

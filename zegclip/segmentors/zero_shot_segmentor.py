@@ -15,11 +15,12 @@ from torch import Tensor
 from zegclip.clip import LoadedClip, load_clip
 from zegclip.datasets.from_config import completed_metainfo
 from zegclip.errors import InputError
-from zegclip.heads import HeadOutput, Prediction, ZeroShotHead, upsample
+from zegclip.heads import HeadOutput, ZeroShotHead, upsample
 from zegclip.vocabulary import Vocabulary, make_palette
 
 from .image_prediction import ImagePrediction, predictions_of_images
 from .learned_state import clip_identity, leave_clip_out
+from .read_out import ReadOut
 from .sliding_window import Box, checked_test_cfg, cut_windows, to_original
 from .training_labels import (
     PSEUDO_LABELS,
@@ -172,14 +173,17 @@ class ZeroShotSegmentor(BaseSegmentor):
         the model changes between training and evaluation, loads weights, or torch has counted a
         change of its parameters (which it does not for every optimiser).
         """
-        words = self.vocabulary.words
+        return self._embedded(self.vocabulary)
+
+    def _embedded(self, vocabulary: Vocabulary) -> Tensor:
+        words = vocabulary.words
         version = sum(p._version for p in self.text_encoder.parameters() if p.requires_grad)
         if version != self._embedded_version:
             self._embeddings_of.clear()
             self._embedded_version = version
         embeddings = self._embeddings_of.pop(words, None)
         if embeddings is None:
-            embeddings = self.text_encoder(self.vocabulary)
+            embeddings = self.text_encoder(vocabulary)
             while len(self._embeddings_of) >= _VOCABULARIES_KEPT:  # the one longest unused
                 self._embeddings_of.pop(next(iter(self._embeddings_of)))
         embeddings = embeddings.to(self.clip_fingerprint.device)
@@ -299,17 +303,16 @@ class ZeroShotSegmentor(BaseSegmentor):
             calibrated: ``False`` leaves the head's calibration out of the inductive setting.
         """
         head = self.decode_head
-        calibrated = calibrated and self.vocabulary.setting == "inductive"
         seen = self._seen = self._seen.to(self.clip_fingerprint.device)  # once
-
-        def to_prediction(output: HeadOutput) -> Prediction:
-            prediction = head.predict(output)
-            return head.calibrate(prediction, seen) if calibrated else prediction
-
+        calibrated = calibrated and self.vocabulary.setting == "inductive"
+        threshold = self.test_cfg["background_threshold"]
+        read_out = ReadOut(head, self.vocabulary, seen if calibrated else None, threshold)
         groups = (
-            (boxes, head(patches, cls, self.class_embeddings())) for boxes, patches, cls in windows
+            (boxes, head(patches, cls, self._embedded(read_out.queries)))
+            for boxes, patches, cls in windows
         )
-        return predictions_of_images(groups, size, self.image_encoder.patch_size, to_prediction)
+        cell = self.image_encoder.patch_size
+        return predictions_of_images(groups, size, cell, read_out, head.averages_logits)
 
     def extract_feat(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Patch embeddings ``(B, D, h, w)`` and CLS embedding ``(B, D)``."""
@@ -324,7 +327,7 @@ class ZeroShotSegmentor(BaseSegmentor):
 
     def protocol(self) -> dict[str, Any]:
         """The model's choices that a reported number depends on."""
-        preprocessor = self.data_preprocessor
+        preprocessor, threshold = self.data_preprocessor, self.test_cfg["background_threshold"]
         transductive = self.vocabulary.setting == "transductive"
         statistics = {key: getattr(preprocessor, key, None) for key in ("mean", "std")}
         return {
@@ -334,7 +337,9 @@ class ZeroShotSegmentor(BaseSegmentor):
                 "rgb": bool(getattr(preprocessor, "channel_conversion", False)),
                 **{k: None if v is None else v.flatten().tolist() for k, v in statistics.items()},
             },
-            "inference": {key: self.test_cfg[key] for key in ("mode", "crop_size", "stride")},
+            "inference": {key: self.test_cfg[key] for key in ("mode", "crop_size", "stride")}
+            | ({"background_threshold": threshold} if threshold is not None else {}),
+            **self.image_encoder.protocol(),
             **({"pseudo_labels": self.pseudo_labels} if transductive else {}),
             **self.decode_head.protocol(self.vocabulary.setting == "inductive"),
         }
