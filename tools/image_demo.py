@@ -1,9 +1,10 @@
 #!/usr/bin/env python
 """Segment photographs into your own words, and draw what was found.
 
-Without --config and --checkpoint the mini model of the repository is used, which knows drawings of
-VOC's 20 classes, not photographs; without --classes the classes that the model was trained with.
-With --onnx an exported model does it in ONNX Runtime.
+Without --config and --checkpoint CLIP does it without training: OpenAI's ViT-B/16, downloaded once.
+With --mini it is the mini model of the repository, which knows drawings of VOC's 20 classes, not
+photographs. With --onnx an exported model does it in ONNX Runtime. Without --classes a trained
+model looks for the classes that it was trained with.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 import argparse
 import glob
 import json
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import Any
 from zegclip.apis import OnnxInferencer, ZeroShotInferencer, make_vocabulary
 from zegclip.apis.images import SUFFIXES
 from zegclip.engine.launch import run
+from zegclip.engine.load_model import MINI_CHECKPOINT
 from zegclip.errors import InputError
 from zegclip.files import replacing
 
@@ -35,8 +36,16 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("images", nargs="+", help="files, folders (images directly in them), patterns 'some/*.jpg'")
     add("--classes", help='names with commas between them, "cat, a red bus"')
     add("--seen", help="those that training has seen: calibrates as in the inductive setting")
-    add("--config", help="default: the one beside the checkpoint, or the mini one")
-    add("--checkpoint", help="default: the config's load_from, or the mini model's")
+    add("--config", help="default: the one beside the checkpoint, or CLIP without training")
+    model = parser.add_mutually_exclusive_group()
+    model.add_argument("--checkpoint", help="default: the config's load_from")
+    model.add_argument(
+        "--mini",
+        dest="checkpoint",
+        action="store_const",
+        const=MINI_CHECKPOINT,
+        help="the mini model: no download, but it knows drawings alone",
+    )
     add(
         "--onnx",
         metavar="FILE",
@@ -96,18 +105,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     outputs = choose_outputs(images, args.out)
     if args.classes is not None:  # before the model is loaded, which takes a while
         make_vocabulary(args.classes, args.seen)
+    elif not (args.config or args.checkpoint or args.onnx):
+        raise InputError('CLIP without training looks for what it is told: --classes "cat, dog"')
     inferencer: ZeroShotInferencer
     if args.onnx:
         files = dict(config=args.config, checkpoint=args.checkpoint)
         inferencer = OnnxInferencer(args.onnx, **files, device=args.device)
     else:
         inferencer = ZeroShotInferencer(args.config, args.checkpoint, args.device)
-        if not (args.config or args.checkpoint):
-            print(
-                "note: this is the mini model, which knows drawings of VOC's 20 classes, not "
-                "photographs; --checkpoint takes one that was trained on photographs",
-                file=sys.stderr,
-            )
     vocabulary = inferencer.vocabulary(args.classes, args.seen)
     done: dict[str, Any] = {}
     failed: dict[str, str] = {}

@@ -1,8 +1,9 @@
 #!/usr/bin/env python
 """A web page: upload a picture, type classes, see the segmentation and explore it.
 
-Bound to this machine (127.0.0.1) unless told otherwise. Without a config and a checkpoint it uses
-the mini model, which knows drawings of VOC's 20 classes, not photographs. Needs gradio.
+Bound to this machine (127.0.0.1) unless told otherwise. Without a config and a checkpoint CLIP does
+it without training: OpenAI's ViT-B/16, downloaded once. With --mini it is the mini model, which
+knows drawings of VOC's 20 classes, not photographs. Needs gradio.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from zegclip.apis import ZeroShotInferencer
 from zegclip.apis.web_page import build_page
 from zegclip.datasets.mini.scenes import make_scenes
 from zegclip.engine.launch import run
+from zegclip.engine.load_model import MINI_CHECKPOINT
 
 EXAMPLE_WORDS = "person, cat, dog, horse, sheep, bird, car, bus, train, sofa, chair, bottle"
 # Pillow refuses files of more than twice as many pixels: a small file may hold a huge picture.
@@ -31,8 +33,16 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         epilog="example:\n  python tools/web_demo.py --config configs/tagclip_coco_inductive.py "
         "--checkpoint work_dirs/tagclip_coco_inductive/iter_80000.pth",
     )
-    parser.add_argument("--config", help="of the model (default: the mini model's)")
-    parser.add_argument("--checkpoint", help="of the model (default: the mini model's)")
+    parser.add_argument("--config", help="of the model (default: CLIP without training)")
+    model = parser.add_mutually_exclusive_group()
+    model.add_argument("--checkpoint", help="of the model")
+    model.add_argument(
+        "--mini",
+        dest="checkpoint",
+        action="store_const",
+        const=MINI_CHECKPOINT,
+        help="the mini model: no download, but it knows drawings alone",
+    )
     parser.add_argument("--device", help="cuda, cpu, ... (default: CUDA where there is one)")
     parser.add_argument(
         "--host", default="127.0.0.1", help="address to listen at; 0.0.0.0: the whole network"
@@ -48,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS
     with tempfile.TemporaryDirectory() as folder:
         examples = []
-        if args.config is None and args.checkpoint is None:  # the mini model's kind of picture
+        if args.checkpoint == MINI_CHECKPOINT:  # its kind of picture
             pictures = make_scenes("val", 4, root=folder) / "JPEGImages"
             examples = [(str(picture), EXAMPLE_WORDS) for picture in sorted(pictures.iterdir())]
         page = build_page(inferencer, examples)

@@ -35,7 +35,7 @@ def server() -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     process = subprocess.Popen(
-        [sys.executable, web_demo.__file__, f"--port={port}"],
+        [sys.executable, web_demo.__file__, f"--port={port}", "--mini"],
         env=os.environ | {"GRADIO_ANALYTICS_ENABLED": "False"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -160,7 +160,7 @@ def test_it_listens_here_and_writes_nothing_into_the_installation(
 
     monkeypatch.setattr(web_demo, "build_page", build_page)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)  # put back
-    web_demo.main([])
+    web_demo.main(["--mini"])
     assert launched["server_name"] == "127.0.0.1"
     assert len(launched["files"]) == 4
     assert not any(PROJECT_ROOT in file.parents for file in launched["files"])

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from mmengine.config import Config
 
-from zegclip.engine.load_model import choose_device, choose_files, load_model
+from zegclip.engine.load_model import MINI_CHECKPOINT, choose_device, choose_files, load_model
 from zegclip.errors import InputError
 from zegclip.heads import upsample
 from zegclip.visualization import attention_of_windows
@@ -46,21 +46,22 @@ class EncodedImage:
 
 
 class ZeroShotInferencer:
-    """A trained model that segments photographs into whatever words are given.
+    """A model that segments photographs into whatever words are given.
 
     May be used from several threads: one is served at a time.
 
     Args:
         config: path of a config, as the tools take it; see
             :func:`~zegclip.engine.load_model.choose_files` for what is left out.
-        checkpoint: path of the checkpoint. Without both: the mini model, which is in the
-            repository and knows drawings of VOC's 20 classes, not photographs.
+        checkpoint: path of the checkpoint. Without both: CLIP without training, with OpenAI's
+            ViT-B/16, which is downloaded once. (``"data/mini/mini_model.pth"`` is the mini model,
+            which is in the repository and knows drawings of VOC's 20 classes, not photographs.)
         device: ``"cuda"``, ``"cpu"``, ...; default: CUDA where there is one.
 
     Attributes:
         model: the segmentor.
         config: path of the config.
-        checkpoint: path of the checkpoint.
+        checkpoint: path of the checkpoint, ``None`` without training.
 
     Raises:
         InputError: a file is missing, or they do not fit together.
@@ -80,7 +81,15 @@ class ZeroShotInferencer:
         device: str | torch.device | None = None,
     ) -> None:
         cfg, file = choose_files(config, checkpoint)
-        model = load_model(cfg, file, choose_device(device))
+        try:
+            model = load_model(cfg, file, choose_device(device))
+        except InputError as error:
+            if config is not None or checkpoint is not None:
+                raise
+            raise InputError(
+                f"{error}\nThe mini model needs no download, but knows drawings alone: --mini, "
+                f"checkpoint={MINI_CHECKPOINT!r} in Python"
+            ) from error
         self.config, self.checkpoint = str(cfg.filename), file
         self.model: Any = model
         self._text_encoder: Any = model.text_encoder
@@ -96,7 +105,7 @@ class ZeroShotInferencer:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The class names that the checkpoint was trained for, ``()`` if it has none."""
+        """The class names that the model was trained for, ``()`` if it has none."""
         return self._own_vocabulary.classes if self._own_vocabulary else ()
 
     def __call__(self, image: Asked, text: Words = None, seen: Seen = None) -> SegmentationResult:
@@ -164,7 +173,7 @@ class ZeroShotInferencer:
         """
         if text is None:
             if self._own_vocabulary is None:
-                raise InputError("this checkpoint does not say its classes: give text=[...]")
+                raise InputError("this model does not say its classes: give text=[...]")
             text = self._own_vocabulary
         if isinstance(text, Vocabulary):
             if seen is None:

@@ -82,7 +82,7 @@ class OnnxInferencer(ZeroShotInferencer):
                 raise InputError("give words=, or config= and checkpoint=, not both")
             cfg, file = choose_files(config, checkpoint)
             segmentor = load_model(cfg, file, torch.device("cpu"))
-            self._check_text(text_fingerprint(segmentor), file)
+            self._check_text(text_fingerprint(segmentor), file or str(cfg.filename))
             self._text_encoder = segmentor.text_encoder
 
             def embed(vocabulary: Vocabulary) -> np.ndarray:

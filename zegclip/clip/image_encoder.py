@@ -47,7 +47,7 @@ class PromptedImageEncoder(BaseModule):
         learns: whether anything here is learned.
 
     Example:
-        >>> clip = load_clip("ViT-B-16-quickgelu", "data/clip/ViT-B-16.pt")
+        >>> clip = load_clip("ViT-B-16-quickgelu", "openai")
         >>> patches, cls = PromptedImageEncoder(clip)(torch.rand(1, 3, 512, 512))
         >>> patches.shape, cls.shape
         (torch.Size([1, 512, 32, 32]), torch.Size([1, 512]))

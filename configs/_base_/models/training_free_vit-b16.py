@@ -11,7 +11,7 @@ model = dict(
         seg_pad_val=255,
         size=(224, 224),
     ),
-    clip=dict(model_name="ViT-B-16-quickgelu", weights="data/clip/ViT-B-16.pt"),
+    clip=dict(model_name="ViT-B-16-quickgelu", weights="openai"),
     # The last block's way: clip, maskclip, sclip, clearclip or naclip.
     image_encoder=dict(type="TrainingFreeImageEncoder", last_block="naclip", neighbourhood=5.0),
     text_encoder=dict(type="TextEncoder", templates="imagenet80"),

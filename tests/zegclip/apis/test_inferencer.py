@@ -27,7 +27,7 @@ CHECKPOINT = ROOT / "data" / "mini" / "mini_model.pth"
 
 @pytest.fixture(scope="module")
 def segment() -> ZeroShotInferencer:
-    return ZeroShotSegmenter(device="cpu")  # the old name
+    return ZeroShotSegmenter(checkpoint=CHECKPOINT, device="cpu")  # the old name
 
 
 @pytest.fixture(scope="module")
