@@ -6,7 +6,9 @@ import gc
 import json
 import os
 import tempfile
+import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -53,10 +55,11 @@ class OpenaiClip:
 
     Attributes:
         reachable: whether there is a network.
+        hub_is_down: whether the Hugging Face Hub alone cannot be reached.
         downloads: how often the file was downloaded.
     """
 
-    reachable, downloads = True, 0
+    reachable, hub_is_down, downloads = True, False, 0
 
     def __init__(self, config: dict[str, Any], folder: Path) -> None:
         self.config, self.folder = config, folder
@@ -75,9 +78,15 @@ class OpenaiClip:
         return str(self.save(self.folder / "downloaded.safetensors"))
 
     def get_hf_file_metadata(self, url: str) -> SimpleNamespace:
-        if not self.reachable:
+        if not self.reachable or self.hub_is_down:
             raise OSError("no network")
         return SimpleNamespace(size=351_000_000)
+
+    @contextmanager
+    def urlopen(self, request: urllib.request.Request, timeout: float) -> Iterator[SimpleNamespace]:
+        if not self.reachable:
+            raise OSError("no network")
+        yield SimpleNamespace(headers={"Content-Length": "335000000"})
 
 
 @pytest.fixture
@@ -93,6 +102,7 @@ def openai_clip(
     monkeypatch.setattr("open_clip.get_model_config", lambda name: config)
     monkeypatch.setattr("open_clip.download_pretrained", clip.download_pretrained)
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda repository, name: None)
+    monkeypatch.setattr("urllib.request.urlopen", clip.urlopen)
     monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", clip.get_hf_file_metadata)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     return clip

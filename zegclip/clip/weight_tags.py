@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,15 +52,20 @@ def fetch_tag(model_name: str, tag: str) -> Path:
     entry = open_clip.get_pretrained_cfg(model_name, tag)
     if (path := find_tag(entry)) is not None:
         return path
-    if os.environ.get("RANK", "0") == "0":
-        where = hub.constants.HF_HUB_CACHE if entry.get("hf_hub") else "~/.cache/clip"
-        size = next(_sizes(entry), "")
-        text = f"downloading CLIP's weights, once: {model_name}, {tag}{size}, to {where}"
-        print(text, file=sys.stderr)
     problems = []
-    for prefer_hf_hub in (True, False):
+    for from_hub in (True, False):
+        if not entry.get("hf_hub" if from_hub else "url"):
+            continue
         try:
-            return Path(open_clip.download_pretrained(entry, prefer_hf_hub=prefer_hf_hub))
+            # Asked first: where the Hub cannot be reached, open_clip would try for a minute.
+            size = _bytes_on_hub(entry) if from_hub else _bytes_at(entry["url"])
+            where = hub.constants.HF_HUB_CACHE if from_hub else "~/.cache/clip"
+            if os.environ.get("RANK", "0") == "0":
+                text = (
+                    f"downloading CLIP {model_name}, {tag} ({size / 1e6:.0f} MB), once, to {where}"
+                )
+                print(text, file=sys.stderr)
+            return Path(open_clip.download_pretrained(entry, prefer_hf_hub=from_hub))
         except Exception as error:  # whatever the network or the Hub raises
             problems.append(str(error).split("\n")[0])
     reason = f"cannot be downloaded: {'; '.join(problems)}"
@@ -73,15 +79,21 @@ def _on_hub(entry: Mapping[str, Any]) -> tuple[str, list[str]]:
     return repository, [name] if name else usual
 
 
-def _sizes(entry: Mapping[str, Any]) -> Iterator[str]:
-    """How large the file is, if the Hub says it."""
+def _bytes_on_hub(entry: Mapping[str, Any]) -> int:
+    """How large the file is; raises what the Hub's client does where it cannot be reached."""
     repository, names = _on_hub(entry)
-    for name in names if repository else ():
+    for name in names:
         try:
-            file = hub.get_hf_file_metadata(hub.hf_hub_url(repository, name))
-            yield f", {file.size / 1e6:.0f} MB"
-        except Exception:  # whatever the network or the Hub raises: the download will say it
+            return hub.get_hf_file_metadata(hub.hf_hub_url(repository, name)).size
+        except hub.errors.EntryNotFoundError:  # it has the other one
             continue
+    raise FileNotFoundError(f"{repository} has none of {names}")
+
+
+def _bytes_at(url: str) -> int:
+    request = urllib.request.Request(url, method="HEAD")
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return int(answer.headers["Content-Length"])
 
 
 def _not_here(model_name: str, tag: str, entry: Mapping[str, Any], reason: str) -> str:

@@ -42,7 +42,7 @@ def test_on_the_command_line(photo: Path, capsys: pytest.CaptureFixture[str]) ->
     written = json.loads(Path("a.json").read_text())
     assert sum(written["images"]["photo.jpg"]["areas"].values()) == pytest.approx(1)
     assert written["checkpoint"] is None and Path("work_dirs/image_demo/photo.png").is_file()
-    assert "downloading CLIP's weights, once" in capsys.readouterr().err
+    assert "downloading CLIP ViT-B-16-quickgelu" in capsys.readouterr().err
 
 
 def test_without_weights_the_mini_model_is_named(

@@ -13,15 +13,22 @@ from zegclip.errors import InputError
 NAME = ("ViT-B-16-quickgelu", "openai")
 
 
+@pytest.mark.parametrize(
+    ("hub_is_down", "size", "where"), [(False, 351, "huggingface"), (True, 335, "~/.cache/clip")]
+)
 def test_a_download_says_what_how_large_and_where_to(
-    openai_clip: OpenaiClip, capsys: pytest.CaptureFixture[str]
+    hub_is_down: bool,
+    size: int,
+    where: str,
+    openai_clip: OpenaiClip,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    openai_clip.hub_is_down = hub_is_down
     assert check_clip(*NAME) is None  # it will be there
     load_clip(*NAME)
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(
-        "downloading CLIP's weights, once: ViT-B-16-quickgelu, openai, 351 MB, to "
-    )
+    said = f"downloading CLIP ViT-B-16-quickgelu, openai ({size} MB), once, to "
+    assert line.startswith(said) and where in line
     assert openai_clip.downloads == 1
 
 
