@@ -152,7 +152,7 @@ def test_options(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 def test_two_processes_on_the_cpu(folder: Path) -> None:
-    environment = os.environ | {"PYTHON": sys.executable, "PYTHONPATH": str(TOY)}
+    environment = os.environ | {"PYTHON": sys.executable, "PYTHONPATH": f"{TOY}:{ROOT}"}
     environment |= {"CUDA_VISIBLE_DEVICES": ""}
     environment.pop("LOCAL_RANK", None)
     command = [ROOT / "tools" / "dist_train.sh", CONFIG, "2", "--work-dir", "w"]

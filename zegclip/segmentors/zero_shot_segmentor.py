@@ -166,16 +166,14 @@ class ZeroShotSegmentor(BaseSegmentor):
 
     @torch.inference_mode(False)  # what is cached may be used in training
     @torch.no_grad()
-    def class_embeddings(self) -> Tensor:
-        """T of the whole vocabulary, ``(C, D)``, on the model's device, without gradient.
+    def class_embeddings(self, vocabulary: Vocabulary | None = None) -> Tensor:
+        """T of a vocabulary (default: the current one), ``(C, D)``, without gradient.
 
-        Computed once for each vocabulary. Those of a learning text encoder are forgotten whenever
-        the model changes between training and evaluation, loads weights, or torch has counted a
-        change of its parameters (which it does not for every optimiser).
+        On the model's device, computed once for each vocabulary. Those of a learning text encoder
+        are forgotten whenever the model changes between training and evaluation, loads weights, or
+        torch has counted a change of its parameters (which it does not for every optimiser).
         """
-        return self._embedded(self.vocabulary)
-
-    def _embedded(self, vocabulary: Vocabulary) -> Tensor:
+        vocabulary = vocabulary or self.vocabulary
         words = vocabulary.words
         version = sum(p._version for p in self.text_encoder.parameters() if p.requires_grad)
         if version != self._embedded_version:
@@ -308,7 +306,7 @@ class ZeroShotSegmentor(BaseSegmentor):
         threshold = self.test_cfg["background_threshold"]
         read_out = ReadOut(head, self.vocabulary, seen if calibrated else None, threshold)
         groups = (
-            (boxes, head(patches, cls, self._embedded(read_out.queries)))
+            (boxes, head(patches, cls, self.class_embeddings(read_out.queries)))
             for boxes, patches, cls in windows
         )
         cell = self.image_encoder.patch_size
