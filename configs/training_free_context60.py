@@ -6,5 +6,5 @@ _base_ = [
     "./_base_/default_runtime.py",
 ]
 train_dataloader = val_dataloader = val_evaluator = None
-model = dict(test_cfg=dict(background_threshold=0.1))
+model = dict(test_cfg=dict(background=dict(threshold=0.1)))
 test_dataloader = dict(dataset=dict(setting="cross_dataset", pipeline={{_base_.pipeline_336}}))

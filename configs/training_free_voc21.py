@@ -6,7 +6,7 @@ _base_ = [
     "./_base_/default_runtime.py",
 ]
 train_dataloader = val_dataloader = val_evaluator = None
-model = dict(test_cfg=dict(background_threshold=0.1))
+model = dict(test_cfg=dict(background=dict(threshold=0.1)))
 # Replaces the data set's, so it repeats those.
 synonyms = dict(
     background=[

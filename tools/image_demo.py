@@ -36,6 +36,13 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("images", nargs="+", help="files, folders (images directly in them), patterns 'some/*.jpg'")
     add("--classes", help='names with commas between them, "cat, a red bus"')
     add("--seen", help="those that training has seen: calibrates as in the inductive setting")
+    add(
+        "--background",
+        default="auto",
+        help="what is none of the classes: auto (the method's own, for --classes), off, the "
+        'probability that a class must have (0.5), or words for all else ("sky, wall")',
+    )
+    add("--refine", choices=["pamr"], help="bring masks to the image's edges")
     add("--config", help="default: the one beside the checkpoint, or CLIP without training")
     model = parser.add_mutually_exclusive_group()
     model.add_argument("--checkpoint", help="default: the config's load_from")
@@ -57,6 +64,16 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--json", type=Path, help="write every class's share of the pixels there")
     add("--device", help="cuda, cpu, ... (default: cuda where there is one)")
     return parser.parse_args(argv)
+
+
+def read_background(text: str) -> bool | float | str:
+    """What ``--background`` says, as the inferencer takes it."""
+    if text in ("auto", "off"):
+        return text == "auto"
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def find_images(arguments: Sequence[str]) -> list[Path]:
@@ -108,17 +125,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     elif not (args.config or args.checkpoint or args.onnx):
         raise InputError('CLIP without training looks for what it is told: --classes "cat, dog"')
     inferencer: ZeroShotInferencer
+    if args.onnx and args.refine:
+        raise InputError("--refine is for models in torch, or set model.test_cfg.refine at export")
     if args.onnx:
         files = dict(config=args.config, checkpoint=args.checkpoint)
         inferencer = OnnxInferencer(args.onnx, **files, device=args.device)
     else:
-        inferencer = ZeroShotInferencer(args.config, args.checkpoint, args.device)
+        inferencer = ZeroShotInferencer(args.config, args.checkpoint, args.device, args.refine)
     vocabulary = inferencer.vocabulary(args.classes, args.seen)
+    background = read_background(args.background)
     done: dict[str, Any] = {}
     failed: dict[str, str] = {}
     for image, output in zip(images, outputs):
         try:
-            result = inferencer(image, vocabulary)
+            result = inferencer(image, vocabulary, background=background)
         except InputError as error:
             failed[str(image)] = str(error)
             continue
@@ -128,7 +148,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         done[str(image)] = dict(
             width=width, height=height, picture=str(output), areas=result.areas()
         )
-        print(f"{image}  {', '.join(map(result.label_of, result.largest(3)))}  {output}")
+        print(f"{image}  {result.summary()}  {output}")
     if args.json:
         content = dict(
             config=inferencer.config, checkpoint=inferencer.checkpoint, classes=vocabulary.classes,

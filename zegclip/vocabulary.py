@@ -135,6 +135,39 @@ class Vocabulary:
         words = dict.fromkeys(word for synonyms in self.words for word in synonyms)
         return Vocabulary(tuple(words), setting="cross_dataset")
 
+    def with_words(self, words: Sequence[str]) -> Vocabulary:
+        """The classes, and further words after them, each by itself."""
+        classes = (*self.classes, *words)
+        return Vocabulary(classes, synonyms=self.synonyms, setting="cross_dataset")
+
+
+@dataclass(frozen=True)
+class Background:
+    """What is none of the classes, so that not every pixel must be one of them.
+
+    Attributes:
+        threshold: pixels at which no class has this probability are.
+        words: asked for beside the classes, each by itself; pixels at which one of them is more
+            probable than every class are. (A word that a class has is left out.)
+
+    Example:
+        >>> Background(threshold=0.5, words=("sky", "wall"))
+        Background(threshold=0.5, words=('sky', 'wall'))
+    """
+
+    threshold: float | None = None
+    words: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "words", _names(self.words, "background words"))
+        if self.threshold is not None and not 0 <= self.threshold <= 1:
+            raise InputError(f"the background's threshold {self.threshold} is not between 0 and 1")
+
+    def words_beside(self, vocabulary: Vocabulary) -> tuple[str, ...]:
+        """The words without those of the classes."""
+        own = {word.casefold() for words in vocabulary.words for word in words}
+        return tuple(word for word in self.words if word.casefold() not in own)
+
 
 def _names(names: Sequence[str], what: str) -> tuple[str, ...]:
     """The names as a tuple; refuses a lone string, blanks and duplicates."""

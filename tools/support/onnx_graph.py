@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,7 @@ def describe(cfg: Config, model: ZeroShotSegmentor) -> dict[str, Any]:
         "version": VERSION,
         "config": Path(cfg.filename or "").name,  # for people
         "patch_size": model.image_encoder.patch_size,
+        "background": asdict(model.decode_head.background),
         # of mmseg's SegDataPreProcessor
         "normalisation": {key: preprocessor[key] for key in arguments if key in preprocessor},
         "resize": steps,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, Union
@@ -15,8 +15,9 @@ from mmengine.config import Config
 from zegclip.engine.load_model import MINI_CHECKPOINT, choose_device, choose_files, load_model
 from zegclip.errors import InputError
 from zegclip.heads import upsample
+from zegclip.segmentors import checked_test_cfg
 from zegclip.visualization import attention_of_windows
-from zegclip.vocabulary import Vocabulary, check_known
+from zegclip.vocabulary import IGNORE_INDEX, Background, Vocabulary, check_known
 
 from .images import ImageLike, read_image
 from .preprocessing import Preprocessor, image_steps
@@ -25,6 +26,7 @@ from .words import Text, make_vocabulary
 
 Words: TypeAlias = Text | Vocabulary | None
 Seen: TypeAlias = str | Iterable[str] | None
+Nothing: TypeAlias = bool | float | str | Sequence[str] | Background | None
 Asked: TypeAlias = Union[ImageLike, "EncodedImage"]
 
 
@@ -34,15 +36,20 @@ class EncodedImage:
 
     Attributes:
         image: ``(H, W, 3)`` uint8, RGB, upright.
-        input_size: (h, w) in which the model saw it.
+        inputs: as the model saw it, ``(1, 3, h, w)``.
         windows: patch and CLS embeddings of its windows, in groups with their boxes.
         encoded_by: the inferencer that can be asked.
     """
 
     image: np.ndarray
-    input_size: tuple[int, int]
+    inputs: torch.Tensor
     windows: list[Any]
     encoded_by: ZeroShotInferencer
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """(h, w) in which the model saw it."""
+        return self.inputs.shape[-2], self.inputs.shape[-1]
 
 
 class ZeroShotInferencer:
@@ -57,11 +64,16 @@ class ZeroShotInferencer:
             ViT-B/16, which is downloaded once. (``"data/mini/mini_model.pth"`` is the mini model,
             which is in the repository and knows drawings of VOC's 20 classes, not photographs.)
         device: ``"cuda"``, ``"cpu"``, ...; default: CUDA where there is one.
+        refine: ``"pamr"`` brings masks to the image's edges, see
+            :class:`~zegclip.segmentors.refinement.PixelAdaptiveRefinement`; default: what the
+            config's ``test_cfg`` says.
 
     Attributes:
         model: the segmentor.
         config: path of the config.
         checkpoint: path of the checkpoint, ``None`` without training.
+        background: what is none of a person's own words, by default.
+        refine: whether masks are refined.
 
     Raises:
         InputError: a file is missing, or they do not fit together.
@@ -79,6 +91,7 @@ class ZeroShotInferencer:
         config: str | Path | Config | None = None,
         checkpoint: str | Path | None = None,
         device: str | torch.device | None = None,
+        refine: str | None = None,
     ) -> None:
         cfg, file = choose_files(config, checkpoint)
         try:
@@ -92,6 +105,11 @@ class ZeroShotInferencer:
             ) from error
         self.config, self.checkpoint = str(cfg.filename), file
         self.model: Any = model
+        if refine is not None:
+            options = {**model.test_cfg, "refine": refine}
+            model.test_cfg = checked_test_cfg(options, model.image_encoder.patch_size)
+        self.refine: bool = model.test_cfg["refine"] is not None
+        self.background: Background | None = model.decode_head.background
         self._text_encoder: Any = model.text_encoder
         self._preprocess = Preprocessor(
             image_steps(cfg),
@@ -101,6 +119,7 @@ class ZeroShotInferencer:
         )
         meta = model.dataset_meta
         self._own_vocabulary = Vocabulary.from_metainfo(meta) if meta else None
+        self._trained_for = self._own_vocabulary
         self._lock = threading.RLock()
 
     @property
@@ -108,7 +127,9 @@ class ZeroShotInferencer:
         """The class names that the model was trained for, ``()`` if it has none."""
         return self._own_vocabulary.classes if self._own_vocabulary else ()
 
-    def __call__(self, image: Asked, text: Words = None, seen: Seen = None) -> SegmentationResult:
+    def __call__(
+        self, image: Asked, text: Words = None, seen: Seen = None, background: Nothing = True
+    ) -> SegmentationResult:
         """Segment an image of any size.
 
         Args:
@@ -119,15 +140,28 @@ class ZeroShotInferencer:
             seen: those of the words that training has seen; the result is then calibrated as in
                 the inductive setting. Default: nothing is called seen or unseen.
 
+            background: what is none of the words: a probability that the best word must have, words
+                for all else (``"sky, wall"``), or a :class:`~zegclip.vocabulary.Background` of
+                both. ``True``: the method's own (:attr:`background`) where words of one's own are
+                given, nothing where the model's classes are. ``False``: every pixel is one of the
+                words.
+
         Raises:
             InputError: the image or the words cannot be used.
         """
         vocabulary, encoded = self.vocabulary(text, seen), self.encode(image)
+        nothing = self._make_background(background, vocabulary)
         size = encoded.image.shape[:2]
         with self._lock, torch.no_grad():
             self.model.set_vocabulary(vocabulary)
-            (prediction,) = self.model.decode_windows(encoded.windows, encoded.input_size)
+            (prediction,) = self.model.decode_windows(
+                encoded.windows,
+                encoded.input_size,
+                background=nothing,
+                images=encoded.inputs if self.refine else None,
+            )
             labels, maps = prediction.labels({"ori_shape": size})
+            labels[labels == len(vocabulary.classes)] = IGNORE_INDEX
         return SegmentationResult(
             encoded.image,
             labels.cpu().numpy(),
@@ -136,6 +170,7 @@ class ZeroShotInferencer:
             {name: each.squeeze(0).cpu().numpy() for name, each in maps.items()},
             vocabulary.palette or (),
             vocabulary.unseen,
+            nothing is not None,
         )
 
     def encode(self, image: Asked) -> EncodedImage:
@@ -155,7 +190,7 @@ class ZeroShotInferencer:
         with self._lock, torch.no_grad():
             inputs = self._preprocess(pixels)
             windows = list(self.model.encode_windows(inputs))
-        return EncodedImage(pixels, (inputs.shape[-2], inputs.shape[-1]), windows, self)
+        return EncodedImage(pixels, inputs, windows, self)
 
     def vocabulary(self, text: Words = None, seen: Seen = None) -> Vocabulary:
         """Check words once, to ask with them often.
@@ -203,6 +238,17 @@ class ZeroShotInferencer:
             maps = attention_of_windows(self.model, encoded.windows, encoded.input_size, own)
             attention = upsample(maps[None], encoded.image.shape[:2])
         return attention[0, 0].cpu().numpy()
+
+    def _make_background(self, asked: Nothing, vocabulary: Vocabulary) -> Background | None:
+        if asked is None or asked is False:
+            return None
+        if asked is True:
+            return None if vocabulary == self._trained_for else self.background
+        if isinstance(asked, Background):
+            return asked
+        if isinstance(asked, (int, float)):
+            return Background(threshold=float(asked))
+        return Background(words=make_vocabulary(asked).classes)
 
     def _check_words(self, vocabulary: Vocabulary) -> None:
         words = [word for synonyms in vocabulary.words for word in synonyms]

@@ -16,16 +16,22 @@ from torch import Tensor
 
 from zegclip.engine.load_model import choose_files, load_model
 from zegclip.errors import InputError
-from zegclip.heads import HeadOutput
-from zegclip.segmentors import ImagePrediction, as_it_is, cut_windows, predictions_of_images
-from zegclip.segmentors.sliding_window import Box, checked_test_cfg
-from zegclip.vocabulary import Vocabulary
+from zegclip.heads import HeadOutput, Prediction
+from zegclip.segmentors import (
+    ImagePrediction,
+    checked_test_cfg,
+    cut_windows,
+    predictions_of_images,
+    with_background,
+)
+from zegclip.segmentors.sliding_window import Box
+from zegclip.vocabulary import Background, Vocabulary
 
 from .class_words import WORDS, ClassWords, text_fingerprint
 from .inferencer import ZeroShotInferencer
 from .preprocessing import Preprocessor
 
-METADATA_KEY, VERSION = "zegclip", 3
+METADATA_KEY, VERSION = "zegclip", 4
 # Steps of a test pipeline that a file may ask for, and their words: with any other ("_scope_",
 # another type) a file could import and build anything.
 STEPS = ("Resize", "ResizeShortestEdge")
@@ -76,7 +82,7 @@ class OnnxInferencer(ZeroShotInferencer):
         session = open_session(path, device or "cpu")
         self.description = found = read_description(session, str(path))
         self.config, self.checkpoint = found["config"], str(path)
-        own = found["own"]
+        own = self._trained_for = found["own"]
         if config is not None or checkpoint is not None:
             if words is not None:
                 raise InputError("give words=, or config= and checkpoint=, not both")
@@ -98,6 +104,8 @@ class OnnxInferencer(ZeroShotInferencer):
                 names = tuple(saved.words)
                 own = Vocabulary(names, synonyms=saved.words, setting="cross_dataset")
         self.model = _Graph(session, found, embed)
+        self.background = found["background"]
+        self.refine = found["test_cfg"]["refine"] is not None
         rest = found["test_cfg"], found["patch_size"]
         self._preprocess = Preprocessor(found["resize"], found["preprocessor"], *rest)
         self._own_vocabulary = own
@@ -168,6 +176,7 @@ def read_description(session: Any, name: str) -> dict[str, Any]:
         if not all(map(math.isfinite, [*statistics["mean"], *statistics["std"]])):
             raise InputError("mean or std is no number")
         found["test_cfg"] = checked_test_cfg(found["test_cfg"], found["patch_size"])
+        found["background"] = Background(**found["background"])
         found["own"] = Vocabulary.from_metainfo(v) if (v := found["vocabulary"]) else None
         found["preprocessor"] = SegDataPreProcessor(**statistics)
     except InputError as error:
@@ -204,24 +213,39 @@ class _Graph:
         self.embed = embed
 
     def set_vocabulary(self, vocabulary: Vocabulary) -> None:
-        self._inputs = {
-            "class_embeddings": self.embed(vocabulary),
-            "seen": np.isin(vocabulary.classes, vocabulary.seen),
-            "inductive": np.array(vocabulary.setting == "inductive"),
-        }
+        self._vocabulary = vocabulary
 
     def encode_windows(self, inputs: Tensor) -> Iterator[_Windows]:
         return cut_windows(inputs, self._description["test_cfg"], self._description["patch_size"])
 
     def decode_windows(
-        self, windows: Iterable[_Windows], size: tuple[int, int]
+        self,
+        windows: Iterable[_Windows],
+        size: tuple[int, int],
+        background: Background | None = None,
+        images: Tensor | None = None,
     ) -> list[ImagePrediction]:
-        groups = ((boxes, self._run(pixels)) for boxes, pixels in windows)
-        return predictions_of_images(groups, size, 1, as_it_is)
+        vocabulary = self._vocabulary
+        others = background.words_beside(vocabulary) if background else ()
+        inputs = {
+            "class_embeddings": self.embed(vocabulary.with_words(others)),
+            "seen": np.isin((*vocabulary.classes, *others), vocabulary.seen),
+            "inductive": np.array(vocabulary.setting == "inductive"),
+        }
+        own = len(vocabulary.classes)
 
-    def _run(self, pixels: Tensor) -> HeadOutput:
+        def to_prediction(output: HeadOutput) -> Prediction:
+            prediction = Prediction(output.mask_logits[:, :own], output.extra_maps)
+            if background is None:
+                return prediction
+            return with_background(prediction, output.mask_logits[:, own:], background)
+
+        groups = ((boxes, self._run(pixels, inputs)) for boxes, pixels in windows)
+        return predictions_of_images(groups, size, 1, to_prediction, images=images)
+
+    def _run(self, pixels: Tensor, inputs: Mapping[str, np.ndarray]) -> HeadOutput:
         """Probabilities and extra maps, at pixels already."""
-        outputs = self._session.run(None, {"image": pixels.numpy(), **self._inputs})
+        outputs = self._session.run(None, {"image": pixels.numpy(), **inputs})
         names = [output.name for output in self._session.get_outputs()]
         maps = dict(zip(names, map(torch.from_numpy, outputs)))
         return HeadOutput(maps.pop("probabilities"), maps)

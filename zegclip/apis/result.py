@@ -13,9 +13,11 @@ from PIL import Image, ImageDraw, ImageFont
 from zegclip.heads import upsample
 from zegclip.segmentors import ImagePrediction
 from zegclip.visualization import draw_labels
+from zegclip.vocabulary import IGNORE_INDEX as _NO_CLASS
 from zegclip.vocabulary import make_palette
 
 _MOST_NAMES = 24  # in a legend
+NONE_OF_THESE = "none of these"
 
 
 @dataclass(eq=False, repr=False)
@@ -24,13 +26,15 @@ class SegmentationResult:
 
     Attributes:
         image: ``(H, W, 3)`` uint8, RGB, upright: what was segmented.
-        labels: ``(H, W)`` int64, index into ``classes`` of the most probable one.
+        labels: ``(H, W)`` int64, index into ``classes`` of the most probable one, or 255: none of
+            these.
         prediction: at the size in which the model saw the image, made where it is asked for.
         classes: the names, in label order.
         extra_maps: what the method has beside the classes, by name, ``(H, W)`` float32, 0..1
             (``(K, H, W)`` where it has K of a name).
         palette: an RGB colour of each class; default: :func:`~zegclip.vocabulary.make_palette`.
         unseen: the classes that were called unseen.
+        background: whether a pixel may be none of the classes.
 
     Example:
         >>> result = ZeroShotInferencer()("photo.jpg", ["cat", "dog"])
@@ -46,6 +50,7 @@ class SegmentationResult:
     extra_maps: dict[str, np.ndarray] = field(default_factory=dict)
     palette: Sequence[tuple[int, int, int]] = ()
     unseen: tuple[str, ...] = ()
+    background: bool = False
 
     def __post_init__(self) -> None:
         self.palette = self.palette or make_palette(len(self.classes))
@@ -57,7 +62,7 @@ class SegmentationResult:
 
         Made when it is asked for, as :attr:`scores` are: of many words it is gigabytes.
         """
-        return self.prediction.whole().probabilities.cpu().numpy()
+        return self.prediction.whole().probabilities[: len(self.classes)].cpu().numpy()
 
     @cached_property
     def scores(self) -> np.ndarray:
@@ -71,7 +76,7 @@ class SegmentationResult:
 
     @torch.no_grad()
     def scores_at(self, x: int, y: int) -> dict[str, float]:
-        """Every class's probability where the model saw a pixel of the image.
+        """Every class's probability where the model saw a pixel of the image; and of none of them.
 
         Args:
             x: column, ``0..W-1``.
@@ -82,22 +87,37 @@ class SegmentationResult:
             for place, seen, of_image in zip((y, x), self.prediction.size, self.labels.shape)
         )
         tile = self.prediction.tile((row, column, row + 1, column + 1))
-        return dict(zip(self.classes, tile.probabilities.flatten().tolist()))
+        names = (*self.classes, *[NONE_OF_THESE] * self.background)
+        return dict(zip(names, tile.probabilities.flatten().tolist(), strict=True))
 
     def areas(self) -> dict[str, float]:
-        """Every class's share of the pixels, 0..1, in label order; they add up to 1."""
-        counts = np.bincount(self.labels.ravel(), minlength=len(self.classes))
-        return {name: float(count / self.labels.size) for name, count in zip(self.classes, counts)}
+        """Every class's share of the pixels, 0..1, in label order; they add up to 1.
+
+        Where a pixel may be none of the classes, ``"none of these"`` comes last.
+        """
+        counts = np.bincount(self.labels.ravel(), minlength=_NO_CLASS + 1) / self.labels.size
+        areas = dict(zip(self.classes, counts.tolist()))
+        return areas | ({NONE_OF_THESE: float(counts[_NO_CLASS])} if self.background else {})
 
     def largest(self, number: int | None = None) -> list[int]:
         """Ids of the classes that are in the image, the largest first; at most `number`."""
-        shares = list(self.areas().values())
+        shares = list(self.areas().values())[: len(self.classes)]
         present = [label for label, share in enumerate(shares) if share > 0]
         return sorted(present, key=lambda label: -shares[label])[:number]
 
     def label_of(self, label: int) -> str:
-        """Name and share of a class, as pictures and logs show them: ``"a red bus 12.5%"``."""
-        return f"{self.classes[label]} {(self.labels == label).mean():.1%}"
+        """Name and share of a class, as pictures and logs show them: ``"a red bus 12.5%"``.
+
+        Args:
+            label: of the class; 255: of none of them.
+        """
+        name = NONE_OF_THESE if label == _NO_CLASS else self.classes[label]
+        return f"{name} {(self.labels == label).mean():.1%}"
+
+    def summary(self, number: int = 3) -> str:
+        """The largest classes with their shares, and the share of none of them."""
+        shown = [*self.largest(number), *[_NO_CLASS] * self.background]
+        return ", ".join(map(self.label_of, shown))
 
     def draw(self, opacity: float = 0.5, legend: bool = True) -> Image.Image:
         """The image in its classes' colours.
@@ -113,7 +133,7 @@ class SegmentationResult:
         size = max(12, min(picture.size) // 28)  # of the letters, pixels
         line = round(1.5 * size)
         font = ImageFont.load_default(size)
-        shown = self.largest(_MOST_NAMES)
+        shown = [*self.largest(_MOST_NAMES), *[_NO_CLASS] * self.background]
         width = round(max(font.getlength(self.label_of(label)) for label in shown)) + 3 * size
         height = max(picture.height, len(shown) * line + size)
         sheet = Image.new("RGB", (picture.width + width, height), "white")
@@ -121,13 +141,18 @@ class SegmentationResult:
         pen = ImageDraw.Draw(sheet)
         for row, label in enumerate(shown):
             left, top = picture.width + size // 2, size // 2 + row * line
-            pen.rectangle((left, top, left + size, top + size), tuple(self.palette[label]))
-            ink = "red" if self.classes[label] in self.unseen else "black"
+            square, ink = (left, top, left + size, top + size), "black"
+            if label == _NO_CLASS:
+                pen.rectangle(square, outline="grey")
+            else:
+                pen.rectangle(square, tuple(self.palette[label]))
+                ink = "red" if self.classes[label] in self.unseen else "black"
             place = (left + 1.5 * size, top + size / 2)
             pen.text(place, self.label_of(label), ink, font, anchor="lm")
         return sheet
 
     def __repr__(self) -> str:
         height, width = self.labels.shape
-        shares = ", ".join(map(self.label_of, self.largest(3)))
-        return f"SegmentationResult({width}x{height}, {len(self.classes)} classes: {shares})"
+        return (
+            f"SegmentationResult({width}x{height}, {len(self.classes)} classes: {self.summary()})"
+        )

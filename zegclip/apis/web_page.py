@@ -114,7 +114,8 @@ def _asker(inferencer: ZeroShotInferencer) -> Callable[..., Any]:
         masks = [(0.5 * (result.labels == label), name) for label, name in names.items()]
         colours = {name: hex_colour(result.palette[i]) for i, name in names.items()}
         overlay = gradio.AnnotatedImage((result.image, masks), color_map=colours)
-        chosen = gradio.Dropdown(list(result.classes), value=result.classes[present[0]])
+        first = result.classes[present[0] if present else 0]
+        chosen = gradio.Dropdown(list(result.classes), value=first)
         return Session(file, size, encoded, result), overlay, chosen, None
 
     return ask

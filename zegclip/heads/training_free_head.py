@@ -10,6 +10,12 @@ from torch import Tensor
 
 from .base import HeadOutput, Prediction, ZeroShotHead
 
+# Of VOC's background, in SCLIP's and NACLIP's published code.
+BACKGROUND_WORDS = tuple(
+    "sky wall tree wood grass road sea river mountain sands desk bed building cloud lamp door "
+    "window wardrobe ceiling shelf curtain stair floor hill rail fence".split()
+)
+
 
 @MODELS.register_module()
 class TrainingFreeHead(ZeroShotHead):
@@ -35,7 +41,9 @@ class TrainingFreeHead(ZeroShotHead):
     attention_meaning = "share of the class among all classes at the patch (softmax of the cosines)"
 
     def __init__(self, embed_dims: int, scale: float = 40.0, **kwargs: Any) -> None:
-        super().__init__(embed_dims, **{"gamma": 0.0, **kwargs})
+        # Of a softmax over few words one is always probable: it needs words for all else.
+        background = {"threshold": 0.1, "words": BACKGROUND_WORDS}
+        super().__init__(embed_dims, **{"gamma": 0.0, "background": background, **kwargs})
         self.scale = scale
 
     def forward(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
 import torch
@@ -18,10 +19,13 @@ from torch import Tensor
 from zegclip.heads import HeadOutput, Prediction
 
 from .bilinear import Taps, interpolate_grid, interpolate_points, taps
+from .refinement import PixelAdaptiveRefinement
 from .sliding_window import Box, image_axes, original_size, to_original
 
-# Values of a tile, by kind of device: a CPU's cache is small.
+# Values of a tile, by kind of device: a CPU's cache is small. Of one that is refined, which takes
+# a border of the image around it along.
 _VALUES_AT_ONCE = {"cpu": 2**19, "cuda": 2**26}
+_VALUES_REFINED = 2**24
 _PER_PIXEL = 8  # numbers beside the classes' that a pixel of the result takes
 
 
@@ -35,6 +39,7 @@ class ImagePrediction:
         to_prediction: what is made of maps that were brought to pixels; a function of each pixel.
         average_logits: where windows overlap, average the maps themselves, not what is made of
             them.
+        image: ``(3, H, W)``: the maps are then refined along its edges (the extra maps are not).
 
     Example:
         >>> (prediction,) = model.decode_windows(model.encode_windows(image), (512, 683))
@@ -50,11 +55,14 @@ class ImagePrediction:
         cell: int,
         to_prediction: Callable[[HeadOutput], Prediction],
         average_logits: bool = False,
+        image: Tensor | None = None,
     ) -> None:
         self.size = size
         self._cell = cell
         self._to_prediction = to_prediction
         self._average_logits = average_logits
+        self._image = image
+        self._refine = PixelAdaptiveRefinement() if image is not None else None
         # Classes last: a cell's values lie side by side.
         self._windows = [
             (box, _last(output.mask_logits), {k: _last(v) for k, v in output.extra_maps.items()})
@@ -76,11 +84,25 @@ class ImagePrediction:
 
         Source: ZegCLIP, published code (window 512, stride 426).
         """
-        size = (box[2] - box[0], box[3] - box[1])
+        # Refinement looks around the tile.
+        reach = self._refine.reach if self._refine else 0
+        top, left = max(0, box[0] - reach), max(0, box[1] - reach)
+        around = (top, left, min(self.size[0], box[2] + reach), min(self.size[1], box[3] + reach))
+        size = (around[2] - top, around[3] - left)
         if self._average_logits:
-            return self._to_prediction(HeadOutput(*_mean(self._parts(box), size)))
-        predicted = ((place, self._to_prediction(output)) for place, output in self._parts(box))
-        return Prediction(*_mean(predicted, size))
+            maps, extra_maps = _mean(self._parts(around), size)
+        else:
+            predicted = ((at, self._to_prediction(output)) for at, output in self._parts(around))
+            maps, extra_maps = _mean(predicted, size)
+        if self._refine and self._image is not None:
+            image = self._image[:, top : around[2], left : around[3]]
+            rows = slice(box[0] - top, box[2] - top)
+            columns = slice(box[1] - left, box[3] - left)
+            maps = self._refine(image, maps[0])[None, :, rows, columns]
+            extra_maps = {name: each[..., rows, columns] for name, each in extra_maps.items()}
+        if self._average_logits:
+            return self._to_prediction(HeadOutput(maps, extra_maps))
+        return Prediction(maps, extra_maps)
 
     def _parts(self, box: Box) -> Iterator[tuple[Box, HeadOutput]]:
         """The windows' maps of a tile at pixels, each with its place in the tile."""
@@ -157,7 +179,8 @@ class ImagePrediction:
         """Of a square tile, of whose pixels so many of the result are made."""
         maps = self._windows[0][1]
         numbers = maps.shape[-1] + _PER_PIXEL * pixels
-        return max(1, math.isqrt(int(_values_at_once(maps) / numbers)))
+        at_once = _VALUES_REFINED if self._refine else _values_at_once(maps)
+        return max(1, math.isqrt(int(at_once / numbers)))
 
     def _keep(self, extra_maps: dict[str, Tensor], tile: Prediction, box: Box) -> None:
         """Write a tile's extra maps into those of the whole image."""
@@ -178,6 +201,7 @@ def predictions_of_images(
     cell: int,
     to_prediction: Callable[[HeadOutput], Prediction],
     average_logits: bool = False,
+    images: Tensor | None = None,
 ) -> list[ImagePrediction]:
     """The predictions of a batch of images.
 
@@ -188,6 +212,7 @@ def predictions_of_images(
         cell: see there.
         to_prediction: see there.
         average_logits: see there.
+        images: as ``image`` there, ``(B, 3, H, W)``.
     """
     windows: list[list[tuple[Box, HeadOutput]]] = []
     for boxes, output in groups:
@@ -198,7 +223,10 @@ def predictions_of_images(
             maps = {name: each[own] for name, each in output.extra_maps.items()}
             box, of_image = boxes[index // batch], windows[index % batch]
             of_image.append((box, HeadOutput(output.mask_logits[own], maps)))
-    return [ImagePrediction(each, size, cell, to_prediction, average_logits) for each in windows]
+    return [
+        ImagePrediction(each, size, cell, to_prediction, average_logits, image)
+        for each, image in zip(windows, repeat(None) if images is None else images)
+    ]
 
 
 def _mean(

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from zegclip.heads import HeadOutput, Prediction, ZeroShotHead
-from zegclip.vocabulary import Vocabulary
+from zegclip.vocabulary import Background, Vocabulary
 
 BACKGROUND = "background"
 
@@ -18,16 +18,18 @@ class ReadOut:
         head: the model's.
         vocabulary: the classes; theirs are the result's maps.
         seen: ``(C,)`` bool, for the head's calibration; ``None``: without it.
-        background_threshold: see :func:`~zegclip.segmentors.sliding_window.checked_test_cfg`.
+        background: what is none of the classes. It gets the map of the class called
+            ``background``, else one of its own after the classes'.
 
     Attributes:
-        queries: what the head is asked for: the classes, or each of their words by itself.
+        queries: what the head is asked for: the classes, or each of their words by itself, and
+            the words of the background.
 
     Example:
-        >>> read_out = ReadOut(head, vocabulary, seen=None)
+        >>> read_out = ReadOut(head, vocabulary, background=Background(threshold=0.5))
         >>> output = head(patches, cls, text_encoder(read_out.queries)).upsampled((512, 512))
         >>> read_out(output).probabilities.shape
-        torch.Size([1, 20, 512, 512])
+        torch.Size([1, 21, 512, 512])
     """
 
     def __init__(
@@ -35,7 +37,7 @@ class ReadOut:
         head: ZeroShotHead,
         vocabulary: Vocabulary,
         seen: Tensor | None = None,
-        background_threshold: float | None = None,
+        background: Background | None = None,
     ) -> None:
         self._head = head
         self._seen = seen
@@ -44,21 +46,52 @@ class ReadOut:
         if self.queries.words != vocabulary.words:
             place = {word: index for index, word in enumerate(self.queries.classes)}
             self._words = [[place[word] for word in words] for words in vocabulary.words]
-        self._threshold = background_threshold
-        self._background = None
-        if background_threshold is not None and BACKGROUND in vocabulary.classes:
-            self._background = vocabulary.classes.index(BACKGROUND)
+        self._own = len(self.queries.classes)
+        if background is not None and (words := background.words_beside(vocabulary)):
+            self.queries = self.queries.with_words(words)
+        self._background = background
+        self._place: int | None = None
+        if BACKGROUND in vocabulary.classes:
+            self._place = vocabulary.classes.index(BACKGROUND)
 
     def __call__(self, output: HeadOutput) -> Prediction:
         """Of maps ``(B, K, H, W)`` at pixels; a function of each pixel."""
         prediction = self._head.predict(output)
-        probabilities = prediction.probabilities
+        asked = prediction.probabilities
+        probabilities = asked[:, : self._own]
         if self._words is not None:  # a class has the probability of its best word
             best = [probabilities[:, words].amax(dim=1) for words in self._words]
-            prediction = prediction._replace(probabilities=torch.stack(best, dim=1))
+            probabilities = torch.stack(best, dim=1)
+        prediction = prediction._replace(probabilities=probabilities)
         if self._seen is not None:
             prediction = self._head.calibrate(prediction, self._seen)
         if self._background is not None:
-            # Where no class has as much, the background now is the most probable.
-            prediction.probabilities[:, self._background].clamp_(min=self._threshold)
+            others = asked[:, self._own :]
+            prediction = with_background(prediction, others, self._background, self._place)
         return prediction
+
+
+def with_background(
+    prediction: Prediction, others: Tensor, background: Background, place: int | None = None
+) -> Prediction:
+    """Background is as probable as its best word, and no less than its threshold.
+
+    Args:
+        prediction: of the classes.
+        others: probabilities of the background's words, ``(B, W, H, W)``.
+        background: whose threshold counts.
+        place: of the class that it is; default: it gets a map of its own, the last.
+    """
+    classes = prediction.probabilities
+    if place is not None:
+        own = classes[:, place : place + 1]
+    else:
+        own = torch.full_like(classes[:, :1], -torch.inf)
+    if others.shape[1]:
+        own = torch.maximum(own, others.amax(dim=1, keepdim=True))
+    if background.threshold is not None:
+        own = own.clamp(min=background.threshold)
+    if place is None:
+        return prediction._replace(probabilities=torch.cat([classes, own], dim=1))
+    parts = [classes[:, :place], own, classes[:, place + 1 :]]
+    return prediction._replace(probabilities=torch.cat(parts, dim=1))

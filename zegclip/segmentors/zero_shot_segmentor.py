@@ -16,7 +16,7 @@ from zegclip.clip import LoadedClip, load_clip
 from zegclip.datasets.from_config import completed_metainfo
 from zegclip.errors import InputError
 from zegclip.heads import HeadOutput, ZeroShotHead, upsample
-from zegclip.vocabulary import Vocabulary, make_palette
+from zegclip.vocabulary import IGNORE_INDEX, Background, Vocabulary, make_palette
 
 from .image_prediction import ImagePrediction, predictions_of_images
 from .learned_state import clip_identity, leave_clip_out
@@ -260,6 +260,7 @@ class ZeroShotSegmentor(BaseSegmentor):
         samples = list(data_samples or [SegDataSample() for _ in inputs])
         for sample, prediction in zip(samples, self.encode_decode(inputs)):
             labels, extra_maps = prediction.labels(sample.metainfo)
+            labels[labels == len(self.vocabulary.classes)] = IGNORE_INDEX  # the background
             sample.pred_sem_seg = PixelData(data=labels[None])
             if self.test_cfg["keep_probabilities"]:
                 probabilities = to_original(prediction.whole().probabilities, sample.metainfo)
@@ -272,7 +273,13 @@ class ZeroShotSegmentor(BaseSegmentor):
         self, inputs: Tensor, batch_data_samples: Sequence[SegDataSample] | None = None
     ) -> list[ImagePrediction]:
         """The prediction of each image, whole or by sliding windows."""
-        return self.decode_windows(self.encode_windows(inputs), tuple(inputs.shape[-2:]))
+        windows, size = self.encode_windows(inputs), tuple(inputs.shape[-2:])
+        return self.decode_windows(
+            windows,
+            size,
+            background=Background(**found) if (found := self.test_cfg["background"]) else None,
+            images=inputs if self.test_cfg["refine"] else None,
+        )
 
     def encode_windows(self, inputs: Tensor) -> Iterator[EncodedWindows]:
         """What the image encoder makes of an image; it does not depend on the vocabulary.
@@ -292,6 +299,8 @@ class ZeroShotSegmentor(BaseSegmentor):
         windows: Iterable[EncodedWindows],
         size: tuple[int, int],
         calibrated: bool = True,
+        background: Background | None = None,
+        images: Tensor | None = None,
     ) -> list[ImagePrediction]:
         """Ask for the current vocabulary in encoded images.
 
@@ -299,18 +308,19 @@ class ZeroShotSegmentor(BaseSegmentor):
             windows: from :meth:`encode_windows`; may be asked again with other vocabularies.
             size: (H, W) of the images that they are of.
             calibrated: ``False`` leaves the head's calibration out of the inductive setting.
+            background: what is none of the classes, see :class:`ReadOut`.
+            images: ``(B, 3, H, W)``: the maps are refined along their edges.
         """
         head = self.decode_head
         seen = self._seen = self._seen.to(self.clip_fingerprint.device)  # once
         calibrated = calibrated and self.vocabulary.setting == "inductive"
-        threshold = self.test_cfg["background_threshold"]
-        read_out = ReadOut(head, self.vocabulary, seen if calibrated else None, threshold)
+        read_out = ReadOut(head, self.vocabulary, seen if calibrated else None, background)
         groups = (
             (boxes, head(patches, cls, self.class_embeddings(read_out.queries)))
             for boxes, patches, cls in windows
         )
         cell = self.image_encoder.patch_size
-        return predictions_of_images(groups, size, cell, read_out, head.averages_logits)
+        return predictions_of_images(groups, size, cell, read_out, head.averages_logits, images)
 
     def extract_feat(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Patch embeddings ``(B, D, h, w)`` and CLS embedding ``(B, D)``."""
@@ -325,7 +335,7 @@ class ZeroShotSegmentor(BaseSegmentor):
 
     def protocol(self) -> dict[str, Any]:
         """The model's choices that a reported number depends on."""
-        preprocessor, threshold = self.data_preprocessor, self.test_cfg["background_threshold"]
+        preprocessor = self.data_preprocessor
         transductive = self.vocabulary.setting == "transductive"
         statistics = {key: getattr(preprocessor, key, None) for key in ("mean", "std")}
         return {
@@ -335,8 +345,11 @@ class ZeroShotSegmentor(BaseSegmentor):
                 "rgb": bool(getattr(preprocessor, "channel_conversion", False)),
                 **{k: None if v is None else v.flatten().tolist() for k, v in statistics.items()},
             },
-            "inference": {key: self.test_cfg[key] for key in ("mode", "crop_size", "stride")}
-            | ({"background_threshold": threshold} if threshold is not None else {}),
+            "inference": {
+                key: self.test_cfg[key]
+                for key in ("mode", "crop_size", "stride", "background", "refine")
+                if self.test_cfg[key] is not None or key not in ("background", "refine")
+            },
             **self.image_encoder.protocol(),
             **({"pseudo_labels": self.pseudo_labels} if transductive else {}),
             **self.decode_head.protocol(self.vocabulary.setting == "inductive"),

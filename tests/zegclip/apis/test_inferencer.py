@@ -19,6 +19,8 @@ from tests.zegclip.apis.models import SCENE, files_of
 from zegclip.apis import SegmentationResult, ZeroShotInferencer, ZeroShotSegmenter
 from zegclip.datasets.mini.scenes import make_scene
 from zegclip.errors import InputError
+from zegclip.segmentors.refinement import PixelAdaptiveRefinement
+from zegclip.vocabulary import Background
 
 ROOT = Path(__file__).parents[3]
 CONFIG = ROOT / "configs" / "tagclip_mini_inductive.py"
@@ -75,8 +77,59 @@ def test_other_words_ask_neither_image_encoder_nor_the_file_again(
     for answer, words in zip(answers, questions):
         at_once = sliding(SCENE, words)
         assert np.array_equal(answer.scores, at_once.scores)
-        assert np.array_equal(answer.labels, at_once.scores.argmax(axis=0))
+        assert np.array_equal(answer.labels, at_once.labels)
         assert np.array_equal(answer.extra_maps["trusty_map"], at_once.extra_maps["trusty_map"])
+
+
+@pytest.mark.parametrize(
+    ("asked", "threshold", "others"),
+    [
+        (True, 0.22, ()),  # the method's own, chosen on selection scenes
+        (0.3, 0.3, ()),
+        ("sky, bottle", 0.0, ("sky",)),
+        (Background(0.2, ("train",)), 0.2, ("train",)),
+        (False, None, ()),
+    ],
+)
+def test_what_is_none_of_the_words(
+    segment: ZeroShotInferencer,
+    asked: bool | float | str | Background,
+    threshold: float | None,
+    others: tuple[str, ...],
+) -> None:
+    words = ("bottle", "bus", "cat")
+    every = segment(SCENE, [*words, *others], background=False).scores
+    own, rest = every[:3], every[3:].max(axis=0, initial=threshold or 0.0)
+    expected = own.argmax(axis=0)
+    if threshold is not None:
+        expected[rest > own.max(axis=0)] = 255
+    result = segment(SCENE, words, background=asked)
+    assert np.array_equal(result.labels, expected) and result.scores.shape == own.shape
+    areas = result.areas()
+    assert sum(areas.values()) == pytest.approx(1)
+    assert areas.get("none of these", 0) == (expected == 255).mean()
+    assert list(areas) == [*words, *["none of these"] * (threshold is not None)]
+
+
+def test_nothing_is_background_among_the_classes_of_the_model(segment: ZeroShotInferencer) -> None:
+    assert (segment(SCENE).labels < 20).all()
+    assert (segment(SCENE, background=0.99).labels == 255).all()
+
+
+@pytest.mark.parametrize("words", [None, "bottle, cat"])
+def test_refined_masks_follow_the_edges_of_the_image(words: str | None) -> None:
+    plain = ZeroShotInferencer(CONFIG, CHECKPOINT, device="cpu")
+    refined = ZeroShotInferencer(CONFIG, CHECKPOINT, device="cpu", refine="pamr")
+    large = np.asarray(Image.fromarray(SCENE).resize((192, 192)))
+    before, after = plain(large, words), refined(large, words)
+    image = refined.encode(large).inputs[0]
+    maps = plain(large, words).prediction.whole().probabilities
+    expected = PixelAdaptiveRefinement()(image, maps)
+    found = after.prediction.whole().probabilities
+    torch.testing.assert_close(found, expected)
+    assert 0 < (before.labels != after.labels).mean() < 0.5
+    with pytest.raises(InputError, match="refine='crf'"):
+        ZeroShotInferencer(CONFIG, CHECKPOINT, device="cpu", refine="crf")
 
 
 def test_words_are_embedded_once_for_all_images(segment: ZeroShotInferencer) -> None:

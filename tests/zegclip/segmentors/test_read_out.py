@@ -10,7 +10,7 @@ from mmseg.registry import MODELS
 
 from zegclip.heads import ATMHead, HeadOutput, TrainingFreeHead
 from zegclip.segmentors.read_out import ReadOut
-from zegclip.vocabulary import Vocabulary
+from zegclip.vocabulary import Background, Vocabulary
 
 WORDS = Vocabulary(
     ("background", "cat", "dog"),
@@ -41,7 +41,7 @@ def test_what_is_under_the_threshold_is_background(threshold: float) -> None:
     logits = torch.randn(1, 3, 20, 20)
     head = TrainingFreeHead(8)
     plain = ReadOut(head, vocabulary)(HeadOutput(logits)).probabilities
-    found = ReadOut(head, vocabulary, None, threshold)(HeadOutput(logits)).probabilities
+    found = ReadOut(head, vocabulary, None, Background(threshold))(HeadOutput(logits)).probabilities
     best, label = plain.max(dim=1)
     assert torch.equal(found.argmax(dim=1), torch.where(best < threshold, 1, label))
 
@@ -58,7 +58,7 @@ def test_in_the_segmentor(tiny_clip_config: Path) -> None:
             "decode_head": {"type": "TrainingFreeHead"},
             "test_cfg": {
                 "mode": "slide", "crop_size": (32, 32), "stride": (16, 16),
-                "background_threshold": 0.1,
+                "background": {"threshold": 0.1},
             },
         }
     ).eval()  # fmt: skip
@@ -80,4 +80,4 @@ def test_in_the_segmentor(tiny_clip_config: Path) -> None:
     expected = torch.stack([background, torch.maximum(wall, cat), dog])
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
     assert model.protocol()["last_block"] == "naclip"
-    assert model.protocol()["inference"]["background_threshold"] == 0.1
+    assert model.protocol()["inference"]["background"] == {"threshold": 0.1}
