@@ -62,7 +62,7 @@ class ImagePrediction:
         self._to_prediction = to_prediction
         self._average_logits = average_logits
         self._image = image
-        self._refine = PixelAdaptiveRefinement() if image is not None else None
+        self._refine = PixelAdaptiveRefinement.of_size(size) if image is not None else None
         # Classes last: a cell's values lie side by side.
         self._windows = [
             (box, _last(output.mask_logits), {k: _last(v) for k, v in output.extra_maps.items()})

@@ -1,7 +1,7 @@
 """Pixel-adaptive mask refinement (PAMR): maps follow the image's own edges.
 
 Source: Araslanov and Roth, "Single-Stage Semantic Segmentation from Image Labels" (CVPR 2020),
-section 3.3; 10 steps with dilations 8 and 16 as in NACLIP's published code.
+section 3.3; 10 steps, and dilations 8 and 16 at 336 pixels, as in NACLIP's published code.
 """
 
 from __future__ import annotations
@@ -36,6 +36,15 @@ class PixelAdaptiveRefinement:
         self.steps = steps
         self.dilations = tuple(dilations)
         self.reach = (steps + 1) * max(dilations)
+
+    @classmethod
+    def of_size(cls, size: tuple[int, int]) -> PixelAdaptiveRefinement:
+        """For images (H, W): dilations in proportion to the shorter side, 8 and 16 at 336 pixels.
+
+        (Ours: at 96 pixels the published ones cost 6 hIoU, in proportion nothing.)
+        """
+        dilation = max(1, round(min(size) / 42))
+        return cls(dilations=(dilation, 2 * dilation))
 
     def __call__(self, image: Tensor, maps: Tensor) -> Tensor:
         """Refine maps ``(K, H, W)`` along the edges of their image ``(3, H, W)``."""

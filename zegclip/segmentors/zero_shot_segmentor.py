@@ -274,12 +274,15 @@ class ZeroShotSegmentor(BaseSegmentor):
     ) -> list[ImagePrediction]:
         """The prediction of each image, whole or by sliding windows."""
         windows, size = self.encode_windows(inputs), tuple(inputs.shape[-2:])
-        return self.decode_windows(
-            windows,
-            size,
-            background=Background(**found) if (found := self.test_cfg["background"]) else None,
-            images=inputs if self.test_cfg["refine"] else None,
-        )
+        return self.decode_windows(windows, size, **self.decode_options(inputs))
+
+    def decode_options(self, inputs: Tensor) -> dict[str, Any]:
+        """What ``test_cfg`` asks of :meth:`decode_windows` for these images, ``(B, 3, H, W)``."""
+        background, refine = self.test_cfg["background"], self.test_cfg["refine"]
+        return {
+            "background": Background(**background) if background else None,
+            "images": inputs if refine else None,
+        }
 
     def encode_windows(self, inputs: Tensor) -> Iterator[EncodedWindows]:
         """What the image encoder makes of an image; it does not depend on the vocabulary.

@@ -55,15 +55,19 @@ class AnalysedImage:
         self.model = model
         self.metainfo: dict[str, Any] = data["data_samples"][0].metainfo
         self.labels = data["data_samples"][0].gt_sem_seg.data[0].cpu().numpy().astype(np.int64)
-        self.windows = list(model.encode_windows(data["inputs"]))
-        self.input_size = (data["inputs"].shape[-2], data["inputs"].shape[-1])
+        self._inputs = data["inputs"]
+        self.windows = list(model.encode_windows(self._inputs))
+        self.input_size = (self._inputs.shape[-2], self._inputs.shape[-1])
         labels, extra_maps = self.ask().labels(self.metainfo)
         self.predicted = labels.cpu().numpy()
         self.extra_maps = {name: maps.float().cpu().numpy() for name, maps in extra_maps.items()}
 
     def ask(self, calibrated: bool = True) -> ImagePrediction:
         """What the model would predict in a test now; its calibration may be left out."""
-        (prediction,) = self.model.decode_windows(self.windows, self.input_size, calibrated)
+        options = self.model.decode_options(self._inputs)
+        (prediction,) = self.model.decode_windows(
+            self.windows, self.input_size, calibrated, **options
+        )
         return prediction
 
     @cached_property
