@@ -100,11 +100,16 @@ class PlainCheckpointHook(Hook):
         checkpoint.update(to_plain(checkpoint))
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Restore history buffers; keep the data set's own metainfo where it says the same."""
+        """Restore history buffers; keep the data set's own metainfo where it says the same.
+
+        A config's text is dropped: mmengine would run it as Python when it resumes.
+        """
         hub = checkpoint.get("message_hub")
         if isinstance(hub, dict) and "log_scalars" in hub:
             hub["log_scalars"] = restore_buffers(hub["log_scalars"])
         meta = checkpoint.get("meta")
+        if isinstance(meta, dict):
+            meta.pop("config", None)
         # mmengine compares pickles, in which equal values can differ: with the very same object
         # it warns only where the data set has changed.
         if isinstance(meta, dict) and isinstance(runner._train_loop, BaseLoop):

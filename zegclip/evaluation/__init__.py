@@ -2,7 +2,7 @@
 
 from .analyses import ANALYSES, AnalysedImage, Analysis, analyse
 from .from_predictions import score_folder
-from .protocol import data_protocol, protocol_fingerprint, protocol_line, training_fingerprint
+from .protocol import data_protocol, protocol_fingerprint, protocol_line
 from .report import ReportHook, code_version, write_report
 from .save_predictions_hook import SavePredictionsHook
 from .scores import (
@@ -13,6 +13,7 @@ from .scores import (
     render_scores,
     scores,
 )
+from .training import training_fingerprint
 from .zero_shot_metric import ZeroShotIoUMetric
 
 __all__ = [

@@ -113,6 +113,16 @@ def test_the_file_holds_plain_data_only(tmp_path: Path) -> None:
     assert loaded["message_hub"]["log_scalars"]["train/loss"]["log_history"].shape == (2,)
 
 
+def test_a_resumed_checkpoint_runs_no_code(tmp_path: Path) -> None:
+    make_runner(tmp_path / "w", max_iters=2).train()
+    file = tmp_path / "w" / "iter_2.pth"
+    content = torch.load(file, weights_only=True)
+    content["meta"]["config"] = f"open({str(tmp_path / 'was_here')!r}, 'w')"
+    torch.save(content, file)
+    make_runner(tmp_path / "w", max_iters=4, resume=True).train()
+    assert not (tmp_path / "was_here").exists()
+
+
 def test_buffers_survive() -> None:
     buffer = HistoryBuffer([1.5, 2.5, 3.5], [1, 2, 1], max_length=7)
     restored = restore_buffers(to_plain({"loss": buffer, "old": 3}))

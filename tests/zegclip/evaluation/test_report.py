@@ -21,7 +21,7 @@ from zegclip.evaluation import (
     scores,
     write_report,
 )
-from zegclip.evaluation.protocol import training_fingerprint
+from zegclip.evaluation.training import training_fingerprint
 from zegclip.vocabulary import Vocabulary
 
 META = {
@@ -59,6 +59,7 @@ def runner(work_dir: Path, metrics: list[Any], model: Any = None) -> Any:
             "test_dataloader": None,
         },
         _load_from="some.pth",
+        _resume=False,
         logger=MMLogger.get_instance("report"),
     )
 
