@@ -122,10 +122,14 @@ class PlainCheckpointHook(Hook):
 class HalfwayCheckpointHook(CheckpointHook):
     """mmengine's ``CheckpointHook``, which never removes the checkpoint at half the schedule.
 
+    And a validation without the number of ``save_best`` is no error: the best one stays.
+
     The transductive setting starts from there (ZegCLIP, Sec. 4.1: after half of the inductive
     iterations), when ``max_keep_ckpts`` would have removed it long ago. It is saved even where
     ``interval`` does not meet it. Everything else, and all arguments, are mmengine's.
     """
+
+    _default_greater_keys = (*CheckpointHook._default_greater_keys, "hIoU")
 
     @staticmethod
     def _half(runner: Runner) -> int:
@@ -138,6 +142,11 @@ class HalfwayCheckpointHook(CheckpointHook):
             kept = [step for step in hub.get_info("keep_ckpt_ids") if step != self._half(runner)]
             hub.update_info("keep_ckpt_ids", kept)
         super().before_train(runner)
+
+    def _save_best_checkpoint(self, runner: Runner, metrics: dict[str, Any]) -> None:
+        absent = set(self.save_best or ()) - {"auto", *metrics}
+        if metrics:
+            super()._save_best_checkpoint(runner, metrics | dict.fromkeys(absent))
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None

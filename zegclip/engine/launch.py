@@ -199,9 +199,11 @@ def load_config(args: argparse.Namespace, trains: bool = True) -> Config:
     if args.cfg_options is not None:
         check_options(cfg, args.cfg_options, _READ if trains else _READ - _OF_TRAINING)
         cfg.merge_from_dict(args.cfg_options)
-    if args.unseen is not None:
-        for loader in LOADERS.values():
-            for dataset in iter_datasets((cfg.get(loader) or {}).get("dataset")):
+    for loader in (cfg.get(name) or {} for name in LOADERS.values()):
+        if not loader.get("num_workers") and loader.get("persistent_workers"):
+            loader["persistent_workers"] = False  # torch refuses it where nothing persists
+        for dataset in iter_datasets(loader.get("dataset")):
+            if args.unseen is not None:
                 dataset["unseen"] = args.unseen
     hooks = [*(cfg.get("default_hooks") or {}).values(), *(cfg.get("custom_hooks") or ())]
     for name, kind in _HOOKS.items():

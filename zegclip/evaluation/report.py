@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.dist import is_main_process
-from mmengine.hooks import Hook
+from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import BaseLoop, Runner
 from mmseg.registry import HOOKS
 
 import zegclip
 from zegclip.errors import InputError
 from zegclip.files import PROJECT_ROOT, replacing
+from zegclip.vocabulary import Vocabulary
 
 from .protocol import data_protocol, protocol_fingerprint, protocol_line
+from .scores import score_names
 from .training import changes, training_fingerprint, training_settings
 from .zero_shot_metric import ZeroShotIoUMetric
 
@@ -91,7 +93,19 @@ class ReportHook(Hook):
         self._trained["iteration"] = meta.get("iter")
 
     def before_train(self, runner: Runner) -> None:
-        """Say where nothing is left to do."""
+        """Say where nothing is left to do.
+
+        Raises:
+            InputError: a checkpoint hook's ``save_best`` is no number of the validation.
+        """
+        for hook in runner.hooks if self._metric(runner.val_loop) else ():
+            best = (isinstance(hook, CheckpointHook) and hook.save_best) or ()
+            names = score_names(Vocabulary.from_metainfo(runner.val_dataloader.dataset.metainfo))
+            if unknown := set(best) - {"auto", *names}:
+                raise InputError(
+                    f"save_best: a validation has no {', '.join(sorted(unknown))}, only "
+                    f"{', '.join(names)}"
+                )
         if runner.iter >= runner.max_iters:
             runner.logger.warning(
                 f"this run is finished: it was resumed at iteration {runner.iter} of "

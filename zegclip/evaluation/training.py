@@ -13,9 +13,6 @@ from zegclip.datasets.from_config import iter_datasets
 
 from .protocol import digest
 
-# Hooks that change what is learned are among custom_hooks; these change nothing.
-_WITHOUT_EFFECT = frozenset({"SavePredictionsHook"})
-
 
 def training_settings(cfg: Config | Mapping[str, Any]) -> dict[str, Any]:
     """What of a complete config decides what is learned, as plain data by the config's keys.
@@ -32,10 +29,9 @@ def training_settings(cfg: Config | Mapping[str, Any]) -> dict[str, Any]:
     dataset = copy.deepcopy(loader.get("dataset") or {})
     for each in iter_datasets(dataset):
         each.pop("data_root", None)
-    hooks = [h for h in cfg.get("custom_hooks") or () if h.get("type") not in _WITHOUT_EFFECT]
     settings = {
         "model": model,
-        "custom_hooks": hooks,
+        "custom_hooks": cfg.get("custom_hooks") or [],
         "auto_scale_lr.enable": bool((cfg.get("auto_scale_lr") or {}).get("enable")),
         "train_dataloader.dataset": dataset,
         "train_dataloader.batch_size": loader.get("batch_size"),

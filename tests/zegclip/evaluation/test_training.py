@@ -29,7 +29,7 @@ JOINED = CONFIG["train_dataloader"] | {"dataset": joined("here")}
         ({"work_dir": "x", "load_from": "y.pth"}, True),
         ({"model": CONFIG["model"] | {"test_cfg": {"mode": "slide"}}}, True),
         ({"train_cfg": {"max_iters": 100, "val_interval": 100}}, True),
-        ({"custom_hooks": [{"type": "SavePredictionsHook"}]}, True),
+        ({"custom_hooks": None}, True),
         ({"train_dataloader": CONFIG["train_dataloader"] | {"num_workers": 0}}, True),
         ({"train_dataloader": JOINED | {"dataset": joined("there")}}, True),
         ({"train_cfg": {"max_iters": 200}}, False),
