@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from zegclip.apis import OnnxInferencer, ZeroShotInferencer, make_vocabulary
-from zegclip.apis.images import SUFFIXES
+from zegclip.datasets.images import SUFFIXES
 from zegclip.engine.launch import run
 from zegclip.engine.load_model import MINI_CHECKPOINT
 from zegclip.errors import InputError

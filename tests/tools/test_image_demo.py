@@ -28,7 +28,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_folder_with_a_broken_picture() -> None:
     arguments = ["photos", "--mini", "--classes", "bottle, plant", "--json", "out/areas.json"]
-    with pytest.raises(InputError, match=r"^not segmented: photos/c\.jpg cannot be read"):
+    with pytest.raises(InputError, match=r"^not segmented: photos/c\.jpg: not a readable"):
         image_demo.main(arguments)
     written = json.loads(Path("out/areas.json").read_text())
     assert written["classes"] == ["bottle", "plant"] and written["setting"] == "cross_dataset"

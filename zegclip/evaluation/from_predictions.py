@@ -18,7 +18,8 @@ from tqdm import tqdm
 
 from zegclip.datasets.base import ZeroShotDataset
 from zegclip.datasets.files import first_few
-from zegclip.datasets.masks import check_mask, image_size, read_labels, read_mask
+from zegclip.datasets.images import image_size
+from zegclip.datasets.masks import check_mask, read_labels, read_mask
 from zegclip.errors import InputError
 
 from .protocol import data_protocol, protocol_fingerprint, protocol_line
