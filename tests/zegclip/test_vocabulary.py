@@ -48,7 +48,11 @@ def test_from_metainfo_takes_what_is_there() -> None:
     ("changes", "message"),
     [
         ({"classes": ()}, "classes is empty"),
-        ({"classes": ("cat", "dog", "cat")}, "classes names twice: cat"),
+        ({"classes": ("cat", "dog", "cat")}, "classes names twice .*: cat, cat"),
+        ({"classes": ("Cat", "dog", "cat")}, r"names twice \(CLIP reads no case\): Cat, cat"),
+        ({"classes": ("a cat", "a  cat")}, "names twice"),
+        ({"synonyms": {"sofa": ("Dog",)}}, "dog and sofa have the same words"),
+        ({"unseen": ("dog", "dog")}, "unseen names twice"),
         ({"classes": ("cat", " ")}, "classes holds ' '"),
         ({"classes": "cat"}, "must be a list of names"),
         ({"unseen": ("Sofas",)}, "unseen names no class: 'Sofas' .did you mean 'sofa'"),

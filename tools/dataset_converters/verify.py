@@ -69,7 +69,8 @@ class Verification:
         names = []
         for path, published in split.lists.items():
             file = self.root / path
-            found = file.read_text(errors="replace").split() if file.is_file() else []
+            text = file.read_text("utf-8-sig", errors="replace") if file.is_file() else ""
+            found = text.split()
             self.count(path, len(found), published, split.other_counts.get(len(found), ""))
             names += found
         return list(dict.fromkeys(names))
