@@ -181,7 +181,8 @@ def _names(names: Sequence[str], what: str) -> tuple[str, ...]:
         raise InputError(f"{what}={names!r} must be a list of names, such as [{names!r}]")
     names = tuple(names)
     for name in names:
-        if not isinstance(name, str) or not name.strip():
+        # (A byte-order mark, which is invisible, is left of a file from Windows.)
+        if not isinstance(name, str) or not name.strip() or "\ufeff" in name:
             raise InputError(f"{what} holds {name!r}, which is not a name")
     counts = Counter(map(name_key, names))
     if duplicates := [name for name in names if counts[name_key(name)] > 1]:

@@ -54,6 +54,7 @@ def test_from_metainfo_takes_what_is_there() -> None:
         ({"synonyms": {"sofa": ("Dog",)}}, "dog and sofa have the same words"),
         ({"unseen": ("dog", "dog")}, "unseen names twice"),
         ({"classes": ("cat", " ")}, "classes holds ' '"),
+        ({"classes": ("\ufeffcat", "dog")}, r"classes holds '\\ufeffcat'"),
         ({"classes": "cat"}, "must be a list of names"),
         ({"unseen": ("Sofas",)}, "unseen names no class: 'Sofas' .did you mean 'sofa'"),
         ({"unseen": "dog"}, r"unseen='dog' must be a list of names, such as \['dog'\]"),
