@@ -12,14 +12,12 @@ from __future__ import annotations
 import argparse
 import glob
 import json
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from zegclip.apis import OnnxInferencer, ZeroShotInferencer, make_vocabulary
-from zegclip.apis.words import ALONE
 from zegclip.datasets.images import SUFFIXES
 from zegclip.engine.launch import run
 from zegclip.engine.load_model import MINI_CHECKPOINT
@@ -90,11 +88,7 @@ def find_images(arguments: Sequence[str]) -> list[Path]:
         files = [path]
         if path.is_dir():
             # (A Mac puts a ._photo.jpg, which is no picture, beside each photo.jpg.)
-            files = sorted(
-                file
-                for file in path.iterdir()
-                if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
-            )
+            files = sorted(f for f in path.glob("[!.]*") if f.suffix.lower() in SUFFIXES)
         elif not path.exists():
             files = sorted(map(Path, glob.glob(str(path), recursive=True)))
         if not files:
@@ -149,8 +143,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         except InputError as error:
             failed[str(image)] = str(error)
             continue
-        if len(result.classes) == 1 and not result.background and not done:
-            print(ALONE, file=sys.stderr)
         with replacing(output) as part:
             result.draw().save(part)
         height, width = result.labels.shape

@@ -16,7 +16,6 @@ from zegclip.visualization.sheet import hex_colour
 
 from .inferencer import EncodedImage, ZeroShotInferencer
 from .result import SegmentationResult
-from .words import ALONE
 
 INTRODUCTION = """# Segment a picture by your own words
 Upload a picture, type what to look for, run. Then click into the uploaded picture for every \
@@ -108,8 +107,6 @@ def _asker(inferencer: ZeroShotInferencer) -> Callable[..., Any]:
                 image.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
                 encoded = inferencer.encode(image)
             result = inferencer(encoded, vocabulary)
-            if len(result.classes) == 1 and not result.background:
-                gradio.Info(ALONE)
         except InputError as error:
             raise gradio.Error(str(error), print_exception=False) from None
         present = result.largest()

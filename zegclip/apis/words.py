@@ -9,10 +9,6 @@ from typing import TypeAlias
 from zegclip.errors import InputError
 from zegclip.vocabulary import Vocabulary, check_known
 
-ALONE = (
-    "note: with one word and no background every pixel is its, whatever is there: name what else "
-    "may be there too, or set a background"
-)
 # "cat, a red bus", ["cat", "a red bus"] or {"cat": ["cat", "kitten"], "bus": ["bus"]}
 Text: TypeAlias = str | Sequence[str] | Mapping[str, str | Sequence[str]]
 
