@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from zegclip.apis import OnnxInferencer, ZeroShotInferencer, make_vocabulary
-from zegclip.apis.images import SUFFIXES
+from zegclip.datasets.images import SUFFIXES
 from zegclip.engine.launch import run
 from zegclip.engine.load_model import MINI_CHECKPOINT
 from zegclip.errors import InputError
@@ -87,7 +87,8 @@ def find_images(arguments: Sequence[str]) -> list[Path]:
         path = Path(argument).expanduser()
         files = [path]
         if path.is_dir():
-            files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+            # (A Mac puts a ._photo.jpg, which is no picture, beside each photo.jpg.)
+            files = sorted(f for f in path.glob("[!.]*") if f.suffix.lower() in SUFFIXES)
         elif not path.exists():
             files = sorted(map(Path, glob.glob(str(path), recursive=True)))
         if not files:

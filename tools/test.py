@@ -62,8 +62,8 @@ def parse_args() -> tuple[argparse.Namespace, Config]:
     cfg.load_from = args.checkpoint and find_checkpoint(args.checkpoint)
     cfg.resume = False
     if args.out:
-        hook = dict(type="SavePredictionsHook", out_dir=args.out)
-        cfg.custom_hooks = [*(cfg.get("custom_hooks") or []), hook]
+        metrics = cfg.test_evaluator
+        (metrics if isinstance(metrics, dict) else metrics[0])["output_dir"] = args.out
     if args.show_dir:
         cfg.default_hooks.visualization = dict(type="SegVisualizationHook", draw=True)
         cfg.visualizer.save_dir = args.show_dir

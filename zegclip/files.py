@@ -122,6 +122,8 @@ def read_checkpoint(
 
 def _foreign_globals(content: io.BytesIO) -> set[str]:
     """Names that unpickling the archive would look up and that are not plain data's."""
+    if content.getvalue().lstrip()[:1] == b"<":
+        raise ValueError("it is a web page, such as a download's login or error")
     if content.getvalue()[:4] != b"PK\x03\x04":
         raise ValueError("not an archive of torch.save")
     # Read by torch's own reader, which another one might understand otherwise.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 import difflib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -75,6 +76,11 @@ class Vocabulary:
                 raise InputError(
                     f"synonyms[{name!r}] is empty: leave the class out to use its name"
                 )
+        owners: dict[tuple[str, ...], str] = {}
+        for name in classes:
+            words = tuple(sorted(map(name_key, synonyms.get(name, (name,)))))
+            if (other := owners.setdefault(words, name)) != name:
+                raise InputError(f"{other} and {name} have the same words, the same class for CLIP")
         palette = self.palette
         if palette is not None:
             palette = tuple((int(r), int(g), int(b)) for r, g, b in palette)
@@ -165,8 +171,8 @@ class Background:
 
     def words_beside(self, vocabulary: Vocabulary) -> tuple[str, ...]:
         """The words without those of the classes."""
-        own = {word.casefold() for words in vocabulary.words for word in words}
-        return tuple(word for word in self.words if word.casefold() not in own)
+        own = {name_key(word) for words in vocabulary.words for word in words}
+        return tuple(word for word in self.words if name_key(word) not in own)
 
 
 def _names(names: Sequence[str], what: str) -> tuple[str, ...]:
@@ -175,12 +181,18 @@ def _names(names: Sequence[str], what: str) -> tuple[str, ...]:
         raise InputError(f"{what}={names!r} must be a list of names, such as [{names!r}]")
     names = tuple(names)
     for name in names:
-        if not isinstance(name, str) or not name.strip():
+        # (A byte-order mark, which is invisible, is left of a file from Windows.)
+        if not isinstance(name, str) or not name.strip() or "\ufeff" in name:
             raise InputError(f"{what} holds {name!r}, which is not a name")
-    duplicates = sorted({name for name in names if names.count(name) > 1})
-    if duplicates:
-        raise InputError(f"{what} names twice: {', '.join(duplicates)}")
+    counts = Counter(map(name_key, names))
+    if duplicates := [name for name in names if counts[name_key(name)] > 1]:
+        raise InputError(f"{what} names twice (CLIP reads no case): {', '.join(duplicates)}")
     return names
+
+
+def name_key(name: str) -> str:
+    """Equal for names that CLIP's tokenizer does not tell apart: case and spaces do not count."""
+    return " ".join(name.lower().split())
 
 
 def check_known(names: Iterable[str], classes: Sequence[str], what: str) -> None:

@@ -22,13 +22,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         Image.fromarray(make_scene("val", index)[0].image).save(tmp_path / "photos" / name)
     (tmp_path / "photos" / "c.jpg").write_bytes(b"no picture")
     (tmp_path / "photos" / "notes.txt").write_text("not looked at")
+    (tmp_path / "photos" / "._a.png").write_bytes(b"of a Mac, no picture")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 def test_a_folder_with_a_broken_picture() -> None:
     arguments = ["photos", "--mini", "--classes", "bottle, plant", "--json", "out/areas.json"]
-    with pytest.raises(InputError, match=r"^not segmented: photos/c\.jpg cannot be read"):
+    with pytest.raises(InputError, match=r"^not segmented: photos/c\.jpg: not a readable"):
         image_demo.main(arguments)
     written = json.loads(Path("out/areas.json").read_text())
     assert written["classes"] == ["bottle", "plant"] and written["setting"] == "cross_dataset"
@@ -53,6 +54,11 @@ def test_nothing_but_a_picture(capsys: pytest.CaptureFixture[str]) -> None:
     assert "photos/a.png  pottedplant" in printed.out and not printed.err
 
 
+def test_one_word_is_not_everywhere(capsys: pytest.CaptureFixture[str]) -> None:
+    image_demo.main(["photos/a.png", "--mini", "--classes", "cat"])
+    assert "none of these 100.0%" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -61,7 +67,7 @@ def test_nothing_but_a_picture(capsys: pytest.CaptureFixture[str]) -> None:
         (["empty"], "empty: there is no such image"),
         (["photos", "--out", "one.png"], "one file for 3 images"),
         (["photos/a.png", "--out", "photos"], "replaced by its own picture"),
-        (["photos/a.png", "--classes", "cat, Cat"], "a class twice"),
+        (["photos/a.png", "--classes", "cat, Cat"], "names twice"),
         (["photos/a.png", "--classes", "cat", "--seen", "dog"], "seen names no class: 'dog'"),
         (["photos/a.png"], 'looks for what it is told: --classes "cat, dog"'),
         (["photos/a.png", "--checkpoint", "none.pth"], "no checkpoint 'none.pth'"),

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from mmengine.config import Config
 
+from zegclip.datasets.images import ImageLike, read_image
 from zegclip.engine.load_model import MINI_CHECKPOINT, choose_device, choose_files, load_model
 from zegclip.errors import InputError
 from zegclip.heads import upsample
@@ -19,7 +20,6 @@ from zegclip.segmentors import checked_test_cfg
 from zegclip.visualization import attention_of_windows
 from zegclip.vocabulary import IGNORE_INDEX, Background, Vocabulary, check_known
 
-from .images import ImageLike, read_image
 from .preprocessing import Preprocessor, image_steps
 from .result import SegmentationResult
 from .words import Text, make_vocabulary

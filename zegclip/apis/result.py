@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from zegclip.heads import upsample
 from zegclip.segmentors import ImagePrediction
-from zegclip.visualization import draw_labels
+from zegclip.visualization import draw_labels, find_font
 from zegclip.vocabulary import IGNORE_INDEX as _NO_CLASS
 from zegclip.vocabulary import make_palette
 
@@ -132,8 +132,8 @@ class SegmentationResult:
     def _beside_legend(self, picture: Image.Image) -> Image.Image:
         size = max(12, min(picture.size) // 28)  # of the letters, pixels
         line = round(1.5 * size)
-        font = ImageFont.load_default(size)
         shown = [*self.largest(_MOST_NAMES), *[_NO_CLASS] * self.background]
+        font = ImageFont.truetype(find_font("".join(map(self.label_of, shown))), size)
         width = round(max(font.getlength(self.label_of(label)) for label in shown)) + 3 * size
         height = max(picture.height, len(shown) * line + size)
         sheet = Image.new("RGB", (picture.width + width, height), "white")

@@ -9,11 +9,11 @@ import gradio
 import numpy as np
 from PIL import Image
 
+from zegclip.datasets import read_image
 from zegclip.errors import InputError
 from zegclip.visualization import draw_heat_map, scaled
 from zegclip.visualization.sheet import hex_colour
 
-from .images import read_image
 from .inferencer import EncodedImage, ZeroShotInferencer
 from .result import SegmentationResult
 

@@ -125,7 +125,10 @@ def _find_config(model_name: str) -> dict[str, Any]:
         path = find_path(model_name)
         if not path.is_file():
             raise InputError(f"CLIP config not found: {path}")
-        config = json.loads(path.read_text())
+        try:
+            config = json.loads(path.read_text(encoding="utf-8-sig"))
+        except ValueError as error:
+            raise InputError(f"{path} is no JSON: {error}") from None
         config = config.get("model_cfg", config)  # as on the Hugging Face Hub
     else:
         config = open_clip.get_model_config(model_name)

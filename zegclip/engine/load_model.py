@@ -15,7 +15,7 @@ from zegclip.files import PROJECT_ROOT, find_path, read_checkpoint
 from zegclip.segmentors import ZeroShotSegmentor
 
 from . import start_up
-from .launch import find_checkpoint, find_config, learns
+from .launch import find_checkpoint, find_config, learns, read_config
 
 # What is used where nothing is named: CLIP without training, which knows photographs.
 DEFAULT_CONFIG = "training_free_voc"
@@ -63,7 +63,7 @@ def choose_files(
     elif config is None:
         checkpoint = find_checkpoint(str(checkpoint))
         config = _config_of(checkpoint)
-    cfg = config if isinstance(config, Config) else Config.fromfile(find_config(str(config)))
+    cfg = config if isinstance(config, Config) else read_config(find_config(str(config)))
     checkpoint = checkpoint or cfg.get("load_from")
     if checkpoint is None and not learns(cfg):
         return cfg, None
