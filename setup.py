@@ -73,6 +73,7 @@ setup(
         "tables": ["pandas"],  # tools/compare.py, tools/summarize.py
         "data": ["scipy"],  # tools/prepare_dataset.py context, from MATLAB's files
         "test": ["mypy", "pandas", "pytest", "ruff", "scipy", "selenium"],
+        "video": ["av"],  # tools/image_demo.py clip.mp4
         "visualization": ["tensorboard"],
     },
 )

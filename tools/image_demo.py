@@ -4,20 +4,26 @@
 Without --config and --checkpoint CLIP does it without training: OpenAI's ViT-B/16, downloaded once.
 With --mini it is the mini model of the repository, which knows drawings of VOC's 20 classes, not
 photographs. With --onnx an exported model does it in ONNX Runtime. Without --classes a trained
-model looks for the classes that it was trained with.
+model looks for the classes that it was trained with. Of a video every frame is segmented, and drawn
+into another one, without its sound.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import glob
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from zegclip.apis import OnnxInferencer, ZeroShotInferencer, make_vocabulary
+import numpy as np
+
+from zegclip.apis import OnnxInferencer, SegmentationResult, ZeroShotInferencer, make_vocabulary
+from zegclip.apis.output_files import FORMATS, OutputFolder
+from zegclip.apis.video import VIDEOS, VideoReader, video_writer
 from zegclip.datasets.images import SUFFIXES
 from zegclip.engine.launch import run
 from zegclip.engine.load_model import MINI_CHECKPOINT
@@ -33,7 +39,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         epilog='example:\n  python tools/image_demo.py photo.jpg --classes "cat, dog, grass"',
     )
     add = parser.add_argument
-    add("images", nargs="+", help="files, folders (images directly in them), patterns 'some/*.jpg'")
+    what = "photographs or videos: files, folders (images directly in them), patterns 'some/*.jpg'"
+    add("images", nargs="+", help=what)
     add("--classes", help='names with commas between them, "cat, a red bus"')
     add("--seen", help="those that training has seen: calibrates as in the inductive setting")
     add(
@@ -61,6 +68,13 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     out = "a folder, or a .png for one image (default: %(default)s)"
     add("--out", type=Path, default="work_dirs/image_demo", help=out)
+    add(
+        "--save",
+        nargs="+",
+        choices=FORMATS,
+        default=[],
+        help="more files: labels/NAME.png, coco.json, labelme/NAME.json, report.html",
+    )
     add("--json", type=Path, help="write every class's share of the pixels there")
     add("--device", help="cuda, cpu, ... (default: cuda where there is one)")
     return parser.parse_args(argv)
@@ -97,23 +111,61 @@ def find_images(arguments: Sequence[str]) -> list[Path]:
     return list(found.values())
 
 
+def is_video(path: Path) -> bool:
+    """Whether a file is taken for a video, by its name."""
+    return path.suffix.lower() in VIDEOS
+
+
 def choose_outputs(images: Sequence[Path], out: Path) -> list[Path]:
-    """The picture of each image: NAME.png, with a number before it where names are the same.
+    """What is drawn of each: NAME.png or NAME.mp4, with a number before equal names.
 
     Raises:
         InputError: one file is named for several images, or a picture would replace an image.
     """
-    if out.suffix.lower() == ".png":
+    if out.suffix.lower() in (".png", ".mp4"):
         outputs = [out] * len(images)
         if len(images) > 1:
             raise InputError(f"--out {out} is one file for {len(images)} images: name a folder")
     else:
         stems = Counter(image.stem for image in images)
         names = [f"{index}_" * (stems[image.stem] > 1) for index, image in enumerate(images)]
-        outputs = [out / f"{name}{image.stem}.png" for name, image in zip(names, images)]
+        kinds = [".mp4" if is_video(image) else ".png" for image in images]
+        outputs = [
+            out / f"{name}{image.stem}{kind}" for name, image, kind in zip(names, images, kinds)
+        ]
     if own := {file.resolve() for file in outputs} & {file.resolve() for file in images}:
         raise InputError(f"{own.pop()} would be replaced by its own picture: set another --out")
     return outputs
+
+
+Segment: TypeAlias = Callable[[Any], SegmentationResult]
+
+
+def demo_image(image: Path, output: Path, segment: Segment, files: OutputFolder) -> dict[str, Any]:
+    """Segment and draw a photograph; returns what ``--json`` says of it."""
+    result = segment(image)
+    with replacing(output) as part:
+        result.draw().save(part)
+    files.add(output.stem, result, image)
+    print(f"{image}  {result.summary()}  {output}")
+    height, width = result.labels.shape
+    return dict(width=width, height=height, picture=str(output), areas=result.areas())
+
+
+def demo_video(video: Path, output: Path, segment: Segment, files: OutputFolder) -> dict[str, Any]:
+    """Segment every frame of a video and draw them into another; shares are their means."""
+    frames, areas = VideoReader(video), Counter[str]()
+    with video_writer(output, frames.rate) as add:
+        for number, frame in enumerate(frames, start=1):
+            result = segment(frame)
+            add(np.asarray(result.draw(legend="all")))
+            files.add(f"{output.stem}_{number:06}", result, None)
+            areas.update(result.areas())
+            print(f"\r{video}  {number} frames  {output}", end="", flush=True)
+    print()
+    height, width = result.labels.shape
+    means = {name: share / number for name, share in areas.items()}
+    return dict(width=width, height=height, picture=str(output), frames=number, areas=means)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -121,6 +173,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     images = find_images(args.images)
     outputs = choose_outputs(images, args.out)
+    if "html" in args.save and any(map(is_video, images)):
+        raise InputError("--save html is for photographs: a video has too many frames for a page")
     if args.classes is not None:  # before the model is loaded, which takes a while
         make_vocabulary(args.classes, args.seen)
     elif not (args.config or args.checkpoint or args.onnx):
@@ -137,24 +191,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     background = read_background(args.background)
     done: dict[str, Any] = {}
     failed: dict[str, str] = {}
+    settings = dict(
+        config=inferencer.config, checkpoint=inferencer.checkpoint, classes=vocabulary.classes,
+        setting=vocabulary.setting,
+    )  # fmt: skip
+    written = OutputFolder(outputs[0].parent, args.save, settings | {"background": args.background})
+    segment = functools.partial(inferencer, text=vocabulary, background=background)
     for image, output in zip(images, outputs):
         try:
-            result = inferencer(image, vocabulary, background=background)
+            demo = demo_video if is_video(image) else demo_image
+            done[str(image)] = demo(image, output, segment, written)
         except InputError as error:
             failed[str(image)] = str(error)
-            continue
-        with replacing(output) as part:
-            result.draw().save(part)
-        height, width = result.labels.shape
-        done[str(image)] = dict(
-            width=width, height=height, picture=str(output), areas=result.areas()
-        )
-        print(f"{image}  {result.summary()}  {output}")
+    written.finish()
     if args.json:
-        content = dict(
-            config=inferencer.config, checkpoint=inferencer.checkpoint, classes=vocabulary.classes,
-            setting=vocabulary.setting, images=done, failed=failed,
-        )  # fmt: skip
+        content = settings | dict(images=done, failed=failed)
         with replacing(args.json) as part:
             part.write_text(json.dumps(content, indent=2, ensure_ascii=False), encoding="utf-8")
     if failed:

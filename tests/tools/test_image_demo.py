@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 
 import image_demo
+import numpy as np
 import pytest
 from PIL import Image
 
+from zegclip.apis.video import VideoReader, video_writer
 from zegclip.datasets.mini.scenes import make_scene
 from zegclip.errors import InputError
 
@@ -77,6 +79,41 @@ def test_what_is_refused_before_work(arguments: list[str], message: str, folder:
     with pytest.raises(InputError, match=message):
         image_demo.main(arguments)
     assert not list(folder.glob("work_dirs/**/*.png"))
+
+
+def test_files_of_other_programs() -> None:
+    arguments = ["photos/a.png", "photos/b.jpg", "--mini", "--classes", "bottle, plant"]
+    image_demo.main([*arguments, "--out", "out", "--save", "index", "coco", "labelme", "html"])
+    written = sorted(str(f) for f in Path("out").rglob("*.*"))
+    assert written == [
+        "out/a.png", "out/b.png", "out/coco.json", "out/labelme/a.json", "out/labelme/b.json",
+        "out/labels/a.png", "out/labels/b.png", "out/report.html",
+    ]  # fmt: skip
+    assert json.loads(Path("out/labelme/b.json").read_text())["imagePath"] == "../../photos/b.jpg"
+    page = Path("out/report.html").read_text()
+    assert "mini_model.pth" in page and "photos/b.jpg" in page and "none of these" in page
+
+
+def test_a_video_has_the_same_colours_in_every_frame() -> None:
+    pytest.importorskip("av")
+    with video_writer("clip.mp4", 5) as add:
+        for index in (0, 2):
+            add(make_scene("val", index)[0].image)
+    arguments = ["clip.mp4", "photos/a.png", "--mini", "--classes", "cat, bottle, plant"]
+    image_demo.main([*arguments, "--out", "out", "--save", "index", "--json", "out/areas.json"])
+    assert [f.name for f in sorted(Path("out/labels").iterdir())] == [
+        "a.png", "clip_000001.png", "clip_000002.png"
+    ]  # fmt: skip
+    palettes = {tuple(Image.open(f).getpalette()) for f in Path("out/labels").iterdir()}
+    assert len(palettes) == 1
+    frames = list(VideoReader("out/clip.mp4"))
+    assert len(frames) == 2 and frames[0].shape[1] > 96
+    # The legend is the same though other things are seen.
+    assert np.abs(frames[0][:, 100:].astype(int) - frames[1][:, 100:]).mean() < 3
+    entry = json.loads(Path("out/areas.json").read_text())["images"]["clip.mp4"]
+    assert entry["frames"] == 2 and sum(entry["areas"].values()) == pytest.approx(1)
+    with pytest.raises(InputError, match="--save html is for photographs"):
+        image_demo.main(["clip.mp4", "--mini", "--save", "html"])
 
 
 def test_patterns_and_same_names() -> None:

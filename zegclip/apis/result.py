@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,6 +16,8 @@ from zegclip.segmentors import ImagePrediction
 from zegclip.visualization import draw_labels, find_font
 from zegclip.vocabulary import IGNORE_INDEX as _NO_CLASS
 from zegclip.vocabulary import make_palette
+
+from . import output_files
 
 _MOST_NAMES = 24  # in a legend
 NONE_OF_THESE = "none of these"
@@ -111,35 +114,44 @@ class SegmentationResult:
         Args:
             label: of the class; 255: of none of them.
         """
-        name = NONE_OF_THESE if label == _NO_CLASS else self.classes[label]
-        return f"{name} {(self.labels == label).mean():.1%}"
+        return f"{self.name_of(label)} {(self.labels == label).mean():.1%}"
+
+    def name_of(self, label: int) -> str:
+        """Name of a class, or of none of them (255)."""
+        return NONE_OF_THESE if label == _NO_CLASS else self.classes[label]
 
     def summary(self, number: int = 3) -> str:
         """The largest classes with their shares, and the share of none of them."""
         shown = [*self.largest(number), *[_NO_CLASS] * self.background]
         return ", ".join(map(self.label_of, shown))
 
-    def draw(self, opacity: float = 0.5, legend: bool = True) -> Image.Image:
+    def draw(self, opacity: float = 0.5, legend: bool | str = True) -> Image.Image:
         """The image in its classes' colours.
 
         Args:
             opacity: of the colours, 0..1.
             legend: put colours, names and shares of the classes beside it; unseen names are red.
+                ``"all"``: of those, too, that are not in it, without shares: the same for every
+                frame of a video.
         """
         picture = Image.fromarray(draw_labels(self.image, self.labels, self.palette, opacity))
-        return self._beside_legend(picture) if legend else picture
+        if not legend:
+            return picture
+        shown = list(range(len(self.classes))) if legend == "all" else self.largest()
+        shown = [*shown[:_MOST_NAMES], *[_NO_CLASS] * self.background]
+        text = self.name_of if legend == "all" else self.label_of
+        return self._beside_legend(picture, {label: text(label) for label in shown})
 
-    def _beside_legend(self, picture: Image.Image) -> Image.Image:
+    def _beside_legend(self, picture: Image.Image, shown: dict[int, str]) -> Image.Image:
         size = max(12, min(picture.size) // 28)  # of the letters, pixels
         line = round(1.5 * size)
-        shown = [*self.largest(_MOST_NAMES), *[_NO_CLASS] * self.background]
-        font = ImageFont.truetype(find_font("".join(map(self.label_of, shown))), size)
-        width = round(max(font.getlength(self.label_of(label)) for label in shown)) + 3 * size
+        font = ImageFont.truetype(find_font("".join(shown.values())), size)
+        width = round(max(map(font.getlength, shown.values()))) + 3 * size
         height = max(picture.height, len(shown) * line + size)
         sheet = Image.new("RGB", (picture.width + width, height), "white")
         sheet.paste(picture)
         pen = ImageDraw.Draw(sheet)
-        for row, label in enumerate(shown):
+        for row, (label, text) in enumerate(shown.items()):
             left, top = picture.width + size // 2, size // 2 + row * line
             square, ink = (left, top, left + size, top + size), "black"
             if label == _NO_CLASS:
@@ -148,8 +160,21 @@ class SegmentationResult:
                 pen.rectangle(square, tuple(self.palette[label]))
                 ink = "red" if self.classes[label] in self.unseen else "black"
             place = (left + 1.5 * size, top + size / 2)
-            pen.text(place, self.label_of(label), ink, font, anchor="lm")
+            pen.text(place, text, ink, font, anchor="lm")
         return sheet
+
+    def save(self, path: str | Path, format: str, name: str | None = None) -> None:
+        """Write a file that other programs read.
+
+        Args:
+            path: the file.
+            format: ``"index"``: labels as a PNG with the classes' colours, 255 is none of them;
+                ``"coco"``: COCO's JSON with run-length codes; ``"labelme"``: LabelMe's polygons;
+                ``"html"``: a page to look at. See :mod:`zegclip.apis.output_files`, also for
+                several images in one file.
+            name: the image's path, relative to the file; LabelMe's has the image in it without.
+        """
+        output_files.save(self, path, format, name)
 
     def __repr__(self) -> str:
         height, width = self.labels.shape
