@@ -57,6 +57,7 @@ setup(
         "onedl-mmcv>=2.3.6",
         "onedl-mmsegmentation>=1.4.2",
         "open_clip_torch>=3.3",
+        "huggingface_hub",
         "ftfy",  # mmseg imports it, and does not say so
         "regex",
         "matplotlib",

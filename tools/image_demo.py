@@ -60,6 +60,10 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         const=MINI_CHECKPOINT,
         help="the mini model: no download, but it knows drawings alone",
     )
+    model.add_argument(
+        "--model", metavar="NAME", help="user/name on the Hugging Face Hub, or a folder as there"
+    )
+    add("--revision", help="of --model on the Hub: a branch, tag or commit")
     add(
         "--onnx",
         metavar="FILE",
@@ -177,14 +181,19 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise InputError("--save html is for photographs: a video has too many frames for a page")
     if args.classes is not None:  # before the model is loaded, which takes a while
         make_vocabulary(args.classes, args.seen)
-    elif not (args.config or args.checkpoint or args.onnx):
+    elif not (args.config or args.checkpoint or args.onnx or args.model):
         raise InputError('CLIP without training looks for what it is told: --classes "cat, dog"')
+    if (args.model and (args.config or args.onnx)) or (args.revision and not args.model):
+        raise InputError("--model brings its own config, and --revision is of --model")
     inferencer: ZeroShotInferencer
     if args.onnx and args.refine:
         raise InputError("--refine is for models in torch, or set model.test_cfg.refine at export")
     if args.onnx:
         files = dict(config=args.config, checkpoint=args.checkpoint)
         inferencer = OnnxInferencer(args.onnx, **files, device=args.device)
+    elif args.model:
+        rest = args.revision, args.device, args.refine
+        inferencer = ZeroShotInferencer.from_pretrained(args.model, *rest)
     else:
         inferencer = ZeroShotInferencer(args.config, args.checkpoint, args.device, args.refine)
     vocabulary = inferencer.vocabulary(args.classes, args.seen)

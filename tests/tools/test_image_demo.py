@@ -73,6 +73,9 @@ def test_one_word_is_not_everywhere(capsys: pytest.CaptureFixture[str]) -> None:
         (["photos/a.png", "--classes", "cat", "--seen", "dog"], "seen names no class: 'dog'"),
         (["photos/a.png"], 'looks for what it is told: --classes "cat, dog"'),
         (["photos/a.png", "--checkpoint", "none.pth"], "no checkpoint 'none.pth'"),
+        (["photos/a.png", "--mini", "--revision", "v1"], "--revision is of --model"),
+        (["photos/a.png", "--model", "x/y", "--config", "z"], "--model brings its own config"),
+        (["photos/a.png", "--model", "empty"], "empty holds no config.json"),
     ],
 )
 def test_what_is_refused_before_work(arguments: list[str], message: str, folder: Path) -> None:

@@ -13,8 +13,8 @@ from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 from torch import Tensor, nn
 
 from zegclip.apis.class_words import text_fingerprint
-from zegclip.apis.onnx_inferencer import METADATA_KEY, VERSION, check_steps
-from zegclip.apis.preprocessing import image_steps
+from zegclip.apis.onnx_inferencer import METADATA_KEY, VERSION
+from zegclip.apis.preprocessing import check_steps, image_steps
 from zegclip.segmentors import ZeroShotSegmentor
 
 INPUTS = ("image", "class_embeddings", "seen", "inductive")

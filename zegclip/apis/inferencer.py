@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from zegclip.segmentors import checked_test_cfg
 from zegclip.visualization import attention_of_windows
 from zegclip.vocabulary import IGNORE_INDEX, Background, Vocabulary, check_known
 
+from . import pretrained
 from .preprocessing import Preprocessor, image_steps
 from .result import SegmentationResult
 from .words import Text, make_vocabulary
@@ -103,7 +105,7 @@ class ZeroShotInferencer:
                 f"{error}\nThe mini model needs no download, but knows drawings alone: --mini, "
                 f"checkpoint={MINI_CHECKPOINT!r} in Python"
             ) from error
-        self.config, self.checkpoint = str(cfg.filename), file
+        self.config, self.checkpoint, self._cfg = str(cfg.filename), file, cfg
         self.model: Any = model
         if refine is not None:
             options = {**model.test_cfg, "refine": refine}
@@ -121,6 +123,80 @@ class ZeroShotInferencer:
         self._own_vocabulary = Vocabulary.from_metainfo(meta) if meta else None
         self._trained_for = self._own_vocabulary
         self._lock = threading.RLock()
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        revision: str | None = None,
+        device: str | torch.device | None = None,
+        refine: str | None = None,
+    ) -> ZeroShotInferencer:
+        """A model that :meth:`save_pretrained` or :meth:`push_to_hub` wrote; nothing of it is run.
+
+        Args:
+            name: a folder, or ``"user/name"`` on the Hugging Face Hub.
+            revision: a branch, tag or commit there; a commit is the same for ever.
+            device: as of the class.
+            refine: as of the class.
+
+        Raises:
+            InputError: it cannot be fetched, is none of ours, or does not fit CLIP's weights.
+        """
+        folder = pretrained.fetch(str(name), revision)
+        cfg, weights = pretrained.read(folder)
+        try:
+            return cls(cfg, weights, device, refine)
+        except InputError:
+            raise
+        except Exception as error:  # what a config of anybody's makes of a model
+            raise InputError(f"{cfg.filename} makes no model here: {error!r}") from error
+
+    def save_pretrained(
+        self, folder: str | Path, report: str | Path | None = None, licence: str = "unknown"
+    ) -> None:
+        """Write ``model.safetensors``, ``config.json`` and a model card, for others.
+
+        CLIP's own weights are not in it.
+
+        Args:
+            folder: is made.
+            report: ``report.json`` of a test of this model: goes along, and its scores, protocol
+                and command into the card.
+            licence: of what is learned, as the Hub spells it (``"apache-2.0"``).
+
+        Raises:
+            InputError: the config holds what cannot be data, or the report is of another CLIP.
+        """
+        name = Path(folder).resolve().name
+        pretrained.write(Path(folder), self._cfg, self.model, name, report, licence)
+
+    def push_to_hub(
+        self,
+        name: str,
+        report: str | Path | None = None,
+        licence: str = "unknown",
+        private: bool | None = None,
+        revision: str | None = None,
+    ) -> str:
+        """Put what :meth:`save_pretrained` writes on the Hugging Face Hub, as whom it knows you.
+
+        Args:
+            name: ``"user/name"``; made where it is not there yet.
+            report: as there.
+            licence: as there.
+            private: whether a new one is only yours.
+            revision: the branch; default: the main one.
+
+        Returns:
+            The commit's address.
+
+        Raises:
+            InputError: as there; or the Hub refuses it.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            pretrained.write(Path(folder), self._cfg, self.model, name, report, licence)
+            return pretrained.push(Path(folder), name, private, revision)
 
     @property
     def classes(self) -> tuple[str, ...]:

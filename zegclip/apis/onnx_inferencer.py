@@ -29,13 +29,9 @@ from zegclip.vocabulary import Background, Vocabulary
 
 from .class_words import WORDS, ClassWords, text_fingerprint
 from .inferencer import ZeroShotInferencer
-from .preprocessing import Preprocessor
+from .preprocessing import Preprocessor, check_steps
 
 METADATA_KEY, VERSION = "zegclip", 4
-# Steps of a test pipeline that a file may ask for, and their words: with any other ("_scope_",
-# another type) a file could import and build anything.
-STEPS = ("Resize", "ResizeShortestEdge")
-_STEP_WORDS = {"type", "scale", "scale_factor", "keep_ratio", "max_size", "interpolation"}
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 # Boxes of some windows and their pixels (N, 3, h, w), whole patches.
 _Windows = tuple[list[Box], Tensor]
@@ -49,7 +45,8 @@ class OnnxInferencer(ZeroShotInferencer):
     ``checkpoint=`` the text encoder in torch embeds any word.
 
     One graph holds image encoder and head, so an image that was encoded is only prepared: asking
-    it again costs as much as the first time. There is no :meth:`attention`.
+    it again costs as much as the first time. There is no :meth:`attention`, and nothing to save for
+    the Hub.
 
     Args:
         path: the ``.onnx`` file.
@@ -184,13 +181,6 @@ def read_description(session: Any, name: str) -> dict[str, Any]:
     except Exception as error:  # whatever is wrong with a text of anybody's
         raise InputError(f"{name}: its description cannot be used: {error!r}") from error
     return found
-
-
-def check_steps(steps: Iterable[Mapping[str, Any]]) -> None:
-    """``InputError`` if a file cannot ask for one of the steps."""
-    for step in steps:
-        if step["type"] not in STEPS or not set(step) <= _STEP_WORDS:
-            raise InputError(f"test_pipeline: {dict(step)} cannot be in a file, only {STEPS}")
 
 
 class _Graph:

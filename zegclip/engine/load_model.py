@@ -126,7 +126,8 @@ def load_model(cfg: Config, checkpoint: str | None, device: torch.device) -> Zer
         device: where the model goes.
 
     Returns:
-        The model in evaluation mode; its ``dataset_meta`` is the checkpoint's, where it has any.
+        The model in evaluation mode; its ``dataset_meta`` is the checkpoint's, where it has any,
+        or the config's.
 
     Raises:
         InputError: CLIP weights are missing, the checkpoint cannot be read or is of another model.
@@ -148,7 +149,7 @@ def load_model(cfg: Config, checkpoint: str | None, device: torch.device) -> Zer
         model.load_state_dict(content.get("state_dict", content))
     except InputError as error:
         raise InputError(f"{checkpoint}: {error}") from error
-    meta = (content.get("meta") or {}).get("dataset_meta")
+    meta = (content.get("meta") or {}).get("dataset_meta") or cfg.get("dataset_meta")
     if meta and meta.get("classes"):
         model.dataset_meta = meta
     return model.to(device).eval()
