@@ -29,7 +29,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path.write_text(
         f"_base_ = '{ROOT}/configs/tagclip_mini_inductive.py'\n"
         "steps = 'LoadImageFromFile', 'LoadCheckedAnnotations', 'PackZeroShotInputs'\n"
-        "test_dataloader = dict(num_workers=0,\n"
+        "test_dataloader = dict(num_workers=0, persistent_workers=False,\n"
         "    dataset=dict(_delete_=True, type='ZeroShotDataset', img_suffix='.png',\n"
         "    data_root='.', data_prefix=dict(img_path='images'),\n"
         "    pipeline=[dict(type=step) for step in steps],\n"

@@ -13,6 +13,7 @@ from zegclip.datasets import read_image
 from zegclip.errors import InputError
 from zegclip.visualization import draw_heat_map, scaled
 from zegclip.visualization.sheet import hex_colour
+from zegclip.vocabulary import IGNORE_INDEX
 
 from .inferencer import EncodedImage, ZeroShotInferencer
 from .result import SegmentationResult
@@ -112,6 +113,8 @@ def _asker(inferencer: ZeroShotInferencer) -> Callable[..., Any]:
         present = result.largest()
         names = {label: result.label_of(label) for label in present}
         masks = [(0.5 * (result.labels == label), name) for label, name in names.items()]
+        if result.background:  # its share is said, and no pixel coloured
+            masks.append((np.zeros(result.labels.shape), result.label_of(IGNORE_INDEX)))
         colours = {name: hex_colour(result.palette[i]) for i, name in names.items()}
         overlay = gradio.AnnotatedImage((result.image, masks), color_map=colours)
         first = result.classes[present[0] if present else 0]
