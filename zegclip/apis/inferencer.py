@@ -220,7 +220,7 @@ class ZeroShotInferencer:
                 for all else (``"sky, wall"``), or a :class:`~zegclip.vocabulary.Background` of
                 both. ``True``: the method's own (:attr:`background`) where words of one's own are
                 given, nothing where the model's classes are. ``False``: every pixel is one of the
-                words.
+                words, as by default of more than 255.
 
         Raises:
             InputError: the image or the words cannot be used.
@@ -318,8 +318,14 @@ class ZeroShotInferencer:
     def _make_background(self, asked: Nothing, vocabulary: Vocabulary) -> Background | None:
         if asked is None or asked is False:
             return None
+        too_many = len(vocabulary.classes) > IGNORE_INDEX  # the last would have its label
         if asked is True:
-            return None if vocabulary == self._trained_for else self.background
+            return None if too_many or vocabulary == self._trained_for else self.background
+        if too_many:
+            raise InputError(
+                f"background={asked!r} takes at most {IGNORE_INDEX} words, because label "
+                f"{IGNORE_INDEX} is none of them; these are {len(vocabulary.classes)}"
+            )
         if isinstance(asked, Background):
             return asked
         if isinstance(asked, (int, float)):

@@ -98,7 +98,8 @@ class SegmentationResult:
 
         Where a pixel may be none of the classes, ``"none of these"`` comes last.
         """
-        counts = np.bincount(self.labels.ravel(), minlength=_NO_CLASS + 1) / self.labels.size
+        least = max(_NO_CLASS + 1, len(self.classes))
+        counts = np.bincount(self.labels.ravel(), minlength=least) / self.labels.size
         areas = dict(zip(self.classes, counts.tolist()))
         return areas | ({NONE_OF_THESE: float(counts[_NO_CLASS])} if self.background else {})
 
@@ -118,7 +119,8 @@ class SegmentationResult:
 
     def name_of(self, label: int) -> str:
         """Name of a class, or of none of them (255)."""
-        return NONE_OF_THESE if label == _NO_CLASS else self.classes[label]
+        nothing = self.background and label == _NO_CLASS
+        return NONE_OF_THESE if nothing else self.classes[label]
 
     def summary(self, number: int = 3) -> str:
         """The largest classes with their shares, and the share of none of them."""
@@ -154,7 +156,7 @@ class SegmentationResult:
         for row, (label, text) in enumerate(shown.items()):
             left, top = picture.width + size // 2, size // 2 + row * line
             square, ink = (left, top, left + size, top + size), "black"
-            if label == _NO_CLASS:
+            if self.background and label == _NO_CLASS:
                 pen.rectangle(square, outline="grey")
             else:
                 pen.rectangle(square, tuple(self.palette[label]))

@@ -112,6 +112,15 @@ def test_what_is_none_of_the_words(
     assert list(areas) == [*words, *["none of these"] * (threshold is not None)]
 
 
+def test_label_255_is_a_class_of_many_words(segment: ZeroShotInferencer) -> None:
+    words = [f"thing {index}" for index in range(300)]
+    result = segment(SCENE, words)
+    assert list(result.areas()) == words and sum(result.areas().values()) == pytest.approx(1)
+    assert result.label_of(255).startswith("thing 255 ")
+    with pytest.raises(InputError, match=r"background=0\.3 takes at most 255 words"):
+        segment(SCENE, words, background=0.3)
+
+
 def test_nothing_is_background_among_the_classes_of_the_model(segment: ZeroShotInferencer) -> None:
     assert (segment(SCENE).labels < 20).all()
     assert (segment(SCENE, background=0.99).labels == 255).all()
