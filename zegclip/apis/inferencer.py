@@ -204,7 +204,12 @@ class ZeroShotInferencer:
         return self._own_vocabulary.classes if self._own_vocabulary else ()
 
     def __call__(
-        self, image: Asked, text: Words = None, seen: Seen = None, background: Nothing = True
+        self,
+        image: Asked,
+        text: Words = None,
+        seen: Seen = None,
+        background: Nothing = True,
+        refine: bool | None = None,
     ) -> SegmentationResult:
         """Segment an image of any size.
 
@@ -215,12 +220,12 @@ class ZeroShotInferencer:
                 checkpoint was trained with.
             seen: those of the words that training has seen; the result is then calibrated as in
                 the inductive setting. Default: nothing is called seen or unseen.
-
             background: what is none of the words: a probability that the best word must have, words
                 for all else (``"sky, wall"``), or a :class:`~zegclip.vocabulary.Background` of
                 both. ``True``: the method's own (:attr:`background`) where words of one's own are
                 given, nothing where the model's classes are. ``False``: every pixel is one of the
                 words, as by default of more than 255.
+            refine: whether masks are brought to the image's edges; default: :attr:`refine`.
 
         Raises:
             InputError: the image or the words cannot be used.
@@ -234,7 +239,7 @@ class ZeroShotInferencer:
                 encoded.windows,
                 encoded.input_size,
                 background=nothing,
-                images=encoded.inputs if self.refine else None,
+                images=encoded.inputs if (self.refine if refine is None else refine) else None,
             )
             labels, maps = prediction.labels({"ori_shape": size})
             labels[labels == len(vocabulary.classes)] = IGNORE_INDEX
