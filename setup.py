@@ -69,7 +69,7 @@ setup(
         "tqdm",
     ],
     extras_require={
-        "demo": ["gradio"],
+        "demo": ["gradio>=6"],
         "export": ["onnx>=1.18", "onnxruntime>=1.22", "onnxscript>=0.5"],
         "tables": ["pandas"],  # tools/compare.py, tools/summarize.py
         "data": ["scipy"],  # tools/prepare_dataset.py context, from MATLAB's files
