@@ -186,16 +186,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     if (args.model and (args.config or args.onnx)) or (args.revision and not args.model):
         raise InputError("--model brings its own config, and --revision is of --model")
     inferencer: ZeroShotInferencer
-    if args.onnx and args.refine:
-        raise InputError("--refine is for models in torch, or set model.test_cfg.refine at export")
     if args.onnx:
         files = dict(config=args.config, checkpoint=args.checkpoint)
         inferencer = OnnxInferencer(args.onnx, **files, device=args.device)
     elif args.model:
-        rest = args.revision, args.device, args.refine
-        inferencer = ZeroShotInferencer.from_pretrained(args.model, *rest)
+        inferencer = ZeroShotInferencer.from_pretrained(args.model, args.revision, args.device)
     else:
-        inferencer = ZeroShotInferencer(args.config, args.checkpoint, args.device, args.refine)
+        inferencer = ZeroShotInferencer(args.config, args.checkpoint, args.device)
     vocabulary = inferencer.vocabulary(args.classes, args.seen)
     background = read_background(args.background)
     done: dict[str, Any] = {}
@@ -204,8 +201,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         config=inferencer.config, checkpoint=inferencer.checkpoint, classes=vocabulary.classes,
         setting=vocabulary.setting,
     )  # fmt: skip
-    written = OutputFolder(outputs[0].parent, args.save, settings | {"background": args.background})
-    segment = functools.partial(inferencer, text=vocabulary, background=background)
+    options_said = {"background": args.background, "refine": args.refine}
+    written = OutputFolder(outputs[0].parent, args.save, settings | options_said)
+    options = dict(background=background, refine=args.refine)
+    segment = functools.partial(inferencer, text=vocabulary, **options)
     for image, output in zip(images, outputs):
         try:
             demo = demo_video if is_video(image) else demo_image

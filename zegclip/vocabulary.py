@@ -137,14 +137,20 @@ class Vocabulary:
 
     @property
     def by_word(self) -> Vocabulary:
-        """Every word by itself, as a class."""
-        words = dict.fromkeys(word for synonyms in self.words for word in synonyms)
-        return Vocabulary(tuple(words), setting="cross_dataset")
+        """Every word by itself, as a class; of those that are one to CLIP, the first."""
+        words: dict[str, str] = {}
+        for word in (word for synonyms in self.words for word in synonyms):
+            words.setdefault(name_key(word), word)
+        return Vocabulary(tuple(words.values()), setting="cross_dataset")
 
     def with_words(self, words: Sequence[str]) -> Vocabulary:
         """The classes, and further words after them, each by itself."""
         classes = (*self.classes, *words)
         return Vocabulary(classes, synonyms=self.synonyms, setting="cross_dataset")
+
+
+# The class that :class:`Background` is, where there is one of this name.
+BACKGROUND = "background"
 
 
 @dataclass(frozen=True)
@@ -170,8 +176,9 @@ class Background:
             raise InputError(f"the background's threshold {self.threshold} is not between 0 and 1")
 
     def words_beside(self, vocabulary: Vocabulary) -> tuple[str, ...]:
-        """The words without those of the classes."""
-        own = {name_key(word) for words in vocabulary.words for word in words}
+        """The words without those of the classes, and without their names."""
+        every = (vocabulary.classes, *vocabulary.words)
+        own = {name_key(word) for words in every for word in words}
         return tuple(word for word in self.words if name_key(word) not in own)
 
 

@@ -17,9 +17,8 @@ from zegclip.datasets.images import ImageLike, read_image
 from zegclip.engine.load_model import MINI_CHECKPOINT, choose_device, choose_files, load_model
 from zegclip.errors import InputError
 from zegclip.heads import upsample
-from zegclip.segmentors import checked_test_cfg
 from zegclip.visualization import attention_of_windows
-from zegclip.vocabulary import IGNORE_INDEX, Background, Vocabulary, check_known
+from zegclip.vocabulary import BACKGROUND, IGNORE_INDEX, Background, Vocabulary, check_known
 
 from . import pretrained
 from .preprocessing import Preprocessor, image_steps
@@ -66,16 +65,13 @@ class ZeroShotInferencer:
             ViT-B/16, which is downloaded once. (``"data/mini/mini_model.pth"`` is the mini model,
             which is in the repository and knows drawings of VOC's 20 classes, not photographs.)
         device: ``"cuda"``, ``"cpu"``, ...; default: CUDA where there is one.
-        refine: ``"pamr"`` brings masks to the image's edges, see
-            :class:`~zegclip.segmentors.refinement.PixelAdaptiveRefinement`; default: what the
-            config's ``test_cfg`` says.
 
     Attributes:
         model: the segmentor.
         config: path of the config.
         checkpoint: path of the checkpoint, ``None`` without training.
         background: what is none of a person's own words, by default.
-        refine: whether masks are refined.
+        refine: whether masks are refined by default, as the config's ``test_cfg`` says.
 
     Raises:
         InputError: a file is missing, or they do not fit together.
@@ -93,7 +89,6 @@ class ZeroShotInferencer:
         config: str | Path | Config | None = None,
         checkpoint: str | Path | None = None,
         device: str | torch.device | None = None,
-        refine: str | None = None,
     ) -> None:
         cfg, file = choose_files(config, checkpoint)
         try:
@@ -107,9 +102,6 @@ class ZeroShotInferencer:
             ) from error
         self.config, self.checkpoint, self._cfg = str(cfg.filename), file, cfg
         self.model: Any = model
-        if refine is not None:
-            options = {**model.test_cfg, "refine": refine}
-            model.test_cfg = checked_test_cfg(options, model.image_encoder.patch_size)
         self.refine: bool = model.test_cfg["refine"] is not None
         self.background: Background | None = model.decode_head.background
         self._text_encoder: Any = model.text_encoder
@@ -130,7 +122,6 @@ class ZeroShotInferencer:
         name: str | Path,
         revision: str | None = None,
         device: str | torch.device | None = None,
-        refine: str | None = None,
     ) -> ZeroShotInferencer:
         """A model that :meth:`save_pretrained` or :meth:`push_to_hub` wrote; nothing of it is run.
 
@@ -138,7 +129,6 @@ class ZeroShotInferencer:
             name: a folder, or ``"user/name"`` on the Hugging Face Hub.
             revision: a branch, tag or commit there; a commit is the same for ever.
             device: as of the class.
-            refine: as of the class.
 
         Raises:
             InputError: it cannot be fetched, is none of ours, or does not fit CLIP's weights.
@@ -146,7 +136,7 @@ class ZeroShotInferencer:
         folder = pretrained.fetch(str(name), revision)
         cfg, weights = pretrained.read(folder)
         try:
-            return cls(cfg, weights, device, refine)
+            return cls(cfg, weights, device)
         except InputError:
             raise
         except Exception as error:  # what a config of anybody's makes of a model
@@ -209,7 +199,7 @@ class ZeroShotInferencer:
         text: Words = None,
         seen: Seen = None,
         background: Nothing = True,
-        refine: bool | None = None,
+        refine: str | bool | None = None,
     ) -> SegmentationResult:
         """Segment an image of any size.
 
@@ -224,14 +214,18 @@ class ZeroShotInferencer:
                 for all else (``"sky, wall"``), or a :class:`~zegclip.vocabulary.Background` of
                 both. ``True``: the method's own (:attr:`background`) where words of one's own are
                 given, nothing where the model's classes are. ``False``: every pixel is one of the
-                words, as by default of more than 255.
-            refine: whether masks are brought to the image's edges; default: :attr:`refine`.
+                words, as by default of more than 255. A word ``"background"`` is it.
+            refine: ``"pamr"`` brings masks to the image's edges, see
+                :class:`~zegclip.segmentors.refinement.PixelAdaptiveRefinement`; ``False``: nothing
+                does. Default: what the config's ``test_cfg`` says.
 
         Raises:
             InputError: the image or the words cannot be used.
         """
         vocabulary, encoded = self.vocabulary(text, seen), self.encode(image)
         nothing = self._make_background(background, vocabulary)
+        if refine not in (None, False, "pamr"):
+            raise InputError(f"refine={refine!r} is neither 'pamr' nor False")
         size = encoded.image.shape[:2]
         with self._lock, torch.no_grad():
             self.model.set_vocabulary(vocabulary)
@@ -251,7 +245,7 @@ class ZeroShotInferencer:
             {name: each.squeeze(0).cpu().numpy() for name, each in maps.items()},
             vocabulary.palette or (),
             vocabulary.unseen,
-            nothing is not None,
+            nothing is not None and BACKGROUND not in vocabulary.classes,
         )
 
     def encode(self, image: Asked) -> EncodedImage:

@@ -216,10 +216,10 @@ class _Graph:
         images: Tensor | None = None,
     ) -> list[ImagePrediction]:
         vocabulary = self._vocabulary
-        others = background.words_beside(vocabulary) if background else ()
+        words = background.words_beside(vocabulary) if background else ()
         inputs = {
-            "class_embeddings": self.embed(vocabulary.with_words(others)),
-            "seen": np.isin((*vocabulary.classes, *others), vocabulary.seen),
+            "class_embeddings": self.embed(vocabulary.with_words(words)),
+            "seen": np.isin((*vocabulary.classes, *words), vocabulary.seen),
             "inductive": np.array(vocabulary.setting == "inductive"),
         }
         own = len(vocabulary.classes)
@@ -228,7 +228,8 @@ class _Graph:
             prediction = Prediction(output.mask_logits[:, :own], output.extra_maps)
             if background is None:
                 return prediction
-            return with_background(prediction, output.mask_logits[:, own:], background)
+            others = output.mask_logits[:, own:]
+            return with_background(prediction, others, background, vocabulary.classes)
 
         groups = ((boxes, self._run(pixels, inputs)) for boxes, pixels in windows)
         return predictions_of_images(groups, size, 1, to_prediction, images=images)

@@ -14,8 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from zegclip.heads import upsample
 from zegclip.segmentors import ImagePrediction
 from zegclip.visualization import draw_labels, find_font
-from zegclip.vocabulary import IGNORE_INDEX as _NO_CLASS
-from zegclip.vocabulary import make_palette
+from zegclip.vocabulary import IGNORE_INDEX, make_palette
 
 from . import output_files
 
@@ -98,10 +97,10 @@ class SegmentationResult:
 
         Where a pixel may be none of the classes, ``"none of these"`` comes last.
         """
-        least = max(_NO_CLASS + 1, len(self.classes))
+        least = max(IGNORE_INDEX + 1, len(self.classes))
         counts = np.bincount(self.labels.ravel(), minlength=least) / self.labels.size
         areas = dict(zip(self.classes, counts.tolist()))
-        return areas | ({NONE_OF_THESE: float(counts[_NO_CLASS])} if self.background else {})
+        return areas | ({NONE_OF_THESE: float(counts[IGNORE_INDEX])} if self.background else {})
 
     def largest(self, number: int | None = None) -> list[int]:
         """Ids of the classes that are in the image, the largest first; at most `number`."""
@@ -119,12 +118,12 @@ class SegmentationResult:
 
     def name_of(self, label: int) -> str:
         """Name of a class, or of none of them (255)."""
-        nothing = self.background and label == _NO_CLASS
+        nothing = self.background and label == IGNORE_INDEX
         return NONE_OF_THESE if nothing else self.classes[label]
 
     def summary(self, number: int = 3) -> str:
         """The largest classes with their shares, and the share of none of them."""
-        shown = [*self.largest(number), *[_NO_CLASS] * self.background]
+        shown = [*self.largest(number), *[IGNORE_INDEX] * self.background]
         return ", ".join(map(self.label_of, shown))
 
     def draw(self, opacity: float = 0.5, legend: bool | str = True) -> Image.Image:
@@ -140,7 +139,7 @@ class SegmentationResult:
         if not legend:
             return picture
         shown = list(range(len(self.classes))) if legend == "all" else self.largest()
-        shown = [*shown[:_MOST_NAMES], *[_NO_CLASS] * self.background]
+        shown = [*shown[:_MOST_NAMES], *[IGNORE_INDEX] * self.background]
         text = self.name_of if legend == "all" else self.label_of
         return self._beside_legend(picture, {label: text(label) for label in shown})
 
@@ -156,7 +155,7 @@ class SegmentationResult:
         for row, (label, text) in enumerate(shown.items()):
             left, top = picture.width + size // 2, size // 2 + row * line
             square, ink = (left, top, left + size, top + size), "black"
-            if self.background and label == _NO_CLASS:
+            if self.background and label == IGNORE_INDEX:
                 pen.rectangle(square, outline="grey")
             else:
                 pen.rectangle(square, tuple(self.palette[label]))

@@ -131,7 +131,7 @@ class Answers:
         picture = picture or self._encode(file)
         asked = zip(self._inferencers, picture.encoded, vocabularies)
         results = [
-            inferencer(encoded, vocabulary, background=nothing, refine=refine)
+            inferencer(encoded, vocabulary, background=nothing, refine=refine and "pamr")
             for inferencer, encoded, vocabulary in asked
         ]
         return Session(picture, results)

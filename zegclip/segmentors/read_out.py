@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from zegclip.heads import HeadOutput, Prediction, ZeroShotHead
-from zegclip.vocabulary import Background, Vocabulary
-
-BACKGROUND = "background"
+from zegclip.vocabulary import BACKGROUND, Background, Vocabulary, name_key
 
 
 class ReadOut:
@@ -44,15 +44,13 @@ class ReadOut:
         self.queries = vocabulary.by_word if head.words_apart else vocabulary
         self._words: list[list[int]] | None = None
         if self.queries.words != vocabulary.words:
-            place = {word: index for index, word in enumerate(self.queries.classes)}
-            self._words = [[place[word] for word in words] for words in vocabulary.words]
+            place = {name_key(word): index for index, word in enumerate(self.queries.classes)}
+            self._words = [[place[name_key(word)] for word in words] for words in vocabulary.words]
         self._own = len(self.queries.classes)
         if background is not None and (words := background.words_beside(vocabulary)):
             self.queries = self.queries.with_words(words)
         self._background = background
-        self._place: int | None = None
-        if BACKGROUND in vocabulary.classes:
-            self._place = vocabulary.classes.index(BACKGROUND)
+        self._classes = vocabulary.classes
 
     def __call__(self, output: HeadOutput) -> Prediction:
         """Of maps ``(B, K, H, W)`` at pixels; a function of each pixel."""
@@ -67,12 +65,12 @@ class ReadOut:
             prediction = self._head.calibrate(prediction, self._seen)
         if self._background is not None:
             others = asked[:, self._own :]
-            prediction = with_background(prediction, others, self._background, self._place)
+            prediction = with_background(prediction, others, self._background, self._classes)
         return prediction
 
 
 def with_background(
-    prediction: Prediction, others: Tensor, background: Background, place: int | None = None
+    prediction: Prediction, others: Tensor, background: Background, names: Sequence[str]
 ) -> Prediction:
     """Background is as probable as its best word, and no less than its threshold.
 
@@ -80,18 +78,13 @@ def with_background(
         prediction: of the classes.
         others: probabilities of the background's words, ``(B, W, H, W)``.
         background: whose threshold counts.
-        place: of the class that it is; default: it gets a map of its own, the last.
+        names: of the classes. One called ``background`` is it; else it gets a map of its own, the
+            last.
     """
     classes = prediction.probabilities
-    if place is not None:
-        own = classes[:, place : place + 1]
-    else:
-        own = torch.full_like(classes[:, :1], -torch.inf)
-    if others.shape[1]:
-        own = torch.maximum(own, others.amax(dim=1, keepdim=True))
-    if background.threshold is not None:
-        own = own.clamp(min=background.threshold)
-    if place is None:
-        return prediction._replace(probabilities=torch.cat([classes, own], dim=1))
-    parts = [classes[:, :place], own, classes[:, place + 1 :]]
+    place = names.index(BACKGROUND) if BACKGROUND in names else len(names)
+    least = -torch.inf if background.threshold is None else background.threshold
+    floor = torch.full_like(classes[:, :1], least)
+    best = torch.cat([floor, classes[:, place : place + 1], others], dim=1).amax(1, keepdim=True)
+    parts = [classes[:, :place], best, classes[:, place + 1 :]]
     return prediction._replace(probabilities=torch.cat(parts, dim=1))

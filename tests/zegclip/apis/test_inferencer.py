@@ -121,6 +121,17 @@ def test_label_255_is_a_class_of_many_words(segment: ZeroShotInferencer) -> None
         segment(SCENE, words, background=0.3)
 
 
+def test_a_word_may_be_called_background(segment: ZeroShotInferencer) -> None:
+    """It is what is none of the others, and label 255 is not needed."""
+    plain = segment(SCENE, "cat, background, bottle", background=False)
+    result = segment(SCENE, "cat, background, bottle", background=0.3)
+    expected = plain.scores.copy()
+    expected[1] = expected[1].clip(min=0.3)
+    np.testing.assert_array_equal(result.scores, expected)
+    assert (result.labels == expected.argmax(axis=0)).mean() > 0.99  # (resized by rows of patches)
+    assert list(result.areas()) == list(result.scores_at(0, 0)) == ["cat", "background", "bottle"]
+
+
 def test_nothing_is_background_among_the_classes_of_the_model(segment: ZeroShotInferencer) -> None:
     assert (segment(SCENE).labels < 20).all()
     assert (segment(SCENE, background=0.99).labels == 255).all()
@@ -142,7 +153,9 @@ def test_one_bus_on_a_wall_is_not_a_picture_full_of_bus(segment: ZeroShotInferen
 @pytest.mark.parametrize("words", [None, "bottle, cat"])
 def test_refined_masks_follow_the_edges_of_the_image(words: str | None) -> None:
     plain = ZeroShotInferencer(CONFIG, CHECKPOINT, device="cpu")
-    refined = ZeroShotInferencer(CONFIG, CHECKPOINT, device="cpu", refine="pamr")
+    cfg = Config.fromfile(CONFIG)
+    cfg.model.test_cfg.refine = "pamr"
+    refined = ZeroShotInferencer(cfg, CHECKPOINT, device="cpu")
     large = np.asarray(Image.fromarray(SCENE).resize((192, 192)))
     before, after = plain(large, words), refined(large, words)
     image = refined.encode(large).inputs[0]
@@ -151,10 +164,10 @@ def test_refined_masks_follow_the_edges_of_the_image(words: str | None) -> None:
     found = after.prediction.whole().probabilities
     torch.testing.assert_close(found, expected)
     assert 0 < (before.labels != after.labels).mean() < 0.5
-    assert np.array_equal(plain(large, words, refine=True).labels, after.labels)
+    assert np.array_equal(plain(large, words, refine="pamr").labels, after.labels)
     assert np.array_equal(refined(large, words, refine=False).labels, before.labels)
     with pytest.raises(InputError, match="refine='crf'"):
-        ZeroShotInferencer(CONFIG, CHECKPOINT, device="cpu", refine="crf")
+        plain(large, words, refine="crf")
 
 
 def test_words_are_embedded_once_for_all_images(segment: ZeroShotInferencer) -> None:

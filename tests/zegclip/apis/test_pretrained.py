@@ -58,7 +58,10 @@ def assert_same(found: ZeroShotInferencer, expected: ZeroShotInferencer, *questi
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_folder_is_the_model(method: str, tmp_path: Path) -> None:
-    expected = ZeroShotInferencer(*files_of(method), device="cpu", refine="pamr")
+    config, checkpoint = files_of(method)
+    cfg = Config.fromfile(config)
+    cfg.model.test_cfg.refine = "pamr"
+    expected = ZeroShotInferencer(cfg, checkpoint, device="cpu")
     expected.save_pretrained(tmp_path / "model")
     found = ZeroShotInferencer.from_pretrained(tmp_path / "model", device="cpu")
     assert found.model.protocol() == expected.model.protocol()

@@ -46,6 +46,22 @@ def test_what_is_under_the_threshold_is_background(threshold: float) -> None:
     assert torch.equal(found.argmax(dim=1), torch.where(best < threshold, 1, label))
 
 
+def test_words_that_are_one_to_clip_are_asked_once() -> None:
+    synonyms = {"cat": ("cat", "Wall"), "heaven": ("sky",), "room": ("wall", "door")}
+    vocabulary = Vocabulary(("cat", "heaven", "room"), synonyms=synonyms, setting="cross_dataset")
+    background = Background(words=("Sky", "heaven", "tree"))
+    read_out = ReadOut(TrainingFreeHead(8), vocabulary, background=background)
+    assert read_out.queries.classes == ("cat", "Wall", "sky", "door", "tree")
+    probabilities = read_out(HeadOutput(torch.randn(1, 5, 2, 2))).probabilities
+    assert probabilities.shape[1] == 4
+    assert (
+        ReadOut(
+            ATMHead(8, decoder={"num_heads": 2}), vocabulary, background=background
+        ).queries.words[:3]
+        == vocabulary.words
+    )
+
+
 @torch.no_grad()
 def test_in_the_segmentor(tiny_clip_config: Path) -> None:
     """Word by word, averaged over windows as cosines: against the definition."""
