@@ -11,8 +11,6 @@ model = dict(
         # From the other start one class took all pixels still after 250 steps at lr 1e-3.
         aligned_start=4.0,
         gamma=0.0,
-        # The best on selection scenes (analysis "background"): without negatives masks say yes low.
-        background=dict(threshold=0.22),
         loss=dict(ignored_as_negative=False),
     ),
     test_cfg=dict(_delete_=True, mode="whole"),

@@ -85,7 +85,7 @@ def test_other_words_ask_neither_image_encoder_nor_the_file_again(
 @pytest.mark.parametrize(
     ("asked", "threshold", "others"),
     [
-        (True, 0.15, ()),  # the method's own, chosen on selection scenes
+        (True, 0.29, ()),  # the method's own, chosen on selection scenes
         (0.3, 0.3, ()),
         ("sky, bottle", 0.0, ("sky",)),
         (Background(0.2, ("train",)), 0.2, ("train",)),
@@ -147,7 +147,7 @@ def test_one_bus_on_a_wall_is_not_a_picture_full_of_bus(segment: ZeroShotInferen
         shares.append(areas["bus"])
         assert areas["none of these"] > 0.3
     # Of the picture; before, with every pixel one of the words, it was 0.82.
-    assert np.abs(np.subtract(shares, truths)).mean() < 0.07
+    assert np.abs(np.subtract(shares, truths)).mean() < 0.04
 
 
 @pytest.mark.parametrize("words", [None, "bottle, cat"])

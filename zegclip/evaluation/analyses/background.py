@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zegclip.segmentors import to_original
 from zegclip.vocabulary import IGNORE_INDEX
 
 from .analysis import ANALYSES, AnalysedImage, Analysis
@@ -22,8 +21,9 @@ THRESHOLDS = np.arange(100) / 100
 class BackgroundThreshold(Analysis):
     """mIoU over classes and background, where pixels whose best class is under it are background.
 
-    What counts as background is what the data set ignores: right for VOC without its class of
-    that name and for the mini benchmark, but not where void is ignored as well.
+    Without calibration, as a person's own words are asked for. What counts as background is what
+    the data set ignores: right for VOC without its class of that name and for the mini benchmark,
+    but not where void is ignored as well.
     """
 
     section = "background"
@@ -35,8 +35,7 @@ class BackgroundThreshold(Analysis):
     def count(self, image: AnalysedImage) -> np.ndarray:
         """How often which label meets which best class, by the last threshold that it reaches."""
         classes = len(self.vocabulary.classes)
-        probabilities = to_original(image.ask().whole().probabilities, image.metainfo)
-        best, label = (each.cpu().numpy() for each in probabilities.max(dim=0))
+        best, label = image.best_of(range(classes))
         reached = np.searchsorted(THRESHOLDS, best, side="right")
         truth = np.where(image.labels == IGNORE_INDEX, classes, image.labels)
         cell = (reached * (classes + 1) + truth) * classes + label
