@@ -22,8 +22,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from zegclip.apis import OnnxInferencer, SegmentationResult, ZeroShotInferencer, make_vocabulary
-from zegclip.apis.output_files import FORMATS, OutputFolder
-from zegclip.apis.video import VIDEOS, VideoReader, video_writer
+from zegclip.apis.outputs import FORMATS, VIDEOS, OutputFolder, VideoReader, video_writer
 from zegclip.datasets.images import SUFFIXES
 from zegclip.engine.launch import run
 from zegclip.engine.load_model import MINI_CHECKPOINT

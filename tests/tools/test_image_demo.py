@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from zegclip.apis.video import VideoReader, video_writer
+from zegclip.apis.outputs import VideoReader, video_writer
 from zegclip.datasets.mini.scenes import make_scene
 from zegclip.errors import InputError
 

@@ -16,7 +16,7 @@ from zegclip.segmentors import ImagePrediction
 from zegclip.visualization import draw_labels, find_font
 from zegclip.vocabulary import IGNORE_INDEX, make_palette
 
-from . import output_files
+from .outputs import save
 
 _MOST_NAMES = 24  # in a legend
 NONE_OF_THESE = "none of these"
@@ -171,11 +171,11 @@ class SegmentationResult:
             path: the file.
             format: ``"index"``: labels as a PNG with the classes' colours, 255 is none of them;
                 ``"coco"``: COCO's JSON with run-length codes; ``"labelme"``: LabelMe's polygons;
-                ``"html"``: a page to look at. See :mod:`zegclip.apis.output_files`, also for
+                ``"html"``: a page to look at. See :mod:`zegclip.apis.outputs`, also for
                 several images in one file.
             name: the image's path, relative to the file; LabelMe's has the image in it without.
         """
-        output_files.save(self, path, format, name)
+        save(self, path, format, name)
 
     def __repr__(self) -> str:
         height, width = self.labels.shape

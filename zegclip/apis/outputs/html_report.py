@@ -15,7 +15,7 @@ from zegclip.files import replacing
 from zegclip.vocabulary import IGNORE_INDEX
 
 if TYPE_CHECKING:
-    from .result import SegmentationResult
+    from ..result import SegmentationResult
 
 _LONGEST_SIDE = 1200  # of a picture, pixels
 _PAGE = """<!doctype html>

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image, ImageDraw
 
 from zegclip.apis import SegmentationResult
-from zegclip.apis.labelme_file import polygons
-from zegclip.apis.output_files import OutputFolder
+from zegclip.apis.outputs import OutputFolder
+from zegclip.apis.outputs.labelme import polygons
 from zegclip.datasets.rle import decode
 from zegclip.errors import InputError
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from zegclip.apis.video import VideoReader, video_writer
+from zegclip.apis.outputs import VideoReader, video_writer
 from zegclip.errors import InputError
 
 av = pytest.importorskip("av")

@@ -14,7 +14,7 @@ from zegclip.errors import InputError
 from zegclip.files import replacing
 
 if TYPE_CHECKING:
-    from .result import SegmentationResult
+    from ..result import SegmentationResult
 
 
 class CocoFile:

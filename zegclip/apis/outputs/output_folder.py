@@ -16,12 +16,12 @@ from zegclip.errors import InputError
 from zegclip.files import replacing
 from zegclip.vocabulary import IGNORE_INDEX
 
-from .coco_file import CocoFile
+from .coco import CocoFile
 from .html_report import HtmlReport
-from .labelme_file import write_labelme
+from .labelme import write_labelme
 
 if TYPE_CHECKING:
-    from .result import SegmentationResult
+    from ..result import SegmentationResult
 
 FORMATS = ("index", "coco", "labelme", "html")
 

@@ -16,7 +16,7 @@ from PIL import Image
 from zegclip.files import replacing
 
 if TYPE_CHECKING:
-    from .result import SegmentationResult
+    from ..result import SegmentationResult
 
 
 def write_labelme(result: SegmentationResult, path: str | Path, image: str | None = None) -> None:
