@@ -3,7 +3,7 @@
 The measures that every method has are here; those that one method alone has are in its package.
 """
 
-from . import boundaries, calibration, misidentification, training_curve  # noqa: F401  (register)
+from . import background, boundaries, calibration, misidentification, training_curve  # noqa: F401  (register)
 from .analysis import ANALYSES, AnalysedImage, Analysis, analyse
 from .decoder_tokens import DecoderTokens, Tokens, calls_of
 from .detection import Detector
