@@ -18,7 +18,6 @@ import subprocess
 import tarfile
 import tempfile
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -27,16 +26,12 @@ from artwork_choice import (
     CLASS_WORDS,
     EMOJI_SETS,
     EXCLUDED,
-    FIRST_HELD_OUT,
     ICON_SETS,
     NAMED_EMOJI,
-    ONE_COLOUR,
     SKIN_TONES,
     chosen_drawings,
     letters,
 )
-from icon_choice import ICON_PACKAGES, ICON_SHEET, chosen_icons, icon_motif
-from icon_drawing import draw_icon, draw_svg, icon_svg, shape, without_repeats
 from PIL import Image
 
 from zegclip.engine.launch import run
@@ -44,8 +39,8 @@ from zegclip.files import PROJECT_ROOT
 
 CELL = 48  # pixels
 MALE = "-200d-2642-fe0f"  # of a code point
-# Of the drawings of a class, at least two each: shown by scenes of this split and nothing else.
-HELD_OUT = {"test": 1 / 4, "selection": 1 / 8}
+# Of the motifs of a class, and at least so many: shown by scenes of this split and nothing else.
+HELD_OUT = {"test": (1 / 4, 2), "selection": (1 / 8, 1)}
 
 
 def download(package: str, folder: Path) -> tarfile.TarFile:
@@ -62,6 +57,22 @@ def read_member(archive: tarfile.TarFile, name: str) -> bytes:
     if file is None:
         raise KeyError(name)
     return file.read()
+
+
+def draw_svg(text: str) -> bytes:
+    """An SVG as PNG."""
+    import resvg_py  # only this needs it
+
+    return bytes(resvg_py.svg_to_bytes(svg_string=text, width=2 * CELL))
+
+
+def icon_svg(icons: dict, name: str) -> str:
+    """An icon of a set in Iconify's format."""
+    icon: dict = {"left": 0, "top": 0, "width": 16, "height": 16}
+    icon |= {k: v for k, v in icons.items() if k != "icons"} | icons["icons"][name]
+    box = " ".join(str(icon[key]) for key in ("left", "top", "width", "height"))
+    names = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    return f'<svg {names} viewBox="{box}">{icon["body"]}</svg>'
 
 
 def emoji_file(archive: tarfile.TarFile, pattern: str, code: str) -> bytes | None:
@@ -87,32 +98,12 @@ def crop(file: bytes) -> Image.Image | None:
     return image.convert("RGBa").resize(size, Image.Resampling.LANCZOS).convert("RGBA")
 
 
-def read_icons(folder: Path) -> tuple[list[dict], dict[str, dict[str, bytes | None]]]:
-    """Entries and files of the icons of one colour, by sheet and code; each shape once."""
-    sets: dict[str, dict] = {}
-    shapes: dict[str, dict[str, np.ndarray]] = defaultdict(dict)
-    for prefix, package in ICON_PACKAGES.items():
-        archive = download(f"@iconify-json/{package}", folder)
-        sets[prefix] = json.loads(read_member(archive, "package/icons.json"))
-        for code, name in chosen_icons(f"{prefix}:{n}" for n in sets[prefix]["icons"]).items():
-            shapes[name][code] = shape(sets[prefix], code.split(":")[1])
-    entries = []
-    files: dict[str, dict[str, bytes | None]] = defaultdict(dict)
-    for name in CLASS_DRAWINGS:
-        for code in without_repeats(shapes[name]):
-            prefix, icon = code.split(":")
-            files[ICON_SHEET[prefix]][code] = draw_icon(sets[prefix], icon, code)
-            entries.append(dict(code=code, name=name, is_class=True, words=[]))
-    return entries, files
-
-
 def read_drawings(folder: Path) -> tuple[list[dict], dict[str, dict[str, Image.Image]]]:
     """The entries of all drawings, and the pictures by style and code."""
     archives = {style: download(package, folder) for style, (package, _) in EMOJI_SETS.items()}
     emoji = json.loads(read_member(archives["noto"], "package/emoji.json"))
     chosen = chosen_drawings(emoji)
     codes = [entry["code"] for entry in chosen]
-    others = {entry["code"] for entry in chosen if not entry["is_class"]}
     files: dict[str, dict[str, bytes | None]] = {
         style: {code: emoji_file(archives[style], pattern, code) for code in codes}
         for style, (_, pattern) in EMOJI_SETS.items()
@@ -127,17 +118,8 @@ def read_drawings(folder: Path) -> tuple[list[dict], dict[str, dict[str, Image.I
         names = {f"{prefix}:{name}": name for name in icons["icons"]}
         if prefix in NAMED_EMOJI:
             names |= {named.get(letters(name), ""): name for name in reversed(icons["icons"])}
-        found = {
-            code: draw_icon(icons, names[code], f"{prefix}:{names[code]}")
-            if prefix in ONE_COLOUR
-            else draw_svg(icon_svg(icons, names[code]))
-            for code in codes
-            if code in names and not (prefix in ONE_COLOUR and code in others)
-        }
+        found = {code: draw_svg(icon_svg(icons, names[code])) for code in codes if code in names}
         files.setdefault(style, {}).update(found)
-    icon_entries, icon_files = read_icons(folder)
-    chosen += icon_entries
-    files |= icon_files
     cropped = {
         style: {c: crop(file) for c, file in each.items() if file and (style, c) not in EXCLUDED}
         for style, each in files.items()
@@ -157,15 +139,10 @@ def draw_sheet(cells: list[Image.Image]) -> Image.Image:
 
 
 def motif(style: str, code: str) -> tuple[str, str]:
-    """One for versions of an icon, tones of skin, and one set's emoji in 3D, flat, one colour."""
-    code = icon_motif(code).replace(MALE, "")  # a man walks as a person does
+    """One for all tones of a skin, and for Fluent's emoji in 3D and flat."""
+    code = code.replace(MALE, "")  # a man walks as a person does
     parts = [part for part in code.split("-") if part not in SKIN_TONES]
-    return style.removesuffix("_flat").removesuffix("_mono"), "-".join(parts)
-
-
-def may_be_held_out(style: str, code: str) -> bool:
-    """Whether the first edition's tower, the start of this one's pretraining, has not seen it."""
-    return style not in FIRST_HELD_OUT or code in FIRST_HELD_OUT[style]
+    return style.removesuffix("_flat"), "-".join(parts)
 
 
 def hold_out(index: list[dict]) -> None:
@@ -174,9 +151,8 @@ def hold_out(index: list[dict]) -> None:
         entries = [entry for entry in index if entry["name"] == name]
         motifs = sorted({motif(style, e["code"]) for e in entries for style in e["cells"]})
         shuffled = [motifs[i] for i in np.random.default_rng(position).permutation(len(motifs))]
-        shuffled = [each for each in shuffled if may_be_held_out(*each)]
-        for split, share in HELD_OUT.items():
-            number = max(2, round(share * len(motifs)))
+        for split, (share, least) in HELD_OUT.items():
+            number = max(least, round(share * len(motifs)))
             marked, shuffled = shuffled[:number], shuffled[number:]
             for entry in entries:
                 styles = [s for s in entry["cells"] if motif(s, entry["code"]) in marked]

@@ -6,7 +6,7 @@ Image-level supervision only: a picture and the names of what it shows, never a 
     (each name alone, and the caption that names everything);
   * a fine-grained one in the spirit of FILIP and PACL: the picture's patch embeddings that agree
     most with a name say whether the picture shows it (sigmoid, as in SigLIP).
-Pictures are warped and recoloured, so that few drawings stand for all of their class.
+Drawings are bent, recoloured and cut (variation.py), so that few stand for all of their class.
 First small crops (48 pixels, one or two objects), then whole scenes (96 pixels, one to four), of
 which the tower sees a share of the patches only (as in FLIP), and all of them in the last steps.
 Held-out drawings are never shown. The weights hold OpenAI-style CLIP parameters of open_clip.
@@ -35,7 +35,6 @@ import cv2
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from tiny_clip.augment import augmented
 from tiny_clip.captions import Batch, Batches, Composer
 from tiny_clip.graph import Captured
 from tiny_clip.judge import Judge
@@ -113,7 +112,7 @@ class Trainer:
         device, visual = self.device, self.model.clip.visual
         rng = np.random.default_rng([9, *seed])
         generator = torch.Generator(device).manual_seed(int(rng.integers(2**62)))
-        images = augmented(pictures(batch.images, device), generator)
+        images = pictures(batch.images, device)
         # A crop stands anywhere in the grid of position embeddings.
         grid, crop = visual.grid_size[0], images.shape[2] // visual.patch_size[0]
         places = torch.arange(grid**2).view(grid, grid)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from mini_benchmark import artwork_choice, icon_choice
+from mini_benchmark import artwork_choice
 
 from zegclip.files import PROJECT_ROOT
 
@@ -42,16 +42,6 @@ def test_drawings_are_those_of_the_index() -> None:
     """Of the committed index; the packages themselves would be a download."""
 
     index = json.loads((PROJECT_ROOT / "data/mini/artwork/index.json").read_text())["drawings"]
-    icons = [d for d in index if any(style.startswith("icons_") for style in d["cells"])]
-    assert [icon_choice.class_of(d["code"]) for d in icons] == [d["name"] for d in icons]
     committed = {(d["code"], d["name"], *d["words"]) for d in index if d["is_class"]}
-    committed -= {(d["code"], d["name"]) for d in icons}
     chosen = {(d["code"], d["name"], *d["words"]) for d in artwork_choice.chosen_drawings([])}
     assert committed <= chosen
-
-
-def test_versions_of_an_icon_are_one_motif_and_two_of_them_are_shown() -> None:
-    names = "car car-thin car-fill car-duotone car-light car-battery car-battery-fill cat"
-    chosen = icon_choice.chosen_icons(f"ph:{name}" for name in names.split())
-    assert chosen == {"ph:car-duotone": "car", "ph:car-light": "car", "ph:cat": "cat"}
-    assert icon_choice.icon_motif("fluent:vehicle-car-24-filled") == "fluent:vehicle-car"

@@ -14,6 +14,8 @@ from torch.utils.data import Dataset
 from zegclip.datasets.mini.artwork import Drawing, by_name, class_words, load_drawings
 from zegclip.datasets.mini.compositor import Scene, compose_scene
 
+from .variation import varied
+
 TEMPLATES = (
     "a photo of a {}.",
     "a photo of a {}",
@@ -139,7 +141,8 @@ class Composer:
             side = CROP_OBJECT_SIDE[count]
         else:
             count = int(rng.choice(4, p=(0.25, 0.3, 0.25, 0.2))) + 1
-        return compose_scene(self.pick(rng, count), rng, size, side)
+        drawings = [varied(drawing, rng) for drawing in self.pick(rng, count)]
+        return compose_scene(drawings, rng, size, side)
 
     def all_tokens(self) -> Tensor:
         """(M, L) tokens of texts with all that captions can hold."""
