@@ -57,6 +57,7 @@ setup(
         "onedl-mmcv>=2.3.6",
         "onedl-mmsegmentation>=1.4.2",
         "open_clip_torch>=3.3",
+        "huggingface_hub",
         "ftfy",  # mmseg imports it, and does not say so
         "regex",
         "matplotlib",
@@ -68,11 +69,12 @@ setup(
         "tqdm",
     ],
     extras_require={
-        "demo": ["gradio"],
+        "demo": ["gradio>=6"],
         "export": ["onnx>=1.18", "onnxruntime>=1.22", "onnxscript>=0.5"],
         "tables": ["pandas", "scipy"],  # tools/compare.py, tools/summarize.py
         "data": ["scipy"],  # tools/prepare_dataset.py context, from MATLAB's files
         "test": ["mypy", "pandas", "pytest", "ruff", "scipy", "selenium"],
+        "video": ["av"],  # tools/image_demo.py clip.mp4
         "visualization": ["tensorboard"],
     },
 )

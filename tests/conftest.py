@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import tempfile
+import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 # Before torch and huggingface_hub are imported: both read these once.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -19,6 +24,7 @@ import pytest
 import torch
 from mmengine.registry import DefaultScope
 from PIL import Image
+from safetensors.torch import save_file
 
 import zegclip  # noqa: F401  (prepares the stack before a test imports mmseg or torchvision)
 
@@ -42,6 +48,64 @@ def no_default_scope() -> Iterator[None]:
 def tiny_clip_config() -> Path:
     """The path of a small open_clip configuration: see tests/data/tiny_vit.json."""
     return Path(__file__).parent / "data" / "tiny_vit.json"
+
+
+class OpenaiClip:
+    """A small tower in the place of OpenAI's ViT-B/16, behind the calls that would download it.
+
+    Attributes:
+        reachable: whether there is a network.
+        hub_is_down: whether the Hugging Face Hub alone cannot be reached.
+        downloads: how often the file was downloaded.
+    """
+
+    reachable, hub_is_down, downloads = True, False, 0
+
+    def __init__(self, config: dict[str, Any], folder: Path) -> None:
+        self.config, self.folder = config, folder
+
+    def save(self, file: Path) -> Path:
+        import open_clip  # (not before zegclip)
+
+        torch.manual_seed(1)
+        save_file(open_clip.CLIP(**self.config).state_dict(), file)
+        return file
+
+    def download_pretrained(self, entry: dict[str, Any], prefer_hf_hub: bool) -> str:
+        if not self.reachable:
+            raise OSError("no network")
+        self.downloads += 1
+        return str(self.save(self.folder / "downloaded.safetensors"))
+
+    def get_hf_file_metadata(self, url: str) -> SimpleNamespace:
+        if not self.reachable or self.hub_is_down:
+            raise OSError("no network")
+        return SimpleNamespace(size=351_000_000)
+
+    @contextmanager
+    def urlopen(self, request: urllib.request.Request, timeout: float) -> Iterator[SimpleNamespace]:
+        if not self.reachable:
+            raise OSError("no network")
+        yield SimpleNamespace(headers={"Content-Length": "335000000"})
+
+
+@pytest.fixture
+def openai_clip(
+    tmp_path: Path, tiny_clip_config: Path, monkeypatch: pytest.MonkeyPatch
+) -> OpenaiClip:
+    """What stands in for OpenAI's weights; the working directory is an empty folder."""
+    config = json.loads(tiny_clip_config.read_text()) | {"quick_gelu": True}
+    config["vision_cfg"] |= {"patch_size": 16, "image_size": 64}
+    clip = OpenaiClip(config, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("open_clip.get_model_config", lambda name: config)
+    monkeypatch.setattr("open_clip.download_pretrained", clip.download_pretrained)
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda repository, name: None)
+    monkeypatch.setattr("urllib.request.urlopen", clip.urlopen)
+    monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", clip.get_hf_file_metadata)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    return clip
 
 
 def write_pair(root: Path, image: str, mask: str, labels: list[int], void: int = 255) -> None:

@@ -60,7 +60,8 @@ def test_it_segments_a_picture(installed: Path, tmp_path: Path) -> None:
     code = """
 import numpy as np, zegclip
 from zegclip.apis import ZeroShotInferencer
-result = ZeroShotInferencer()(np.full((96, 96, 3), 120, np.uint8), ["cat", "dog"])
+segment = ZeroShotInferencer(checkpoint="data/mini/mini_model.pth")
+result = segment(np.full((96, 96, 3), 120, np.uint8), ["cat", "dog"])
 print(zegclip.__file__, result.labels.shape)
 """
     output = run(installed, tmp_path, "-c", code)

@@ -5,7 +5,7 @@ One pass over the test data for each checkpoint; checkpoints of one config (seed
 are one column, mean ± standard deviation. Writes analysis.json, .md and .png; docs/analysis.md says
 what each number means.
 
-example: python tools/analyze.py configs/tagclip_mini_inductive.py data/mini/mini_model.pth
+example: python tools/analyze.py configs/tagclip_voc_inductive.py work_dirs/RUN/iter_20000.pth
 """
 
 from __future__ import annotations

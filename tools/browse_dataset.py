@@ -105,6 +105,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     dataset = DATASETS.build(cfg[f"{split}_dataloader"]["dataset"])
     if "unseen" not in dataset.metainfo:
         raise InputError(f"{type(dataset).__name__} is no ZeroShotDataset: it has no split")
+    if not dataset.mask_folders():
+        raise InputError(f"{split}_dataloader has no masks (data_prefix.seg_map_path) to look at")
     vocabulary = Vocabulary.from_metainfo(dataset.metainfo)
     folder = args.out or Path("work_dirs") / "browse" / f"{config}_{split}"
     problems = write_sheets(dataset, spread(len(dataset), args.number), folder)

@@ -61,14 +61,18 @@ def weights_and_data() -> Iterator[tuple[str, str]]:
     """The CLIP weights and data sets that the configs in ``configs/_base_`` name."""
     from mmengine.config import Config
 
+    from zegclip.clip import is_here
     from zegclip.engine.start_up import missing
 
     rows: dict[str, list[str]] = {}  # names by what is missing, which is said once
     for file in sorted((ROOT / "configs" / "_base_").glob("*/*.py")):
         cfg = Config.fromfile(file, import_custom_modules=False)
         data = cfg.get("train_dataloader", {}).get("dataset", {})
-        if "type" in data or cfg.get("model", {}).get("clip"):
+        clip = cfg.get("model", {}).get("clip")
+        if "type" in data or clip:
             lacking = "".join(f"\n{text}" for text in missing(cfg))
+            if clip and not lacking and not is_here(**clip):
+                lacking = f"\nCLIP weights {clip.weights!r}: not here yet, downloaded at first use"
             rows.setdefault(lacking, []).append(f"{file.parent.name}/{file.name}")
     for lacking, names in rows.items():
         yield "optional" if lacking else "ok", f"{', '.join(names)}{lacking}"

@@ -1,25 +1,31 @@
 #!/usr/bin/env python
 """Segment photographs into your own words, and draw what was found.
 
-Without --config and --checkpoint the mini model of the repository is used, which knows drawings of
-VOC's 20 classes, not photographs; without --classes the classes that the model was trained with.
-With --onnx an exported model does it in ONNX Runtime.
+Without --config and --checkpoint CLIP does it without training: OpenAI's ViT-B/16, downloaded once.
+With --mini it is the mini model of the repository, which knows drawings of VOC's 20 classes, not
+photographs. With --onnx an exported model does it in ONNX Runtime. Without --classes a trained
+model looks for the classes that it was trained with. Of a video every frame is segmented, and drawn
+into another one, without its sound.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import glob
 import json
-import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from zegclip.apis import OnnxInferencer, ZeroShotInferencer, make_vocabulary
-from zegclip.apis.images import SUFFIXES
+import numpy as np
+
+from zegclip.apis import OnnxInferencer, SegmentationResult, ZeroShotInferencer, make_vocabulary
+from zegclip.apis.outputs import FORMATS, VIDEOS, OutputFolder, VideoReader, video_writer
+from zegclip.datasets.images import SUFFIXES
 from zegclip.engine.launch import run
+from zegclip.engine.load_model import MINI_CHECKPOINT
 from zegclip.errors import InputError
 from zegclip.files import replacing
 
@@ -32,11 +38,31 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         epilog='example:\n  python tools/image_demo.py photo.jpg --classes "cat, dog, grass"',
     )
     add = parser.add_argument
-    add("images", nargs="+", help="files, folders (images directly in them), patterns 'some/*.jpg'")
+    what = "photographs or videos: files, folders (images directly in them), patterns 'some/*.jpg'"
+    add("images", nargs="+", help=what)
     add("--classes", help='names with commas between them, "cat, a red bus"')
     add("--seen", help="those that training has seen: calibrates as in the inductive setting")
-    add("--config", help="default: the one beside the checkpoint, or the mini one")
-    add("--checkpoint", help="default: the config's load_from, or the mini model's")
+    add(
+        "--background",
+        default="auto",
+        help="what is none of the classes: auto (the method's own, for --classes), off, the "
+        'probability that a class must have (0.5), or words for all else ("sky, wall")',
+    )
+    add("--refine", choices=["pamr"], help="bring masks to the image's edges")
+    add("--config", help="default: the one beside the checkpoint, or CLIP without training")
+    model = parser.add_mutually_exclusive_group()
+    model.add_argument("--checkpoint", help="default: the config's load_from")
+    model.add_argument(
+        "--mini",
+        dest="checkpoint",
+        action="store_const",
+        const=MINI_CHECKPOINT,
+        help="the mini model: no download, but it knows drawings alone",
+    )
+    model.add_argument(
+        "--model", metavar="NAME", help="user/name on the Hugging Face Hub, or a folder as there"
+    )
+    add("--revision", help="of --model on the Hub: a branch, tag or commit")
     add(
         "--onnx",
         metavar="FILE",
@@ -45,9 +71,26 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     out = "a folder, or a .png for one image (default: %(default)s)"
     add("--out", type=Path, default="work_dirs/image_demo", help=out)
+    add(
+        "--save",
+        nargs="+",
+        choices=FORMATS,
+        default=[],
+        help="more files: labels/NAME.png, coco.json, labelme/NAME.json, report.html",
+    )
     add("--json", type=Path, help="write every class's share of the pixels there")
     add("--device", help="cuda, cpu, ... (default: cuda where there is one)")
     return parser.parse_args(argv)
+
+
+def read_background(text: str) -> bool | float | str:
+    """What ``--background`` says, as the inferencer takes it."""
+    if text in ("auto", "off"):
+        return text == "auto"
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def find_images(arguments: Sequence[str]) -> list[Path]:
@@ -61,7 +104,8 @@ def find_images(arguments: Sequence[str]) -> list[Path]:
         path = Path(argument).expanduser()
         files = [path]
         if path.is_dir():
-            files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+            # (A Mac puts a ._photo.jpg, which is no picture, beside each photo.jpg.)
+            files = sorted(f for f in path.glob("[!.]*") if f.suffix.lower() in SUFFIXES)
         elif not path.exists():
             files = sorted(map(Path, glob.glob(str(path), recursive=True)))
         if not files:
@@ -70,23 +114,61 @@ def find_images(arguments: Sequence[str]) -> list[Path]:
     return list(found.values())
 
 
+def is_video(path: Path) -> bool:
+    """Whether a file is taken for a video, by its name."""
+    return path.suffix.lower() in VIDEOS
+
+
 def choose_outputs(images: Sequence[Path], out: Path) -> list[Path]:
-    """The picture of each image: NAME.png, with a number before it where names are the same.
+    """What is drawn of each: NAME.png or NAME.mp4, with a number before equal names.
 
     Raises:
         InputError: one file is named for several images, or a picture would replace an image.
     """
-    if out.suffix.lower() == ".png":
+    if out.suffix.lower() in (".png", ".mp4"):
         outputs = [out] * len(images)
         if len(images) > 1:
             raise InputError(f"--out {out} is one file for {len(images)} images: name a folder")
     else:
         stems = Counter(image.stem for image in images)
         names = [f"{index}_" * (stems[image.stem] > 1) for index, image in enumerate(images)]
-        outputs = [out / f"{name}{image.stem}.png" for name, image in zip(names, images)]
+        kinds = [".mp4" if is_video(image) else ".png" for image in images]
+        outputs = [
+            out / f"{name}{image.stem}{kind}" for name, image, kind in zip(names, images, kinds)
+        ]
     if own := {file.resolve() for file in outputs} & {file.resolve() for file in images}:
         raise InputError(f"{own.pop()} would be replaced by its own picture: set another --out")
     return outputs
+
+
+Segment: TypeAlias = Callable[[Any], SegmentationResult]
+
+
+def demo_image(image: Path, output: Path, segment: Segment, files: OutputFolder) -> dict[str, Any]:
+    """Segment and draw a photograph; returns what ``--json`` says of it."""
+    result = segment(image)
+    with replacing(output) as part:
+        result.draw().save(part)
+    files.add(output.stem, result, image)
+    print(f"{image}  {result.summary()}  {output}")
+    height, width = result.labels.shape
+    return dict(width=width, height=height, picture=str(output), areas=result.areas())
+
+
+def demo_video(video: Path, output: Path, segment: Segment, files: OutputFolder) -> dict[str, Any]:
+    """Segment every frame of a video and draw them into another; shares are their means."""
+    frames, areas = VideoReader(video), Counter[str]()
+    with video_writer(output, frames.rate) as add:
+        for number, frame in enumerate(frames, start=1):
+            result = segment(frame)
+            add(np.asarray(result.draw(legend="all")))
+            files.add(f"{output.stem}_{number:06}", result, None)
+            areas.update(result.areas())
+            print(f"\r{video}  {number} frames  {output}", end="", flush=True)
+    print()
+    height, width = result.labels.shape
+    means = {name: share / number for name, share in areas.items()}
+    return dict(width=width, height=height, picture=str(output), frames=number, areas=means)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -94,41 +176,43 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     images = find_images(args.images)
     outputs = choose_outputs(images, args.out)
+    if "html" in args.save and any(map(is_video, images)):
+        raise InputError("--save html is for photographs: a video has too many frames for a page")
     if args.classes is not None:  # before the model is loaded, which takes a while
         make_vocabulary(args.classes, args.seen)
+    elif not (args.config or args.checkpoint or args.onnx or args.model):
+        raise InputError('CLIP without training looks for what it is told: --classes "cat, dog"')
+    if (args.model and (args.config or args.onnx)) or (args.revision and not args.model):
+        raise InputError("--model brings its own config, and --revision is of --model")
     inferencer: ZeroShotInferencer
     if args.onnx:
         files = dict(config=args.config, checkpoint=args.checkpoint)
         inferencer = OnnxInferencer(args.onnx, **files, device=args.device)
+    elif args.model:
+        inferencer = ZeroShotInferencer.from_pretrained(args.model, args.revision, args.device)
     else:
         inferencer = ZeroShotInferencer(args.config, args.checkpoint, args.device)
-        if not (args.config or args.checkpoint):
-            print(
-                "note: this is the mini model, which knows drawings of VOC's 20 classes, not "
-                "photographs; --checkpoint takes one that was trained on photographs",
-                file=sys.stderr,
-            )
     vocabulary = inferencer.vocabulary(args.classes, args.seen)
+    background = read_background(args.background)
     done: dict[str, Any] = {}
     failed: dict[str, str] = {}
+    settings = dict(
+        config=inferencer.config, checkpoint=inferencer.checkpoint, classes=vocabulary.classes,
+        setting=vocabulary.setting,
+    )  # fmt: skip
+    options_said = {"background": args.background, "refine": args.refine}
+    written = OutputFolder(outputs[0].parent, args.save, settings | options_said)
+    options = dict(background=background, refine=args.refine)
+    segment = functools.partial(inferencer, text=vocabulary, **options)
     for image, output in zip(images, outputs):
         try:
-            result = inferencer(image, vocabulary)
+            demo = demo_video if is_video(image) else demo_image
+            done[str(image)] = demo(image, output, segment, written)
         except InputError as error:
             failed[str(image)] = str(error)
-            continue
-        with replacing(output) as part:
-            result.draw().save(part)
-        height, width = result.labels.shape
-        done[str(image)] = dict(
-            width=width, height=height, picture=str(output), areas=result.areas()
-        )
-        print(f"{image}  {', '.join(map(result.label_of, result.largest(3)))}  {output}")
+    written.finish()
     if args.json:
-        content = dict(
-            config=inferencer.config, checkpoint=inferencer.checkpoint, classes=vocabulary.classes,
-            setting=vocabulary.setting, images=done, failed=failed,
-        )  # fmt: skip
+        content = settings | dict(images=done, failed=failed)
         with replacing(args.json) as part:
             part.write_text(json.dumps(content, indent=2, ensure_ascii=False), encoding="utf-8")
     if failed:

@@ -31,6 +31,11 @@ DATA = {
     "context60": "PASCAL Context (60 classes, with background)",
     "context59": "PASCAL Context (59 classes)",
 }
+# And those that are only tested on.
+TEST_DATA = DATA | {
+    "voc21": "PASCAL VOC 2012 (21 classes, with background)",
+    "ade": "ADE20K (150 classes)",
+}
 # A config's last word: its setting, and which pixels self-training labels.
 SETTINGS: dict[str, tuple[str, str | None]] = {
     "inductive": ("inductive", None),
@@ -77,8 +82,10 @@ def published(
 
 def scores_on(row: Mapping[str, Any], dataset: str) -> dict[str, Any] | None:
     """Scores by column of a published row on a data set, if it has that."""
-    numbers = row["scores"].get(next((word for word in DATA if DATA[word] == dataset), None))
-    columns = CROSS_DATASET_COLUMNS if row["setting"] == "cross_dataset" else COLUMNS
+    word = next((word for word in TEST_DATA if TEST_DATA[word] == dataset), None)
+    numbers = row["scores"].get(word)
+    one_mean = row["setting"] in ("cross_dataset", "training_free")
+    columns = CROSS_DATASET_COLUMNS if one_mean else COLUMNS
     return numbers and dict(zip(columns, numbers, strict=True))
 
 
@@ -119,7 +126,7 @@ def benchmark_table(method: str) -> str:
         runs = measured.get(name, {}).get("runs", [])
         means = zip(CROSS_DATASET_COLUMNS.values(), mean_std(runs, CROSS_DATASET_COLUMNS))
         ours = ", ".join(f"{key} {value}" for key, value in means) if runs else ""
-        theirs = one_cell(published(method, "cross_dataset", DATA.get(target, "")))
+        theirs = one_cell(published(method, "cross_dataset", TEST_DATA[target]))
         rows.append([f"`{name}`", theirs, ours, str(len(runs) or ""), "", ""])
     return markdown(rows)
 
@@ -130,15 +137,20 @@ def millions(count: int) -> str:
 
 
 def literature_table(setting: str) -> str:
-    """Every published row of a setting on the papers' data sets."""
+    """Every published row of a setting on the papers' data sets; without training ours as well."""
     papers = [row for row in read("published")["papers"] if row["setting"] == setting]
-    data = [name for word, name in DATA.items() if any(word in row["scores"] for row in papers)]
+    words = [word for word in TEST_DATA if any(word in row["scores"] for row in papers)]
+    data = [TEST_DATA[word] for word in words]
     labelled = ["pseudo-labelled pixels"] if setting == "transductive" else []
     rows = [["method", *labelled, *data, "source"]]
     for row in papers:
         pixels = [PSEUDO_LABELS[row["pseudo_labels"]] for _ in labelled]
         cells = [one_cell(scores_on(row, dataset)) for dataset in data]
         rows.append([row["method"], *pixels, *cells, row["source"]])
+    if setting == "training_free":
+        runs = [read("measured").get(f"training_free_{word}", {}).get("runs") for word in words]
+        cells = [f"mIoU {mean_std(each, ['mIoU'])[0]}" if each else "" for each in runs]
+        rows.append(["ours", *cells, "`training_free_*`, no refinement; empty: not measured yet"])
     return markdown(rows)
 
 
@@ -163,7 +175,7 @@ def pages() -> dict[str, str]:
         "docs/analysis.md": {"analysis": analysis_tables.tables(analysis["results"])},
         "docs/comparison.md": {"comparison": comparison_tables.tables(read("comparison"))},
     }
-    settings = ("inductive", "transductive", "supervised", "cross_dataset")
+    settings = ("inductive", "transductive", "supervised", "cross_dataset", "training_free")
     literature = {setting: literature_table(setting) for setting in settings}
     tables["docs/published.md"] = {**literature, "users": users_table()}
     for path in sorted(ROOT.glob("docs/results_*.md")):

@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from zegclip.engine import start_up
-from zegclip.engine.launch import find_checkpoint, load_config, make_parser, run
+from zegclip.engine.launch import find_checkpoint, learns, load_config, make_parser, run
 from zegclip.evaluation.from_predictions import score_folder
 
 
@@ -23,9 +23,14 @@ def parse_args() -> tuple[argparse.Namespace, Config]:
     parser = make_parser(
         __doc__ or "",
         f"python tools/test.py {config} work_dirs/tagclip_voc_inductive/iter_20000.pth\n"
+        f"  python tools/test.py configs/training_free_voc.py\n"
         f"  python tools/test.py {config} --from-predictions path/to/pngs",
     )
-    parser.add_argument("checkpoint", nargs="?", help="what tools/train.py wrote: a .pth file")
+    parser.add_argument(
+        "checkpoint",
+        nargs="?",
+        help="what tools/train.py wrote: a .pth file (a training_free config has none)",
+    )
     parser.add_argument("--out", help="folder for the predicted label maps, as PNGs of class ids")
     parser.add_argument("--show-dir", help="folder for the images painted with prediction")
     parser.add_argument(
@@ -43,22 +48,22 @@ def parse_args() -> tuple[argparse.Namespace, Config]:
     )
     args = parser.parse_args()
     folder = args.from_predictions
-    if folder is None and args.checkpoint is None:
-        parser.error("give a checkpoint, or predictions with --from-predictions DIR")
     if folder is not None and (args.checkpoint or args.out or args.show_dir or args.tta):
         parser.error("--from-predictions goes without a checkpoint and its options: no model")
     if folder is not None and args.launcher != "none":
         parser.error("--from-predictions runs in one process: leave --launcher out")
     cfg = load_config(args, trains=False)
+    if folder is None and args.checkpoint is None and learns(cfg):
+        parser.error("give a checkpoint, or predictions with --from-predictions DIR")
     if folder is not None:
         if args.work_dir is None:  # not the work dir of the config's own model
             cfg.work_dir += f"_from_{folder.resolve().name}"
         return args, cfg
-    cfg.load_from = find_checkpoint(args.checkpoint)
+    cfg.load_from = args.checkpoint and find_checkpoint(args.checkpoint)
     cfg.resume = False
     if args.out:
-        hook = dict(type="SavePredictionsHook", out_dir=args.out)
-        cfg.custom_hooks = [*(cfg.get("custom_hooks") or []), hook]
+        metrics = cfg.test_evaluator
+        (metrics if isinstance(metrics, dict) else metrics[0])["output_dir"] = args.out
     if args.show_dir:
         cfg.default_hooks.visualization = dict(type="SegVisualizationHook", draw=True)
         cfg.visualizer.save_dir = args.show_dir

@@ -11,7 +11,8 @@ from mmengine.config import Config
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from zegclip.engine import start_up
-from zegclip.engine.launch import load_config, make_parser, run
+from zegclip.engine.launch import find_checkpoint, learns, load_config, make_parser, run
+from zegclip.errors import InputError
 
 
 def parse_args() -> Config:
@@ -38,6 +39,11 @@ def parse_args() -> Config:
     )
     args = parser.parse_args()
     cfg = load_config(args)
+    if not learns(cfg):
+        raise InputError(
+            f"{args.config}: nothing of this model is learned, so there is nothing to train; test "
+            f"it as it is, without a checkpoint: python tools/test.py {args.config}"
+        )
 
     cfg.resume = args.resume or bool(cfg.get("resume"))
     first = os.environ.get("RANK", "0") == "0"
@@ -47,10 +53,15 @@ def parse_args() -> Config:
             "replace or lie beside: --resume goes on with it, --work-dir keeps them apart",
             file=sys.stderr,
         )
-    if cfg.resume and cfg.get("load_from"):
-        # With both, mmengine would resume the run that this one starts from, at its iteration.
+    if cfg.resume:
         newest = find_latest_checkpoint(cfg.work_dir)
-        cfg.resume, cfg.load_from = newest is not None, None if newest else cfg.load_from
+        cfg.resume = newest is not None
+        # The work dir's, or mmengine would resume the run that this one starts from; the file in
+        # it, or it would be looked for where the work dir was before it was moved.
+        if newest is not None:
+            here = Path(cfg.work_dir, Path(newest).name)
+            places = here, Path(newest)
+            cfg.load_from = find_checkpoint(str(next((p for p in places if p.is_file()), here)))
     if args.amp:
         cfg.optim_wrapper.type = "AmpOptimWrapper"
         cfg.optim_wrapper.setdefault("loss_scale", "dynamic")

@@ -1,8 +1,9 @@
 #!/usr/bin/env python
 """A web page: upload a picture, type classes, see the segmentation and explore it.
 
-Bound to this machine (127.0.0.1) unless told otherwise. Without a config and a checkpoint it uses
-the mini model, which knows drawings of VOC's 20 classes, not photographs. Needs gradio.
+Bound to this machine (127.0.0.1) unless told otherwise. Without a config and a checkpoint CLIP does
+it without training: OpenAI's ViT-B/16, downloaded once. With --mini it is the mini model, which
+knows drawings of VOC's 20 classes, not photographs. Needs gradio.
 """
 
 from __future__ import annotations
@@ -10,15 +11,21 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
+import numpy as np
+from gradio.media import get_image
+from matplotlib.cbook import get_sample_data
 from PIL import Image
 
 from zegclip.apis import ZeroShotInferencer
 from zegclip.apis.web_page import build_page
-from zegclip.datasets.mini.scenes import make_scenes
+from zegclip.datasets.mini.compositor import compose_scene
+from zegclip.datasets.mini.scenes import scene_classes
 from zegclip.engine.launch import run
+from zegclip.engine.load_model import MINI_CHECKPOINT
+from zegclip.errors import InputError
 
-EXAMPLE_WORDS = "person, cat, dog, horse, sheep, bird, car, bus, train, sofa, chair, bottle"
 # Pillow refuses files of more than twice as many pixels: a small file may hold a huge picture.
 MAX_PIXELS = 20_000_000
 
@@ -31,8 +38,23 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         epilog="example:\n  python tools/web_demo.py --config configs/tagclip_coco_inductive.py "
         "--checkpoint work_dirs/tagclip_coco_inductive/iter_80000.pth",
     )
-    parser.add_argument("--config", help="of the model (default: the mini model's)")
-    parser.add_argument("--checkpoint", help="of the model (default: the mini model's)")
+    parser.add_argument("--config", help="of the model (default: CLIP without training)")
+    model = parser.add_mutually_exclusive_group()
+    model.add_argument("--checkpoint", help="of the model")
+    model.add_argument(
+        "--mini",
+        dest="checkpoint",
+        action="store_const",
+        const=MINI_CHECKPOINT,
+        help="the mini model: no download, but it knows drawings alone",
+    )
+    parser.add_argument(
+        "--compare",
+        nargs="+",
+        default=(),
+        metavar=("CONFIG", "CHECKPOINT"),
+        help="of a second method, whose answers stand beside the first one's",
+    )
     parser.add_argument("--device", help="cuda, cpu, ... (default: CUDA where there is one)")
     parser.add_argument(
         "--host", default="127.0.0.1", help="address to listen at; 0.0.0.0: the whole network"
@@ -41,17 +63,44 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def photographs() -> list[tuple[str, list[str]]]:
+    """Examples that Gradio and matplotlib bring along."""
+    portrait = get_sample_data("grace_hopper.jpg", asfileobj=False)
+    return [
+        (get_image("lion.jpg"), ["lion", "rock", "tree"]),
+        (get_image("cheetah.jpg"), ["cheetah", "grass", "road"]),
+        (get_image("tower.jpg"), ["tower", "branch", "bird"]),
+        (str(portrait), ["face", "hat", "uniform", "flag"]),
+    ]
+
+
+def draw_scenes(folder: Path) -> list[tuple[str, list[str]]]:
+    """Examples of what the mini model knows, larger than those that it was trained with."""
+    examples = []
+    for index in range(4):
+        rng = np.random.default_rng(index)
+        names = [str(name) for name in rng.choice(list(scene_classes()), 4, replace=False)]
+        drawings = [scene_classes()[name][0] for name in names[:3]]  # and one that is not there
+        file = folder / f"scene{index}.png"
+        Image.fromarray(compose_scene(drawings, rng, 480).image).save(file)
+        examples.append((str(file), names))
+    return examples
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Serve the page until Ctrl-C."""
     args = parse_args(argv)
-    inferencer = ZeroShotInferencer(args.config, args.checkpoint, args.device)
+    if len(args.compare) > 2:
+        raise InputError("--compare takes a config and a checkpoint, which some methods have not")
+    inferencers = [ZeroShotInferencer(args.config, args.checkpoint, args.device)]
+    if args.compare:
+        config, checkpoint = (*args.compare, None)[:2]
+        inferencers.append(ZeroShotInferencer(config, checkpoint, args.device))
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS
     with tempfile.TemporaryDirectory() as folder:
-        examples = []
-        if args.config is None and args.checkpoint is None:  # the mini model's kind of picture
-            pictures = make_scenes("test", 4, root=folder) / "JPEGImages"
-            examples = [(str(picture), EXAMPLE_WORDS) for picture in sorted(pictures.iterdir())]
-        page = build_page(inferencer, examples)
+        knows_drawings = "_mini" in Path(inferencers[0].config).stem
+        examples = draw_scenes(Path(folder)) if knows_drawings else photographs()
+        page = build_page(inferencers, examples)
         if args.host not in ("127.0.0.1", "localhost", "::1"):
             print(f"listening at {args.host}: whoever reaches this machine can use it")
         print(f"http://{args.host}:{args.port}  (Ctrl-C ends it)", flush=True)

@@ -23,6 +23,7 @@ from typing import Any
 
 import torch
 
+from .errors import InputError
 from .files import read_checkpoint
 
 _NMS_SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
@@ -181,11 +182,17 @@ def _read_checkpoints_as_data() -> None:
     def load(filename: Any, map_location: Any = "cpu", **_: Any) -> Any:
         return read_checkpoint(filename, map_location)
 
+    def load_url(original: Callable[..., Any], url: str, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return original(url, *args, **kwargs, weights_only=True)
+        except Exception as error:  # no network, no such file, or none of torch.save's
+            reason = str(error).split("\n")[0]
+            raise InputError(f"{url} cannot be downloaded as a checkpoint: {reason}") from None
+
     mm.CheckpointLoader.register_scheme("", loader=load, force=True)
     # Behind the remaining schemes (pavi, s3, openmmlab; http and what builds on it).
     mm._safe_torch_load = load
-    if not isinstance(mm.load_url, functools.partial):
-        mm.load_url = functools.partial(mm.load_url, weights_only=True)
+    _wrap(mm, "load_url", load_url)
 
 
 def _distribute_without_gpu() -> None:

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 
 from .errors import InputError
 
@@ -83,7 +85,8 @@ def read_checkpoint(
     """Read a checkpoint as data: tensors, numbers, text and containers of them, nothing else.
 
     Args:
-        file: path of a file that ``torch.save`` wrote, or its content.
+        file: path of a file that ``torch.save`` wrote, or its content; or of a ``.safetensors``
+            file, which is a state dict.
         map_location: as in :func:`torch.load`.
         also: further harmless types that may be in the file, with their dotted names. (torch keeps
             them in a list of the whole process meanwhile, so this is for programs.)
@@ -98,6 +101,8 @@ def read_checkpoint(
         path = Path(name).expanduser()
         if not path.is_file():
             raise InputError(f"checkpoint not found: {name}")
+        if path.suffix == ".safetensors":
+            return _read_safetensors(path)
         content = io.BytesIO(path.read_bytes())  # what is checked is what is loaded
     try:
         foreign = _foreign_globals(content) - {name for _, name in also}
@@ -120,8 +125,17 @@ def read_checkpoint(
         ) from error
 
 
+def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path} is no readable safetensors file: {error}") from error
+
+
 def _foreign_globals(content: io.BytesIO) -> set[str]:
     """Names that unpickling the archive would look up and that are not plain data's."""
+    if content.getvalue().lstrip()[:1] == b"<":
+        raise ValueError("it is a web page, such as a download's login or error")
     if content.getvalue()[:4] != b"PK\x03\x04":
         raise ValueError("not an archive of torch.save")
     # Read by torch's own reader, which another one might understand otherwise.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 import difflib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -75,6 +76,11 @@ class Vocabulary:
                 raise InputError(
                     f"synonyms[{name!r}] is empty: leave the class out to use its name"
                 )
+        owners: dict[tuple[str, ...], str] = {}
+        for name in classes:
+            words = tuple(sorted(map(name_key, synonyms.get(name, (name,)))))
+            if (other := owners.setdefault(words, name)) != name:
+                raise InputError(f"{other} and {name} have the same words, the same class for CLIP")
         palette = self.palette
         if palette is not None:
             palette = tuple((int(r), int(g), int(b)) for r, g, b in palette)
@@ -129,6 +135,52 @@ class Vocabulary:
         """For each class, the words that go into the prompt templates."""
         return tuple(self.synonyms.get(name, (name,)) for name in self.classes)
 
+    @property
+    def by_word(self) -> Vocabulary:
+        """Every word by itself, as a class; of those that are one to CLIP, the first."""
+        words: dict[str, str] = {}
+        for word in (word for synonyms in self.words for word in synonyms):
+            words.setdefault(name_key(word), word)
+        return Vocabulary(tuple(words.values()), setting="cross_dataset")
+
+    def with_words(self, words: Sequence[str]) -> Vocabulary:
+        """The classes, and further words after them, each by itself."""
+        classes = (*self.classes, *words)
+        return Vocabulary(classes, synonyms=self.synonyms, setting="cross_dataset")
+
+
+# The class that :class:`Background` is, where there is one of this name.
+BACKGROUND = "background"
+
+
+@dataclass(frozen=True)
+class Background:
+    """What is none of the classes, so that not every pixel must be one of them.
+
+    Attributes:
+        threshold: pixels at which no class has this probability are.
+        words: asked for beside the classes, each by itself; pixels at which one of them is more
+            probable than every class are. (A word that a class has is left out.)
+
+    Example:
+        >>> Background(threshold=0.5, words=("sky", "wall"))
+        Background(threshold=0.5, words=('sky', 'wall'))
+    """
+
+    threshold: float | None = None
+    words: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "words", _names(self.words, "background words"))
+        if self.threshold is not None and not 0 <= self.threshold <= 1:
+            raise InputError(f"the background's threshold {self.threshold} is not between 0 and 1")
+
+    def words_beside(self, vocabulary: Vocabulary) -> tuple[str, ...]:
+        """The words without those of the classes, and without their names."""
+        every = (vocabulary.classes, *vocabulary.words)
+        own = {name_key(word) for words in every for word in words}
+        return tuple(word for word in self.words if name_key(word) not in own)
+
 
 def _names(names: Sequence[str], what: str) -> tuple[str, ...]:
     """The names as a tuple; refuses a lone string, blanks and duplicates."""
@@ -136,12 +188,18 @@ def _names(names: Sequence[str], what: str) -> tuple[str, ...]:
         raise InputError(f"{what}={names!r} must be a list of names, such as [{names!r}]")
     names = tuple(names)
     for name in names:
-        if not isinstance(name, str) or not name.strip():
+        # (A byte-order mark, which is invisible, is left of a file from Windows.)
+        if not isinstance(name, str) or not name.strip() or "\ufeff" in name:
             raise InputError(f"{what} holds {name!r}, which is not a name")
-    duplicates = sorted({name for name in names if names.count(name) > 1})
-    if duplicates:
-        raise InputError(f"{what} names twice: {', '.join(duplicates)}")
+    counts = Counter(map(name_key, names))
+    if duplicates := [name for name in names if counts[name_key(name)] > 1]:
+        raise InputError(f"{what} names twice (CLIP reads no case): {', '.join(duplicates)}")
     return names
+
+
+def name_key(name: str) -> str:
+    """Equal for names that CLIP's tokenizer does not tell apart: case and spaces do not count."""
+    return " ".join(name.lower().split())
 
 
 def check_known(names: Iterable[str], classes: Sequence[str], what: str) -> None:

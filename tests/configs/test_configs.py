@@ -25,6 +25,7 @@ from PIL import Image
 import ldvc  # noqa: F401
 import tagclip  # noqa: F401
 from zegclip.datasets import Context59Dataset, Context60Dataset, VOC20Dataset
+from zegclip.engine.launch import learns
 from zegclip.segmentors import ZeroShotSegmentor
 
 FOLDER = Path(__file__).parents[2] / "configs"
@@ -46,6 +47,10 @@ INDUCTIVE = [f"{method}_{data}_inductive" for method in HEADS for data in DATASE
 SETTINGS = ("transductive", "transductive-all-unlabelled", "supervised")
 DERIVED = [f"{m}_{data}_{setting}" for m in HEADS for data in ITERATIONS for setting in SETTINGS]
 CROSS_DATASET = [f"{method}_coco_to_{target}" for method in HEADS for target in TARGETS]
+TRAINING_FREE = {
+    data: DATASETS_OF.get(data) or TARGETS[data]
+    for data in ("mini", "voc", "voc21", "context59", "context60", "coco", "ade")
+}
 
 
 def load(name: str) -> Config:
@@ -55,7 +60,9 @@ def load(name: str) -> Config:
 def test_these_are_all() -> None:
     """A config whose name says otherwise belongs to a user, or has no test."""
     ours = {path.stem for path in FOLDER.glob("*.py") if path.stem.split("_")[0] in HEADS}
-    assert ours == {*INDUCTIVE, *DERIVED, *CROSS_DATASET}
+    assert ours == {*INDUCTIVE, *DERIVED, *CROSS_DATASET, "tagclip_mini-negatives_inductive"}
+    free = {path.stem.removeprefix("training_free_") for path in FOLDER.glob("training_free_*.py")}
+    assert free == {*TRAINING_FREE}
 
 
 @pytest.mark.parametrize("name", INDUCTIVE)
@@ -130,8 +137,9 @@ def small(config: Config, tower: Path, data: Path) -> Config:
     config = Config(config._cfg_dict)
     model = config.model
     model.clip = dict(model_name=str(tower), weights="random:0")
-    model.image_encoder.num_prompts = 2
-    model.decode_head.decoder.update(num_heads=4, feedforward_channels=32)
+    if "decoder" in model.decode_head:
+        model.image_encoder.num_prompts = 2
+        model.decode_head.decoder.update(num_heads=4, feedforward_channels=32)
     model.data_preprocessor.size = (64, 64)
     model.test_cfg = dict(mode="slide", crop_size=(64, 64), stride=(48, 48))
     for name in LOADERS:
@@ -236,3 +244,26 @@ def test_another_data_sets_words_by_config_alone(name: str, tower: Path, data: P
     assert model.vocabulary.setting == "cross_dataset" and not model.vocabulary.unseen
     protocol = model.protocol()
     assert protocol["gamma"] == 0 and protocol.get("trusty_weighting", "none") == "none"
+
+
+@pytest.mark.parametrize("data_name", TRAINING_FREE)
+def test_without_training(data_name: str, tower: Path, data: Path) -> None:
+    config = load(f"training_free_{data_name}")
+    assert not learns(config) and config.train_dataloader is None
+    assert config.test_dataloader.dataset.type == TRAINING_FREE[data_name]
+    # The protocol of the published numbers; the mini benchmark's is that of the trained methods.
+    resize = [s.scale for s in config.test_dataloader.dataset.pipeline if "Resize" in s.type]
+    windows = config.model.test_cfg.get("crop_size"), config.model.test_cfg.get("stride")
+    mini = data_name == "mini"
+    assert (resize, windows) == (([], (None, None)) if mini else ([336], ((224,) * 2, (112,) * 2)))
+
+    config = small(config, tower, data)
+    model = built(config)
+    assert not [name for name, p in model.named_parameters() if p.requires_grad]
+    numbers = numbers_of(config, model)
+    assert set(numbers) == ({"pAcc", "mIoU_S", "mIoU_U", "hIoU"} if mini else {"pAcc", "mIoU"})
+    if data_name == "voc21":
+        words = dict(zip(model.vocabulary.classes, model.vocabulary.words))
+        assert len(words.pop("background")) == 26
+        own = VOC20Dataset.vocabulary_of({})
+        assert words == dict(zip(own.classes, own.words))  # the others stay as they are

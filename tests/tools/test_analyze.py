@@ -52,7 +52,7 @@ def test_methods_side_by_side(analysed: Run, tmp_path: Path) -> None:
         if not path.startswith("training/"):  # which is of the log beside a checkpoint
             assert number_at((ldvc if row.startswith("ldvc") else tagclip)[0], path) is not None
     with Image.open(tmp_path / "analysis.png") as picture:
-        assert picture.size == (2 * 750, 630)  # hIoU against gamma, and the trusty map
+        assert picture.size == (3 * 750, 630)  # hIoU against gamma, background, and the trusty map
     assert analyze.draw({"cross-dataset": [{"scores": {"pAcc": 50.0}}]}) is None
 
 

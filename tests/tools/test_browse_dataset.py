@@ -70,6 +70,10 @@ def test_broken_files_are_listed(config: Path, capsys: pytest.CaptureFixture[str
         for file in (f"images/{sound}.jpg", f"masks/{sound}.png"):
             Path("data", file).unlink()
     with pytest.raises(SystemExit, match="1"):
+        browse_dataset.main([str(config), "--number", "0"])
+    output = capsys.readouterr().out
+    assert "4 files cannot be used" in output and "9.jpg: not a readable" in output
+    with pytest.raises(SystemExit, match="1"):
         browse_dataset.main([str(config), "--out", "sheets"])
     output = capsys.readouterr().out
     assert "4 files cannot be used" in output

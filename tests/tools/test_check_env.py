@@ -7,6 +7,8 @@ import sys
 import check_env
 import pytest
 
+from tests.conftest import OpenaiClip
+
 
 @pytest.fixture(autouse=True)
 def no_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -18,6 +20,13 @@ def test_this_environment_is_fit(capsys: pytest.CaptureFixture[str]) -> None:
     said = capsys.readouterr().out
     assert "packages as tested" in said and "can be imported" in said
     assert "models/zegclip_mini.py" in said and said.count("datasets/voc12_20.py") == 1
+
+
+def test_what_will_be_downloaded_is_said(openai_clip: OpenaiClip) -> None:
+    rows = list(check_env.weights_and_data())
+    assert not openai_clip.downloads
+    ((status, text),) = [row for row in rows if "models/zegclip_vit-b16.py" in row[1]]
+    assert status == "optional" and "'openai': not here yet, downloaded at first use" in text
 
 
 def test_versions_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,7 +102,7 @@ def test_a_converted_model_gives_the_published_numbers(
 
     model, (_, arrays) = load(checkpoint.with_suffix(".py"), checkpoint), archive_of(method)
     embeddings = model.text_encoder.tower(arrays["in.tokens"])
-    model.class_embeddings = lambda: embeddings  # of token ids that no words make
+    model.class_embeddings = lambda _: embeddings  # of token ids that no words make
     model.test_cfg["keep_probabilities"] = True
     weighted = {"inductive": "weight_both.", "transductive": "weight_none."}
     for setting, weighting in weighted.items():

@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 
 import image_demo
+import numpy as np
 import pytest
 from PIL import Image
 
+from zegclip.apis.outputs import VideoReader, video_writer
 from zegclip.datasets.mini.scenes import make_scene
 from zegclip.errors import InputError
 
@@ -22,13 +24,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         Image.fromarray(make_scene("test", index)[0].image).save(tmp_path / "photos" / name)
     (tmp_path / "photos" / "c.jpg").write_bytes(b"no picture")
     (tmp_path / "photos" / "notes.txt").write_text("not looked at")
+    (tmp_path / "photos" / "._a.png").write_bytes(b"of a Mac, no picture")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 def test_a_folder_with_a_broken_picture() -> None:
-    arguments = ["photos", "--classes", "bottle, plant", "--json", "out/areas.json"]
-    with pytest.raises(InputError, match=r"^not segmented: photos/c\.jpg cannot be read"):
+    arguments = ["photos", "--mini", "--classes", "bottle, plant", "--json", "out/areas.json"]
+    with pytest.raises(InputError, match=r"^not segmented: photos/c\.jpg: not a readable"):
         image_demo.main(arguments)
     written = json.loads(Path("out/areas.json").read_text())
     assert written["classes"] == ["bottle", "plant"] and written["setting"] == "cross_dataset"
@@ -42,7 +45,7 @@ def test_a_folder_with_a_broken_picture() -> None:
 
 
 def test_nothing_but_a_picture(capsys: pytest.CaptureFixture[str]) -> None:
-    image_demo.main(["photos/a.png", "--json", "a.json"])
+    image_demo.main(["photos/a.png", "--mini", "--json", "a.json"])
     written = json.loads(Path("a.json").read_text())
     assert len(written["classes"]) == 20 and "pottedplant" in written["classes"]
     areas = written["images"]["photos/a.png"]["areas"]
@@ -50,7 +53,12 @@ def test_nothing_but_a_picture(capsys: pytest.CaptureFixture[str]) -> None:
     assert areas["pottedplant"] + areas["aeroplane"] + areas["bottle"] > 0.8
     assert Path(written["checkpoint"]).name == "mini_model.pth"
     printed = capsys.readouterr()
-    assert "photos/a.png  pottedplant" in printed.out and "drawings" in printed.err
+    assert "photos/a.png  pottedplant" in printed.out and not printed.err
+
+
+def test_one_word_is_not_everywhere(capsys: pytest.CaptureFixture[str]) -> None:
+    image_demo.main(["photos/a.png", "--mini", "--classes", "cat"])
+    assert "none of these 100.0%" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -61,15 +69,54 @@ def test_nothing_but_a_picture(capsys: pytest.CaptureFixture[str]) -> None:
         (["empty"], "empty: there is no such image"),
         (["photos", "--out", "one.png"], "one file for 3 images"),
         (["photos/a.png", "--out", "photos"], "replaced by its own picture"),
-        (["photos/a.png", "--classes", "cat, Cat"], "a class twice"),
+        (["photos/a.png", "--classes", "cat, Cat"], "names twice"),
         (["photos/a.png", "--classes", "cat", "--seen", "dog"], "seen names no class: 'dog'"),
+        (["photos/a.png"], 'looks for what it is told: --classes "cat, dog"'),
         (["photos/a.png", "--checkpoint", "none.pth"], "no checkpoint 'none.pth'"),
+        (["photos/a.png", "--mini", "--revision", "v1"], "--revision is of --model"),
+        (["photos/a.png", "--model", "x/y", "--config", "z"], "--model brings its own config"),
+        (["photos/a.png", "--model", "empty"], "empty holds no config.json"),
     ],
 )
 def test_what_is_refused_before_work(arguments: list[str], message: str, folder: Path) -> None:
     with pytest.raises(InputError, match=message):
         image_demo.main(arguments)
     assert not list(folder.glob("work_dirs/**/*.png"))
+
+
+def test_files_of_other_programs() -> None:
+    arguments = ["photos/a.png", "photos/b.jpg", "--mini", "--classes", "bottle, plant"]
+    image_demo.main([*arguments, "--out", "out", "--save", "index", "coco", "labelme", "html"])
+    written = sorted(str(f) for f in Path("out").rglob("*.*"))
+    assert written == [
+        "out/a.png", "out/b.png", "out/coco.json", "out/labelme/a.json", "out/labelme/b.json",
+        "out/labels/a.png", "out/labels/b.png", "out/report.html",
+    ]  # fmt: skip
+    assert json.loads(Path("out/labelme/b.json").read_text())["imagePath"] == "../../photos/b.jpg"
+    page = Path("out/report.html").read_text()
+    assert "mini_model.pth" in page and "photos/b.jpg" in page and "none of these" in page
+
+
+def test_a_video_has_the_same_colours_in_every_frame() -> None:
+    pytest.importorskip("av")
+    with video_writer("clip.mp4", 5) as add:
+        for index in (0, 2):
+            add(make_scene("val", index)[0].image)
+    arguments = ["clip.mp4", "photos/a.png", "--mini", "--classes", "cat, bottle, plant"]
+    image_demo.main([*arguments, "--out", "out", "--save", "index", "--json", "out/areas.json"])
+    assert [f.name for f in sorted(Path("out/labels").iterdir())] == [
+        "a.png", "clip_000001.png", "clip_000002.png"
+    ]  # fmt: skip
+    palettes = {tuple(Image.open(f).getpalette()) for f in Path("out/labels").iterdir()}
+    assert len(palettes) == 1
+    frames = list(VideoReader("out/clip.mp4"))
+    assert len(frames) == 2 and frames[0].shape[1] > 96
+    # The legend is the same though other things are seen.
+    assert np.abs(frames[0][:, 100:].astype(int) - frames[1][:, 100:]).mean() < 3
+    entry = json.loads(Path("out/areas.json").read_text())["images"]["clip.mp4"]
+    assert entry["frames"] == 2 and sum(entry["areas"].values()) == pytest.approx(1)
+    with pytest.raises(InputError, match="--save html is for photographs"):
+        image_demo.main(["clip.mp4", "--mini", "--save", "html"])
 
 
 def test_patterns_and_same_names() -> None:

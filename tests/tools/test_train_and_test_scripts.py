@@ -58,17 +58,31 @@ def scalars(work_dir: Path) -> list[dict]:
     return [json.loads(line) for file in files for line in file.read_text().splitlines()]
 
 
+def logs(work_dir: Path) -> str:
+    return "".join(file.read_text() for file in sorted(work_dir.glob("*/*.log")))
+
+
+def steps(work_dir: Path) -> list[int]:
+    return [line["step"] for line in scalars(work_dir) if "loss_seg" in line]
+
+
+def stop_at(work_dir: Path, iteration: int) -> None:
+    """As a run leaves it that was killed after its checkpoint of this iteration."""
+    (work_dir / "iter_4.pth").unlink()
+    (work_dir / "last_checkpoint").write_text(str(work_dir.resolve() / f"iter_{iteration}.pth"))
+
+
 def test_train_resume_and_test(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run(monkeypatch, "train.py", CONFIG, "--cfg-options", "train_cfg.max_iters=2")
+    run(monkeypatch, "train.py", CONFIG)
     work_dir = folder / "work_dirs" / "toy_config"  # by default: in the current folder
     assert torch.load(work_dir / "iter_2.pth", weights_only=True)["meta"]["iter"] == 2
 
+    stop_at(work_dir, 2)
     run(monkeypatch, "train.py", CONFIG, "--resume", "--work-dir", work_dir)
-    log = "".join(file.read_text() for file in sorted(work_dir.glob("*/*.log")))
-    assert "resumed epoch: 0, iter: 2" in log
-    assert "effective batch is 2 (2 x 1 process(es)" in log and "chosen for 16" in log
-    trained = [line["step"] for line in scalars(work_dir) if "loss_seg" in line]
-    assert trained == [1, 2, 3, 4]
+    assert "resumed epoch: 0, iter: 2" in logs(work_dir)
+    assert "effective batch is 2 (2 x 1 process(es)" in logs(work_dir)
+    assert "chosen for 16" in logs(work_dir) and "this run is finished" not in logs(work_dir)
+    assert steps(work_dir) == [1, 2, 3, 4, 3, 4]
 
     checkpoint = work_dir / "iter_4.pth"
     run(
@@ -91,14 +105,13 @@ def test_resume_beats_the_checkpoint_to_start_from(
     assert (folder / "first" / "iter_2.pth").is_file()  # half of the schedule, kept
     config = folder / "second.py"
     config.write_text(f"_base_ = {str(CONFIG)!r}\nload_from = 'first/iter_2.pth'\n")
-    run(monkeypatch, "train.py", config, "--resume", "--cfg-options", "train_cfg.max_iters=2")
-    log = "".join(file.read_text() for file in (folder / "work_dirs").glob("second/*/*.log"))
-    assert "Load checkpoint from" in log and "resumed epoch" not in log
+    work_dir = folder / "work_dirs" / "second"
     run(monkeypatch, "train.py", config, "--resume")
-    log = "".join(file.read_text() for file in (folder / "work_dirs").glob("second/*/*.log"))
-    assert "resumed epoch: 0, iter: 2" in log
-    trained = [line["step"] for line in scalars(folder / "work_dirs/second") if "loss_seg" in line]
-    assert trained == [1, 2, 3, 4]
+    assert "Load checkpoint from" in logs(work_dir) and "resumed epoch" not in logs(work_dir)
+    stop_at(work_dir, 2)
+    run(monkeypatch, "train.py", config, "--resume")
+    assert "resumed epoch: 0, iter: 2" in logs(work_dir)
+    assert steps(work_dir) == [1, 2, 3, 4, 3, 4]
 
 
 def test_an_option_to_start_from_is_not_resumed_either(
@@ -106,10 +119,48 @@ def test_an_option_to_start_from_is_not_resumed_either(
 ) -> None:
     run(monkeypatch, "train.py", CONFIG, "--work-dir", "first")
     options = ["--work-dir", "w", "--cfg-options", "load_from=first/iter_4.pth"]
-    run(monkeypatch, "train.py", CONFIG, *options, "train_cfg.max_iters=2")
+    run(monkeypatch, "train.py", CONFIG, *options)
+    stop_at(folder / "w", 2)
     run(monkeypatch, "train.py", CONFIG, "--resume", *options)
-    trained = [line["step"] for line in scalars(folder / "w") if "loss_seg" in line]
-    assert trained == [1, 2, 3, 4]
+    assert steps(folder / "w") == [1, 2, 3, 4, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["train_cfg.max_iters=8"], r"train_cfg\.max_iters \(4 -> 8\)"),
+        (["optim_wrapper.optimizer.lr=1.0"], r"optim_wrapper\.optimizer\.lr \(0\.1 -> 1\.0\)"),
+        (["train_dataloader.batch_size=1"], r"train_dataloader\.batch_size \(2 -> 1\)"),
+        (["train_cfg.val_interval=2", "train_dataloader.num_workers=1"], None),
+    ],
+)
+def test_a_run_goes_on_with_the_settings_that_it_began_with(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], named: str | None
+) -> None:
+    """mmengine would take a longer run's added iterations at the old end's rate, 1e-6."""
+    run(monkeypatch, "train.py", CONFIG, "--work-dir", "w")
+    stop_at(folder / "w", 2)
+    resume = ["train.py", CONFIG, "--work-dir", "w", "--resume", "--cfg-options", *options]
+    if named is None:
+        run(monkeypatch, *resume)
+        assert steps(folder / "w") == [1, 2, 3, 4, 3, 4]
+        return
+    with pytest.raises(SystemExit, match=rf"began with; {named} would"):
+        run(monkeypatch, *resume)
+    assert steps(folder / "w") == [1, 2, 3, 4]
+
+
+def test_a_finished_run_and_a_work_dir_that_was_moved(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(monkeypatch, "train.py", CONFIG, "--work-dir", "w")
+    (folder / "w").rename("moved")
+    run(monkeypatch, "train.py", CONFIG, "--work-dir", "moved", "--resume")
+    assert "this run is finished: it was resumed at iteration 4 of 4" in logs(folder / "moved")
+    assert steps(folder / "moved") == [1, 2, 3, 4]
+    (folder / "moved" / "iter_4.pth").unlink()
+    with pytest.raises(SystemExit, match=r"no checkpoint '.*iter_4\.pth'\. There is moved/iter_2"):
+        run(monkeypatch, "train.py", CONFIG, "--work-dir", "moved", "--resume")
 
 
 def test_the_checkpoint_at_half_stays_when_training_resumes_from_it(
@@ -152,7 +203,7 @@ def test_options(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 def test_two_processes_on_the_cpu(folder: Path) -> None:
-    environment = os.environ | {"PYTHON": sys.executable, "PYTHONPATH": str(TOY)}
+    environment = os.environ | {"PYTHON": sys.executable, "PYTHONPATH": f"{TOY}:{ROOT}"}
     environment |= {"CUDA_VISIBLE_DEVICES": ""}
     environment.pop("LOCAL_RANK", None)
     command = [ROOT / "tools" / "dist_train.sh", CONFIG, "2", "--work-dir", "w"]

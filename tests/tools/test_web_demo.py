@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +19,7 @@ import pytest
 import web_demo
 from PIL import Image
 
+from zegclip.datasets import read_image
 from zegclip.errors import InputError
 from zegclip.files import PROJECT_ROOT
 
@@ -27,15 +30,24 @@ ARGUMENTS = (
     "--no-first-run", "--window-size=1300,1500",
 )  # fmt: skip
 
+CHIPS = "#words .token span"
+LEGEND = ".result .legend"
+# How many of the pictures there are, once all have come (also those that are out of sight).
+LOADED = """
+    const all = [...document.querySelectorAll(arguments[0])];
+    all.forEach(each => each.loading = "eager");
+    return all.every(each => each.complete && each.naturalWidth) && all.length"""
+HOVER = "arguments[0].dispatchEvent(new MouseEvent('mouseover', {bubbles: true}))"
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
+
+@contextmanager
+def serving(*options: str) -> Iterator[str]:
     """The page's address; the server must live to the end."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     process = subprocess.Popen(
-        [sys.executable, web_demo.__file__, f"--port={port}"],
+        [sys.executable, web_demo.__file__, f"--port={port}", "--mini", *options],
         env=os.environ | {"GRADIO_ANALYTICS_ENABLED": "False"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -74,33 +86,66 @@ class Page:
         """What an element shows, as soon as it shows any."""
         return self.wait(lambda driver: driver.find_element("css selector", selector).text)
 
+    def texts(self, selector: str) -> list[str]:
+        """What the elements show now."""
+        return [each.text for each in self.driver.find_elements("css selector", selector)]
+
+    def click(self, selector: str) -> None:
+        """At the first element, as soon as nothing lies over it."""
+        self.wait(lambda driver: driver.find_element("css selector", selector).click() is None)
+
+    def script(self, code: str, *arguments: Any) -> Any:
+        return self.driver.execute_script(code, *arguments)
+
+    def choose(self, file: Path) -> None:
+        """Upload a picture in place of the last one."""
+        if self.driver.find_elements("css selector", "#picture img"):
+            self.click("#picture [aria-label*=emove]")
+        self.find("#picture input[type=file]").send_keys(str(file))
+        self.find("#picture img")
+
+    def type(self, words: str) -> None:
+        """Words in place of the last ones."""
+        if self.texts(CHIPS):
+            self.click("#words .remove-all")
+        self.wait(lambda driver: not self.texts(CHIPS))
+        self.find("#words input").send_keys(words)
+
     def segment(self, words: str, file: Path | None = None) -> None:
-        """Choose a picture in place of the last one, type words and press the button."""
+        """Choose a picture, type words and press the button."""
         if file is not None:
-            for remove in self.driver.find_elements("css selector", "#picture [aria-label*=emove]"):
-                remove.click()
-            self.find("#picture input[type=file]").send_keys(str(file))
-            self.find("#picture img")
-        field = self.find("#words textarea, #words input")
-        field.clear()
-        field.send_keys(words)
-        self.find("#run").click()
+            self.choose(file)
+        self.type(words)
+        self.click("#run")
+
+    def example(self, index: int) -> None:
+        """Click at one, and wait for what comes last of its answer."""
+        self.driver.refresh()
+        self.wait(lambda driver: self.script(LOADED, "#examples img") == 4)
+        self.driver.find_elements("css selector", "#examples img")[index].click()
+        self.wait(lambda driver: self.script(LOADED, ".maps img"))
+
+    def legend_when(self, is_it: Callable[[str], bool]) -> str:
+        """The legend as soon as it is as told."""
+        self.wait(lambda driver: is_it(" ".join(self.texts(LEGEND))))
+        return " ".join(self.texts(LEGEND))
 
     def message(self) -> str:
         """The message that appears; it is closed."""
         said = self.text("[class*=toast-body]")
-        self.find("[class*=toast-close]").click()
+        self.click("[class*=toast-close]")
         self.wait(lambda driver: not driver.find_elements("css selector", "[class*=toast-body]"))
         return said
 
 
 @pytest.fixture(scope="module")
-def page(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     if not (CHROMIUM and DRIVER):
         pytest.skip("needs a browser: apt-get install chromium chromium-driver")
-    page = Page(server, tmp_path_factory.mktemp("profile"))
-    yield page
-    page.driver.quit()
+    with serving() as address:
+        page = Page(address, tmp_path_factory.mktemp("profile"))
+        yield page
+        page.driver.quit()
 
 
 @pytest.mark.slow
@@ -114,15 +159,17 @@ def test_mistakes_are_messages_and_the_server_lives(page: Page, tmp_path: Path) 
     for file, words, message in (
         (bad, "cat", "cannot identify image file"),
         (huge, "cat", "exceeds limit"),
-        (good, " ", "no words to look for"),
+        (good, "", "no words to look for"),
         (good, ", ".join(f"thing {index}" for index in range(61)), "more than 60 classes"),
-        (good, "cat, cat, <img src=x onerror=\"document.title='injected'\">", "a class twice: cat"),
+        (good, "cat, cat, <img src=x onerror=\"document.title='injected'\">", "names twice"),
     ):
         page.segment(words, file)
         assert message in page.message()
+    page.click("#picture img")
+    assert "segment this picture first" in page.message()
     assert page.driver.title == "Zero-shot segmentation"  # what is typed is never run
     page.segment("cat, dog")
-    assert "%" in page.text("#overlay [class*=legend]")
+    assert "%" in page.text(LEGEND)
 
 
 @pytest.mark.slow
@@ -133,19 +180,92 @@ def test_upload_type_run_look(page: Page, tmp_path: Path) -> None:
     page.driver.refresh()
     page.find("#picture input[type=file]")
     page.segment("cat, a red bus, <b>sky</b>", tmp_path / "photo.png")
-    legend = page.text("#overlay [class*=legend]")
-    assert "%" in legend and any(name in legend for name in ("cat", "a red bus", "<b>sky</b>"))
-    image = page.find("#overlay img")
-    assert page.driver.execute_script(
-        "return [arguments[0].naturalWidth, arguments[0].naturalHeight]", image
-    ) == [200, 120]
-    maps = page.wait(
-        lambda driver: (found := driver.find_elements("css selector", "#maps img"))[1:] and found
+    names = ["cat", "a red bus", "<b>sky</b>"]
+    page.wait(lambda driver: page.texts(CHIPS) == names)  # each became a chip
+    legend = page.text(LEGEND)
+    assert "%" in legend and any(name in legend for name in (*names, "none of these"))
+    page.wait(lambda driver: page.script(LOADED, ".result img"))
+    size = (
+        "const i = document.querySelector('.result img'); return [i.naturalWidth, i.naturalHeight]"
     )
-    assert len(maps) == 2 and "trusty_map" in page.text("#maps")  # and the largest class's
-    page.find("#picture img").click()
-    for name in ("cat", "a red bus", "<b>sky</b>", "%"):
-        page.wait(lambda driver, name=name: name in page.text("#pixel"))
+    assert page.script(size) == [200, 120]
+    page.wait(lambda driver: page.script(LOADED, ".maps img") == 2)  # and the largest class's
+    assert "trusty_map" in page.text(".maps")
+    page.click("#picture img")
+    for name in (*names, "none of these", "%"):
+        page.wait(lambda driver, name=name: name in page.text(".pixel"))
+
+
+@pytest.mark.slow
+def test_an_example_is_answered_and_can_be_asked_on(page: Page) -> None:
+    page.example(0)
+    words = page.texts(CHIPS)
+    legend = page.text(LEGEND)
+    assert len(words) == 4 and "%" in legend and "none of these" in legend
+    page.click("#options button")
+    page.wait(lambda driver: page.script("return !!document.querySelector('#refine input')"))
+    page.click("#refine input")
+    page.click("#run")
+    refined = page.legend_when(lambda text: "%" in text and text != legend)
+    page.click("#way input[value=off]")
+    page.click("#run")
+    page.legend_when(lambda text: "%" in text and "none of these" not in text)
+    page.click("#way input[value='set here']")
+    threshold = page.find("#threshold input[type=number]")
+    threshold.clear()
+    threshold.send_keys("1")
+    page.click("#run")
+    page.legend_when(lambda text: text == "none of these 100.0%")
+    assert "none of these 100.0%" not in refined
+
+
+@pytest.mark.slow
+def test_names_show_where_they_are_and_files_are_offered(page: Page, tmp_path: Path) -> None:
+    page.example(1)
+    page.wait(lambda driver: page.script(LOADED, ".result img"))
+    shown = "return document.querySelectorAll('.result img.mask.active').length"
+    page.script(HOVER, page.find(LEGEND + "-item"))
+    page.wait(lambda driver: page.script(shown) == 1)
+    behaviour = {"behavior": "allow", "downloadPath": str(tmp_path)}
+    page.driver.execute_cdp_cmd("Browser.setDownloadBehavior", behaviour)
+    for button in page.driver.find_elements("css selector", ".result button.sm"):
+        file = tmp_path / f"scene1_{button.text}"
+        button.click()
+        page.wait(lambda driver, file=file: file.exists())
+    mask, overlay = (
+        Image.open(tmp_path / f"scene1_{name}") for name in ("mask.png", "overlay.jpg")
+    )
+    assert mask.mode == "P" and mask.size == (480, 480) and mask.info["transparency"] == 255
+    assert overlay.width > 480  # and a legend
+    coco = json.loads((tmp_path / "scene1_coco.json").read_text())
+    assert [each["name"] for each in coco["categories"]] == page.texts(CHIPS)
+    assert coco["images"][0]["file_name"] == "scene1.png"
+
+
+@pytest.mark.slow
+def test_a_phone_needs_no_scrolling_sideways(page: Page) -> None:
+    phone = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+    page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+    page.example(2)
+    page.click("#options button")
+    assert page.script("return [innerWidth, document.documentElement.scrollWidth]") == [390, 390]
+    page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+@pytest.mark.slow
+def test_two_methods_answer_side_by_side(page: Page, tmp_path: Path) -> None:
+    alone = page.driver.current_url
+    with serving("--compare", "training_free_mini") as address:
+        page.wait(lambda driver: driver.get(address) is None)
+        page.example(3)
+        assert page.script(LOADED, ".result:nth-of-type(3) .maps img") == 1  # no trusty map
+        first, second = page.texts(".result")
+        assert "mini_model" in first and "training_free_mini" in second
+        legends = page.texts(LEGEND)
+        assert legends[0] != legends[1] and all("%" in legend for legend in legends)
+        page.click("#picture img")
+        page.wait(lambda driver: len([text for text in page.texts(".pixel") if "%" in text]) == 2)
+    page.driver.get(alone)
 
 
 def test_it_listens_here_and_writes_nothing_into_the_installation(
@@ -153,16 +273,23 @@ def test_it_listens_here_and_writes_nothing_into_the_installation(
 ) -> None:
     launched: dict[str, Any] = {}
 
-    def build_page(inferencer: Any, examples: list[tuple[str, str]]) -> Any:
+    def build_page(inferencers: Any, examples: list[tuple[str, list[str]]]) -> Any:
         files = [Path(file) for file, _ in examples]
         launched["files"] = [file for file in files if file.is_file()]
         return SimpleNamespace(launch=launched.update)
 
     monkeypatch.setattr(web_demo, "build_page", build_page)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)  # put back
-    web_demo.main([])
+    web_demo.main(["--mini"])
     assert launched["server_name"] == "127.0.0.1"
     assert len(launched["files"]) == 4
     assert not any(PROJECT_ROOT in file.parents for file in launched["files"])
     with pytest.raises(InputError, match="no checkpoint 'nowhere.pth'"):
         web_demo.main(["--config", "tagclip_mini_inductive", "--checkpoint", "nowhere.pth"])
+    with pytest.raises(InputError, match="--compare takes a config and a checkpoint"):
+        web_demo.main(["--mini", "--compare", "one.py", "two.pth", "three.pth"])
+
+
+def test_photographs_are_there_to_be_tried() -> None:
+    for file, words in web_demo.photographs():
+        assert min(read_image(file).shape[:2]) > 200 and words

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -157,7 +156,7 @@ class TestCheckpointLoading:
         file = tmp_path / "sly.pth"
         torch.save({"state_dict": {}, "x": ThroughGetattr()}, file)
         if way == "load_url":  # torch.hub looks into model_dir before it downloads
-            with pytest.raises(pickle.UnpicklingError):
+            with pytest.raises(InputError, match=r"sly\.pth cannot be downloaded as a checkpoint"):
                 mm.load_url("http://localhost/sly.pth", model_dir=str(tmp_path))
         elif way == "load_checkpoint":
             with pytest.raises(InputError, match=r"sly\.pth is refused.*getattr"):
@@ -165,6 +164,10 @@ class TestCheckpointLoading:
         else:
             with pytest.raises(InputError, match=r"sly\.pth is refused.*getattr"):
                 mm._safe_torch_load(str(file), map_location="cpu")
+
+    def test_without_a_network_the_address_is_named(self) -> None:
+        with pytest.raises(InputError, match=r"http://localhost:9/x\.pth cannot .*refused"):
+            load_checkpoint(torch.nn.Linear(1, 1), "http://localhost:9/x.pth")
 
 
 class Toy(BaseModel):

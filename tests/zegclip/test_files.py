@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 
+from zegclip.clip.weight_files import read_weights
 from zegclip.errors import InputError
 from zegclip.files import PROJECT_ROOT, find_path, read_checkpoint, replacing
 
@@ -141,6 +142,22 @@ def test_what_the_process_admits_does_not_count_and_is_not_changed(tmp_path: Pat
         stop.set()
         thread.join()
     assert not missing
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ((PROJECT_ROOT / "data/mini/mini_model.pth").read_bytes()[:5000], "cut short"),
+        (b"\n<!DOCTYPE html><html>sign in" + bytes(9000), "it is a web page"),
+        (b"", "not an archive of torch.save"),
+    ],
+    ids=["cut", "html", "empty"],
+)
+def test_what_downloads_leave(tmp_path: Path, content: bytes, message: str) -> None:
+    for name, read in (("model.pth", read_checkpoint), ("clip.pt", read_weights)):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(InputError, match=rf"{name} cannot be read.*{message}"):
+            read(tmp_path / name)
 
 
 def test_broken_and_missing_files_are_named(tmp_path: Path) -> None:

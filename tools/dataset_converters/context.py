@@ -11,11 +11,11 @@ import numpy as np
 from mmseg.datasets import PascalContextDataset59
 from rich.progress import track
 
+from zegclip.datasets.rle import decode
 from zegclip.errors import InputError
 
 from .archives import read_lists
 from .data_set import Archive, DataSet, Split
-from .rle import decode
 from .work import Work
 
 VOC2010 = Archive(

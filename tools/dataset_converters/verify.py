@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from rich.progress import track
+
+from zegclip.datasets import read_mask
+from zegclip.datasets.images import image_size
 
 from .coco_stuff import OFFICIAL_IDS
 from .data_set import VOID, DataSet, Split
@@ -69,7 +71,8 @@ class Verification:
         names = []
         for path, published in split.lists.items():
             file = self.root / path
-            found = file.read_text(errors="replace").split() if file.is_file() else []
+            text = file.read_text("utf-8-sig", errors="replace") if file.is_file() else ""
+            found = text.split()
             self.count(path, len(found), published, split.other_counts.get(len(found), ""))
             names += found
         return list(dict.fromkeys(names))
@@ -142,15 +145,12 @@ def read_labels(image_path: Path, mask_path: Path) -> np.ndarray:
     """Pixels of each value in a mask, at least 256 numbers.
 
     Raises:
-        ValueError: it has several channels, negative values or another size than its image.
-        OSError: a file cannot be read.
+        ValueError: it cannot be read as a mask, or has another size than its image.
     """
-    with Image.open(image_path) as image, Image.open(mask_path) as mask:
-        if mask.size != image.size:
-            raise ValueError(f"another size than the image: {mask.size}, image {image.size}")
-        if len(mask.getbands()) > 1:
-            raise ValueError(f"several channels, painted in colours: {mask.mode}")
-        return np.bincount(np.asarray(mask).astype(int).ravel(), minlength=256)
+    mask, size = read_mask(mask_path), image_size(image_path)
+    if mask.shape != size:
+        raise ValueError(f"another size (H, W) than the image: {mask.shape}, image {size}")
+    return np.bincount(mask.astype(int).ravel(), minlength=256)
 
 
 def verify(data_set: DataSet, out: Path, sample: int | None = None) -> Verification:

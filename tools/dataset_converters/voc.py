@@ -53,7 +53,7 @@ def prepare(work: Work) -> None:
     own = {
         name
         for part in ("train", "val")
-        for name in (work.root / LISTS / f"{part}.txt").read_text(encoding="utf-8").split()
+        for name in (work.root / LISTS / f"{part}.txt").read_text(encoding="utf-8-sig").split()
     }
     sbd = work.archives[SBD.name]
     names = read_lists(sbd, r"(?:.*/)?dataset/(?:train|val)\.txt")

@@ -38,8 +38,9 @@ from zegclip.engine.launch import run
 from zegclip.files import PROJECT_ROOT
 
 CELL = 48  # pixels
-# Of the drawings of a class, at least two each: shown by scenes of this split and nothing else.
-HELD_OUT = {"test": 1 / 4, "selection": 1 / 8}
+MALE = "-200d-2642-fe0f"  # of a code point
+# Of the motifs of a class, and at least so many: shown by scenes of this split and nothing else.
+HELD_OUT = {"test": (1 / 4, 2), "selection": (1 / 8, 1)}
 
 
 def download(package: str, folder: Path) -> tarfile.TarFile:
@@ -59,10 +60,19 @@ def read_member(archive: tarfile.TarFile, name: str) -> bytes:
 
 
 def draw_svg(text: str) -> bytes:
-    """An SVG as PNG, twice the size of a cell."""
-    import resvg_py  # only this program needs it
+    """An SVG as PNG."""
+    import resvg_py  # only this needs it
 
     return bytes(resvg_py.svg_to_bytes(svg_string=text, width=2 * CELL))
+
+
+def icon_svg(icons: dict, name: str) -> str:
+    """An icon of a set in Iconify's format."""
+    icon: dict = {"left": 0, "top": 0, "width": 16, "height": 16}
+    icon |= {k: v for k, v in icons.items() if k != "icons"} | icons["icons"][name]
+    box = " ".join(str(icon[key]) for key in ("left", "top", "width", "height"))
+    names = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    return f'<svg {names} viewBox="{box}">{icon["body"]}</svg>'
 
 
 def emoji_file(archive: tarfile.TarFile, pattern: str, code: str) -> bytes | None:
@@ -74,15 +84,6 @@ def emoji_file(archive: tarfile.TarFile, pattern: str, code: str) -> bytes | Non
             continue
         return draw_svg(file.decode()) if pattern.endswith("svg") else file
     return None
-
-
-def icon_file(icons: dict, name: str) -> bytes:
-    """An icon of a set in Iconify's format, drawn."""
-    icon = {"left": 0, "top": 0} | {k: v for k, v in icons.items() if k != "icons"}
-    icon |= icons["icons"][name]
-    box = " ".join(str(icon[key]) for key in ("left", "top", "width", "height"))
-    names = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
-    return draw_svg(f'<svg {names} viewBox="{box}">{icon["body"]}</svg>')
 
 
 def crop(file: bytes) -> Image.Image | None:
@@ -117,7 +118,7 @@ def read_drawings(folder: Path) -> tuple[list[dict], dict[str, dict[str, Image.I
         names = {f"{prefix}:{name}": name for name in icons["icons"]}
         if prefix in NAMED_EMOJI:
             names |= {named.get(letters(name), ""): name for name in reversed(icons["icons"])}
-        found = {code: icon_file(icons, names[code]) for code in codes if code in names}
+        found = {code: draw_svg(icon_svg(icons, names[code])) for code in codes if code in names}
         files.setdefault(style, {}).update(found)
     cropped = {
         style: {c: crop(file) for c, file in each.items() if file and (style, c) not in EXCLUDED}
@@ -138,7 +139,8 @@ def draw_sheet(cells: list[Image.Image]) -> Image.Image:
 
 
 def motif(style: str, code: str) -> tuple[str, str]:
-    """One for tones of a person's skin, and for Fluent in 3D and flat: as good as one drawing."""
+    """One for all tones of a skin, and for Fluent's emoji in 3D and flat."""
+    code = code.replace(MALE, "")  # a man walks as a person does
     parts = [part for part in code.split("-") if part not in SKIN_TONES]
     return style.removesuffix("_flat"), "-".join(parts)
 
@@ -149,8 +151,8 @@ def hold_out(index: list[dict]) -> None:
         entries = [entry for entry in index if entry["name"] == name]
         motifs = sorted({motif(style, e["code"]) for e in entries for style in e["cells"]})
         shuffled = [motifs[i] for i in np.random.default_rng(position).permutation(len(motifs))]
-        for split, share in HELD_OUT.items():
-            number = max(2, round(share * len(motifs)))
+        for split, (share, least) in HELD_OUT.items():
+            number = max(least, round(share * len(motifs)))
             marked, shuffled = shuffled[:number], shuffled[number:]
             for entry in entries:
                 styles = [s for s in entry["cells"] if motif(s, entry["code"]) in marked]

@@ -6,12 +6,13 @@ Image-level supervision only: a picture and the names of what it shows, never a 
     (each name alone, and the caption that names everything);
   * a fine-grained one in the spirit of FILIP and PACL: the picture's patch embeddings that agree
     most with a name say whether the picture shows it (sigmoid, as in SigLIP).
-Pictures are warped and recoloured, so that few drawings stand for all of their class.
+Drawings are bent, recoloured and cut (variation.py), so that few stand for all of their class.
 First small crops (48 pixels, one or two objects), then whole scenes (96 pixels, one to four), of
 which the tower sees a share of the patches only (as in FLIP), and all of them in the last steps.
 Held-out drawings are never shown. The weights hold OpenAI-style CLIP parameters of open_clip.
 
 Stopped, it resumes from {out}.ckpt, which is written every few minutes, when it is called again.
+On a GPU each step is a CUDA graph.
 
 example: python tools/mini_benchmark/pretrain_tiny_clip.py --crop-steps 100 --scene-steps 50 \\
              --out /tmp/tiny_clip.safetensors
@@ -34,10 +35,10 @@ import cv2
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from tiny_clip.augment import augmented
 from tiny_clip.captions import Batch, Batches, Composer
+from tiny_clip.graph import Captured
 from tiny_clip.judge import Judge
-from tiny_clip.model import TinyClip, pictures
+from tiny_clip.model import TinyClip, normalise, pictures
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -45,7 +46,7 @@ from zegclip.engine.launch import run
 from zegclip.files import PROJECT_ROOT, replacing
 
 FOLDER = PROJECT_ROOT / "data" / "mini"
-CLASS_SHARE = 0.45  # of the objects: VOC's classes
+CLASS_SHARE = 0.6  # of the objects: VOC's classes
 WEIGHT_DECAY = 0.05
 KEPT = 0.5  # of the patches of a scene
 CHECKPOINT_SECONDS = 240
@@ -59,54 +60,81 @@ def learning_rate(step: int, steps: int, peak: float, warmup: int = 150) -> floa
     return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share)))
 
 
-def make_optimizer(model: TinyClip, lr: float) -> torch.optim.Optimizer:
-    """AdamW; norms and biases do not decay."""
-    trained = [p for name, p in model.named_parameters() if not name.startswith("fast.")]
-    groups = [
-        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": WEIGHT_DECAY},
-        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98), eps=1e-6, fused=True)
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Into the tensor, where a CUDA graph reads it."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], torch.Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
 
 
-def train_step(
-    model: TinyClip,
-    optimizer: torch.optim.Optimizer,
-    batch: Batch,
-    kept: float,
-    patch_weight: float,
-    seed: Sequence[int],
-) -> dict[str, torch.Tensor]:
-    """One step on a batch, of whose patches the tower sees a share of ``kept``; the losses."""
-    device, visual = model.clip.logit_scale.device, model.clip.visual
-    rng = np.random.default_rng([9, *seed])
-    generator = torch.Generator(device).manual_seed(int(rng.integers(2**62)))
-    images = augmented(pictures(batch.images, device), generator)
-    # A crop stands anywhere in the grid of position embeddings.
-    grid, crop = visual.grid_size[0], images.shape[2] // visual.patch_size[0]
-    places = torch.arange(grid**2, device=device).view(grid, grid)
-    top, left = (int(i) for i in rng.integers(0, grid - crop + 1, 2))
-    positions = places[top : top + crop, left : left + crop].flatten()
-    seen = None
-    if kept < 1:
-        order = torch.rand(len(images), crop**2, generator=generator, device=device).argsort(1)
-        seen = order[:, : int(kept * crop**2)]
-    # Forward and backward in bfloat16, the step in float32.
-    model.to_fast()
-    optimizer.zero_grad()
-    losses = model.loss(images, batch, positions, seen, patch_weight)
-    torch.stack(list(losses.values())).sum().backward()
-    model.from_fast()
-    trained = [p for group in optimizer.param_groups for p in group["params"]]
-    nn.utils.clip_grad_norm_(trained, 1.0)
-    optimizer.step()
-    return {key: value.detach() for key, value in losses.items()}
+class Trainer:
+    """Steps of a model: eager on the CPU, captured as CUDA graphs on a GPU."""
+
+    def __init__(self, model: TinyClip, patch_weight: float):
+        self.model, self.patch_weight = model, patch_weight
+        self.trained = {n: p for n, p in model.named_parameters() if not n.startswith("fast.")}
+        parameters = self.trained.values()
+        groups = [  # norms and biases do not decay
+            {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": WEIGHT_DECAY},
+            {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+        ]
+        self.device = model.clip.logit_scale.device
+        cuda = self.device.type == "cuda"
+        rate = torch.zeros((), device=self.device) if cuda else 0.0
+        self.optimizer = torch.optim.AdamW(
+            groups, lr=rate, betas=(0.9, 0.98), eps=1e-6, fused=True, capturable=cuda
+        )
+        self.step = Captured(self.eager_step, self.state) if cuda else self.call
+
+    def state(self) -> list[torch.Tensor]:
+        """All that a step changes."""
+        moments = [t for state in self.optimizer.state.values() for t in state.values()]
+        return [*self.trained.values(), *moments]
+
+    def call(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        return self.eager_step(**inputs)
+
+    def eager_step(self, **inputs: torch.Tensor) -> torch.Tensor:
+        """(2,) losses; forward and backward in bfloat16, the step in float32."""
+        self.model.to_fast()
+        self.optimizer.zero_grad()
+        losses = self.model.loss(**inputs, patch_weight=self.patch_weight)
+        losses.sum().backward()
+        self.model.from_fast()
+        nn.utils.clip_grad_norm_(self.trained.values(), 1.0, foreach=True)
+        self.optimizer.step()
+        return losses.detach()
+
+    def __call__(self, batch: Batch, kept: float, seed: Sequence[int]) -> torch.Tensor:
+        """A step on a batch, of whose patches the tower sees a share of ``kept``: (2,) losses."""
+        device, visual = self.device, self.model.clip.visual
+        rng = np.random.default_rng([9, *seed])
+        generator = torch.Generator(device).manual_seed(int(rng.integers(2**62)))
+        images = pictures(batch.images, device)
+        # A crop stands anywhere in the grid of position embeddings.
+        grid, crop = visual.grid_size[0], images.shape[2] // visual.patch_size[0]
+        places = torch.arange(grid**2).view(grid, grid)
+        top, left = (int(i) for i in rng.integers(0, grid - crop + 1, 2))
+        inputs = {
+            "images": normalise(images),
+            "tokens": self.model.known(batch.tokens),
+            "right": batch.right,
+            "valid": batch.valid,
+            "positions": places[top : top + crop, left : left + crop].flatten(),
+        }
+        if kept < 1:
+            order = torch.rand(len(images), crop**2, generator=generator, device=device).argsort(1)
+            inputs["kept"] = order[:, : int(kept * crop**2)]
+        return self.step({name: tensor.to(device) for name, tensor in inputs.items()})
 
 
 def parse_args(argv: list[str] | None = None) -> Namespace:
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=FOLDER / "tiny_clip.safetensors")
     parser.add_argument("--config", type=Path, default=FOLDER / "tiny_clip.json")
+    parser.add_argument("--start", type=Path, help="weights to go on from (.safetensors)")
     parser.add_argument("--crop-steps", type=int, default=1500, help="steps on 48-pixel crops")
     parser.add_argument("--scene-steps", type=int, default=3000, help="on half-seen scenes")
     parser.add_argument("--full-steps", type=int, default=1000, help="on scenes")
@@ -145,7 +173,9 @@ def main(argv: list[str] | None = None) -> None:
         model.load_exported(args.judge)
         print(json.dumps({key: round(value, 2) for key, value in judge(model).items()}, indent=1))
         return
-    optimizer = make_optimizer(model, args.lr)
+    if args.start:
+        model.load_exported(args.start)
+    train = Trainer(model, args.patch_weight)
     sizes = [48] * args.crop_steps + [96] * (args.scene_steps + args.full_steps)
     steps, done, seconds = len(sizes), 0, 0.0
     # Resume.
@@ -153,24 +183,23 @@ def main(argv: list[str] | None = None) -> None:
     if checkpoint.exists():
         state = torch.load(checkpoint, map_location=args.device, weights_only=True)
         model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
+        train.optimizer.load_state_dict(state["optimizer"])
         done, seconds = state["done"], state["seconds"]
         print(f"resumed after {done} steps", flush=True)
     # Processes compose beside the training; one needs less time for a batch than a CPU's step.
     batches = Batches(composer, sizes, done)
     loader = DataLoader(batches, batch_size=None, num_workers=args.workers, prefetch_factor=8)
     began, saved = time.monotonic() - seconds, time.monotonic()
-    mean_loss: dict[str, torch.Tensor] = {}
+    mean_losses: torch.Tensor | None = None
     for step, batch in enumerate(loader, done):
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, steps, args.lr)
+        set_learning_rate(train.optimizer, learning_rate(step, steps, args.lr))
         kept = KEPT if step < args.crop_steps + args.scene_steps else 1.0
-        losses = train_step(model, optimizer, batch, kept, args.patch_weight, [args.seed, step])
-        for key, value in losses.items():
-            mean_loss[key] = torch.lerp(value, mean_loss.get(key, value), 0.95)
+        losses = train(batch, kept, [args.seed, step])
+        mean_losses = losses.clone() if mean_losses is None else losses.lerp(mean_losses, 0.95)
         done, seconds = step + 1, time.monotonic() - began
         if done % 50 == 0:
-            values = " ".join(f"{key} {value:.3f}" for key, value in mean_loss.items())
+            clip, patch = mean_losses.tolist()
+            values = f"clip {clip:.3f} patch {patch:.3f}"
             print(f"step {done}/{steps}  {values}  {seconds / done:.3f} s/step", flush=True)
         judged = done % args.judge_every == 0 or done == steps
         if judged:
@@ -181,7 +210,7 @@ def main(argv: list[str] | None = None) -> None:
             save(model, report, args)
         if judged or time.monotonic() - saved > CHECKPOINT_SECONDS:
             saved = time.monotonic()
-            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+            state = {"model": model.state_dict(), "optimizer": train.optimizer.state_dict()}
             with replacing(checkpoint) as part:
                 torch.save(state | {"done": done, "seconds": seconds}, part)
     checkpoint.unlink(missing_ok=True)

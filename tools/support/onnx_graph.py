@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 from torch import Tensor, nn
 
 from zegclip.apis.class_words import text_fingerprint
-from zegclip.apis.onnx_inferencer import METADATA_KEY, VERSION, check_steps
-from zegclip.apis.preprocessing import image_steps
+from zegclip.apis.onnx_inferencer import METADATA_KEY, VERSION
+from zegclip.apis.preprocessing import check_steps, image_steps
 from zegclip.segmentors import ZeroShotSegmentor
 
 INPUTS = ("image", "class_embeddings", "seen", "inductive")
@@ -81,6 +82,7 @@ def describe(cfg: Config, model: ZeroShotSegmentor) -> dict[str, Any]:
         "version": VERSION,
         "config": Path(cfg.filename or "").name,  # for people
         "patch_size": model.image_encoder.patch_size,
+        "background": asdict(model.decode_head.background),
         # of mmseg's SegDataPreProcessor
         "normalisation": {key: preprocessor[key] for key in arguments if key in preprocessor},
         "resize": steps,

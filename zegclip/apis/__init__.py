@@ -1,6 +1,7 @@
 """The Python interface: photographs and words in, segmentations out."""
 
-from .images import read_image
+from zegclip.datasets import read_image
+
 from .inferencer import EncodedImage, ZeroShotInferencer
 from .onnx_inferencer import OnnxInferencer
 from .result import SegmentationResult

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, Union
@@ -12,19 +13,21 @@ import numpy as np
 import torch
 from mmengine.config import Config
 
-from zegclip.engine.load_model import choose_device, choose_files, load_model
+from zegclip.datasets.images import ImageLike, read_image
+from zegclip.engine.load_model import MINI_CHECKPOINT, choose_device, choose_files, load_model
 from zegclip.errors import InputError
 from zegclip.heads import upsample
 from zegclip.visualization import attention_of_windows
-from zegclip.vocabulary import Vocabulary, check_known
+from zegclip.vocabulary import BACKGROUND, IGNORE_INDEX, Background, Vocabulary, check_known
 
-from .images import ImageLike, read_image
+from . import pretrained
 from .preprocessing import Preprocessor, image_steps
 from .result import SegmentationResult
 from .words import Text, make_vocabulary
 
 Words: TypeAlias = Text | Vocabulary | None
 Seen: TypeAlias = str | Iterable[str] | None
+Nothing: TypeAlias = bool | float | str | Sequence[str] | Background | None
 Asked: TypeAlias = Union[ImageLike, "EncodedImage"]
 
 
@@ -34,33 +37,41 @@ class EncodedImage:
 
     Attributes:
         image: ``(H, W, 3)`` uint8, RGB, upright.
-        input_size: (h, w) in which the model saw it.
+        inputs: as the model saw it, ``(1, 3, h, w)``.
         windows: patch and CLS embeddings of its windows, in groups with their boxes.
         encoded_by: the inferencer that can be asked.
     """
 
     image: np.ndarray
-    input_size: tuple[int, int]
+    inputs: torch.Tensor
     windows: list[Any]
     encoded_by: ZeroShotInferencer
 
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """(h, w) in which the model saw it."""
+        return self.inputs.shape[-2], self.inputs.shape[-1]
+
 
 class ZeroShotInferencer:
-    """A trained model that segments photographs into whatever words are given.
+    """A model that segments photographs into whatever words are given.
 
     May be used from several threads: one is served at a time.
 
     Args:
         config: path of a config, as the tools take it; see
             :func:`~zegclip.engine.load_model.choose_files` for what is left out.
-        checkpoint: path of the checkpoint. Without both: the mini model, which is in the
-            repository and knows drawings of VOC's 20 classes, not photographs.
+        checkpoint: path of the checkpoint. Without both: CLIP without training, with OpenAI's
+            ViT-B/16, which is downloaded once. (``"data/mini/mini_model.pth"`` is the mini model,
+            which is in the repository and knows drawings of VOC's 20 classes, not photographs.)
         device: ``"cuda"``, ``"cpu"``, ...; default: CUDA where there is one.
 
     Attributes:
         model: the segmentor.
         config: path of the config.
-        checkpoint: path of the checkpoint.
+        checkpoint: path of the checkpoint, ``None`` without training.
+        background: what is none of a person's own words, by default.
+        refine: whether masks are refined by default, as the config's ``test_cfg`` says.
 
     Raises:
         InputError: a file is missing, or they do not fit together.
@@ -80,9 +91,19 @@ class ZeroShotInferencer:
         device: str | torch.device | None = None,
     ) -> None:
         cfg, file = choose_files(config, checkpoint)
-        model = load_model(cfg, file, choose_device(device))
-        self.config, self.checkpoint = str(cfg.filename), file
+        try:
+            model = load_model(cfg, file, choose_device(device))
+        except InputError as error:
+            if config is not None or checkpoint is not None:
+                raise
+            raise InputError(
+                f"{error}\nThe mini model needs no download, but knows drawings alone: --mini, "
+                f"checkpoint={MINI_CHECKPOINT!r} in Python"
+            ) from error
+        self.config, self.checkpoint, self._cfg = str(cfg.filename), file, cfg
         self.model: Any = model
+        self.refine: bool = model.test_cfg["refine"] is not None
+        self.background: Background | None = model.decode_head.background
         self._text_encoder: Any = model.text_encoder
         self._preprocess = Preprocessor(
             image_steps(cfg),
@@ -92,14 +113,94 @@ class ZeroShotInferencer:
         )
         meta = model.dataset_meta
         self._own_vocabulary = Vocabulary.from_metainfo(meta) if meta else None
+        self._trained_for = self._own_vocabulary
         self._lock = threading.RLock()
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        revision: str | None = None,
+        device: str | torch.device | None = None,
+    ) -> ZeroShotInferencer:
+        """A model that :meth:`save_pretrained` or :meth:`push_to_hub` wrote; nothing of it is run.
+
+        Args:
+            name: a folder, or ``"user/name"`` on the Hugging Face Hub.
+            revision: a branch, tag or commit there; a commit is the same for ever.
+            device: as of the class.
+
+        Raises:
+            InputError: it cannot be fetched, is none of ours, or does not fit CLIP's weights.
+        """
+        folder = pretrained.fetch(str(name), revision)
+        cfg, weights = pretrained.read(folder)
+        try:
+            return cls(cfg, weights, device)
+        except InputError:
+            raise
+        except Exception as error:  # what a config of anybody's makes of a model
+            raise InputError(f"{cfg.filename} makes no model here: {error!r}") from error
+
+    def save_pretrained(
+        self, folder: str | Path, report: str | Path | None = None, licence: str = "unknown"
+    ) -> None:
+        """Write ``model.safetensors``, ``config.json`` and a model card, for others.
+
+        CLIP's own weights are not in it.
+
+        Args:
+            folder: is made.
+            report: ``report.json`` of a test of this model: goes along, and its scores, protocol
+                and command into the card.
+            licence: of what is learned, as the Hub spells it (``"apache-2.0"``).
+
+        Raises:
+            InputError: the config holds what cannot be data, or the report is of another CLIP.
+        """
+        name = Path(folder).resolve().name
+        pretrained.write(Path(folder), self._cfg, self.model, name, report, licence)
+
+    def push_to_hub(
+        self,
+        name: str,
+        report: str | Path | None = None,
+        licence: str = "unknown",
+        private: bool | None = None,
+        revision: str | None = None,
+    ) -> str:
+        """Put what :meth:`save_pretrained` writes on the Hugging Face Hub, as whom it knows you.
+
+        Args:
+            name: ``"user/name"``; made where it is not there yet.
+            report: as there.
+            licence: as there.
+            private: whether a new one is only yours.
+            revision: the branch; default: the main one.
+
+        Returns:
+            The commit's address.
+
+        Raises:
+            InputError: as there; or the Hub refuses it.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            pretrained.write(Path(folder), self._cfg, self.model, name, report, licence)
+            return pretrained.push(Path(folder), name, private, revision)
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The class names that the checkpoint was trained for, ``()`` if it has none."""
+        """The class names that the model was trained for, ``()`` if it has none."""
         return self._own_vocabulary.classes if self._own_vocabulary else ()
 
-    def __call__(self, image: Asked, text: Words = None, seen: Seen = None) -> SegmentationResult:
+    def __call__(
+        self,
+        image: Asked,
+        text: Words = None,
+        seen: Seen = None,
+        background: Nothing = True,
+        refine: str | bool | None = None,
+    ) -> SegmentationResult:
         """Segment an image of any size.
 
         Args:
@@ -109,16 +210,33 @@ class ZeroShotInferencer:
                 checkpoint was trained with.
             seen: those of the words that training has seen; the result is then calibrated as in
                 the inductive setting. Default: nothing is called seen or unseen.
+            background: what is none of the words: a probability that the best word must have, words
+                for all else (``"sky, wall"``), or a :class:`~zegclip.vocabulary.Background` of
+                both. ``True``: the method's own (:attr:`background`) where words of one's own are
+                given, nothing where the model's classes are. ``False``: every pixel is one of the
+                words, as by default of more than 255. A word ``"background"`` is it.
+            refine: ``"pamr"`` brings masks to the image's edges, see
+                :class:`~zegclip.segmentors.refinement.PixelAdaptiveRefinement`; ``False``: nothing
+                does. Default: what the config's ``test_cfg`` says.
 
         Raises:
             InputError: the image or the words cannot be used.
         """
         vocabulary, encoded = self.vocabulary(text, seen), self.encode(image)
+        nothing = self._make_background(background, vocabulary)
+        if refine not in (None, False, "pamr"):
+            raise InputError(f"refine={refine!r} is neither 'pamr' nor False")
         size = encoded.image.shape[:2]
         with self._lock, torch.no_grad():
             self.model.set_vocabulary(vocabulary)
-            (prediction,) = self.model.decode_windows(encoded.windows, encoded.input_size)
+            (prediction,) = self.model.decode_windows(
+                encoded.windows,
+                encoded.input_size,
+                background=nothing,
+                images=encoded.inputs if (self.refine if refine is None else refine) else None,
+            )
             labels, maps = prediction.labels({"ori_shape": size})
+            labels[labels == len(vocabulary.classes)] = IGNORE_INDEX
         return SegmentationResult(
             encoded.image,
             labels.cpu().numpy(),
@@ -127,6 +245,7 @@ class ZeroShotInferencer:
             {name: each.squeeze(0).cpu().numpy() for name, each in maps.items()},
             vocabulary.palette or (),
             vocabulary.unseen,
+            nothing is not None and BACKGROUND not in vocabulary.classes,
         )
 
     def encode(self, image: Asked) -> EncodedImage:
@@ -146,7 +265,7 @@ class ZeroShotInferencer:
         with self._lock, torch.no_grad():
             inputs = self._preprocess(pixels)
             windows = list(self.model.encode_windows(inputs))
-        return EncodedImage(pixels, (inputs.shape[-2], inputs.shape[-1]), windows, self)
+        return EncodedImage(pixels, inputs, windows, self)
 
     def vocabulary(self, text: Words = None, seen: Seen = None) -> Vocabulary:
         """Check words once, to ask with them often.
@@ -164,7 +283,7 @@ class ZeroShotInferencer:
         """
         if text is None:
             if self._own_vocabulary is None:
-                raise InputError("this checkpoint does not say its classes: give text=[...]")
+                raise InputError("this model does not say its classes: give text=[...]")
             text = self._own_vocabulary
         if isinstance(text, Vocabulary):
             if seen is None:
@@ -194,6 +313,23 @@ class ZeroShotInferencer:
             maps = attention_of_windows(self.model, encoded.windows, encoded.input_size, own)
             attention = upsample(maps[None], encoded.image.shape[:2])
         return attention[0, 0].cpu().numpy()
+
+    def _make_background(self, asked: Nothing, vocabulary: Vocabulary) -> Background | None:
+        if asked is None or asked is False:
+            return None
+        too_many = len(vocabulary.classes) > IGNORE_INDEX  # the last would have its label
+        if asked is True:
+            return None if too_many or vocabulary == self._trained_for else self.background
+        if too_many:
+            raise InputError(
+                f"background={asked!r} takes at most {IGNORE_INDEX} words, because label "
+                f"{IGNORE_INDEX} is none of them; these are {len(vocabulary.classes)}"
+            )
+        if isinstance(asked, Background):
+            return asked
+        if isinstance(asked, (int, float)):
+            return Background(threshold=float(asked))
+        return Background(words=make_vocabulary(asked).classes)
 
     def _check_words(self, vocabulary: Vocabulary) -> None:
         words = [word for synonyms in vocabulary.words for word in synonyms]

@@ -16,20 +16,22 @@ from torch import Tensor
 
 from zegclip.engine.load_model import choose_files, load_model
 from zegclip.errors import InputError
-from zegclip.heads import HeadOutput
-from zegclip.segmentors import ImagePrediction, as_it_is, cut_windows, predictions_of_images
-from zegclip.segmentors.sliding_window import Box, checked_test_cfg
-from zegclip.vocabulary import Vocabulary
+from zegclip.heads import HeadOutput, Prediction
+from zegclip.segmentors import (
+    ImagePrediction,
+    checked_test_cfg,
+    cut_windows,
+    predictions_of_images,
+    with_background,
+)
+from zegclip.segmentors.sliding_window import Box
+from zegclip.vocabulary import Background, Vocabulary
 
 from .class_words import WORDS, ClassWords, text_fingerprint
 from .inferencer import ZeroShotInferencer
-from .preprocessing import Preprocessor
+from .preprocessing import Preprocessor, check_steps
 
-METADATA_KEY, VERSION = "zegclip", 3
-# Steps of a test pipeline that a file may ask for, and their words: with any other ("_scope_",
-# another type) a file could import and build anything.
-STEPS = ("Resize", "ResizeShortestEdge")
-_STEP_WORDS = {"type", "scale", "scale_factor", "keep_ratio", "max_size", "interpolation"}
+METADATA_KEY, VERSION = "zegclip", 4
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 # Boxes of some windows and their pixels (N, 3, h, w), whole patches.
 _Windows = tuple[list[Box], Tensor]
@@ -43,7 +45,8 @@ class OnnxInferencer(ZeroShotInferencer):
     ``checkpoint=`` the text encoder in torch embeds any word.
 
     One graph holds image encoder and head, so an image that was encoded is only prepared: asking
-    it again costs as much as the first time. There is no :meth:`attention`.
+    it again costs as much as the first time. There is no :meth:`attention`, and nothing to save for
+    the Hub.
 
     Args:
         path: the ``.onnx`` file.
@@ -76,13 +79,13 @@ class OnnxInferencer(ZeroShotInferencer):
         session = open_session(path, device or "cpu")
         self.description = found = read_description(session, str(path))
         self.config, self.checkpoint = found["config"], str(path)
-        own = found["own"]
+        own = self._trained_for = found["own"]
         if config is not None or checkpoint is not None:
             if words is not None:
                 raise InputError("give words=, or config= and checkpoint=, not both")
             cfg, file = choose_files(config, checkpoint)
             segmentor = load_model(cfg, file, torch.device("cpu"))
-            self._check_text(text_fingerprint(segmentor), file)
+            self._check_text(text_fingerprint(segmentor), file or str(cfg.filename))
             self._text_encoder = segmentor.text_encoder
 
             def embed(vocabulary: Vocabulary) -> np.ndarray:
@@ -98,6 +101,8 @@ class OnnxInferencer(ZeroShotInferencer):
                 names = tuple(saved.words)
                 own = Vocabulary(names, synonyms=saved.words, setting="cross_dataset")
         self.model = _Graph(session, found, embed)
+        self.background = found["background"]
+        self.refine = found["test_cfg"]["refine"] is not None
         rest = found["test_cfg"], found["patch_size"]
         self._preprocess = Preprocessor(found["resize"], found["preprocessor"], *rest)
         self._own_vocabulary = own
@@ -168,6 +173,7 @@ def read_description(session: Any, name: str) -> dict[str, Any]:
         if not all(map(math.isfinite, [*statistics["mean"], *statistics["std"]])):
             raise InputError("mean or std is no number")
         found["test_cfg"] = checked_test_cfg(found["test_cfg"], found["patch_size"])
+        found["background"] = Background(**found["background"])
         found["own"] = Vocabulary.from_metainfo(v) if (v := found["vocabulary"]) else None
         found["preprocessor"] = SegDataPreProcessor(**statistics)
     except InputError as error:
@@ -175,13 +181,6 @@ def read_description(session: Any, name: str) -> dict[str, Any]:
     except Exception as error:  # whatever is wrong with a text of anybody's
         raise InputError(f"{name}: its description cannot be used: {error!r}") from error
     return found
-
-
-def check_steps(steps: Iterable[Mapping[str, Any]]) -> None:
-    """``InputError`` if a file cannot ask for one of the steps."""
-    for step in steps:
-        if step["type"] not in STEPS or not set(step) <= _STEP_WORDS:
-            raise InputError(f"test_pipeline: {dict(step)} cannot be in a file, only {STEPS}")
 
 
 class _Graph:
@@ -204,24 +203,40 @@ class _Graph:
         self.embed = embed
 
     def set_vocabulary(self, vocabulary: Vocabulary) -> None:
-        self._inputs = {
-            "class_embeddings": self.embed(vocabulary),
-            "seen": np.isin(vocabulary.classes, vocabulary.seen),
-            "inductive": np.array(vocabulary.setting == "inductive"),
-        }
+        self._vocabulary = vocabulary
 
     def encode_windows(self, inputs: Tensor) -> Iterator[_Windows]:
         return cut_windows(inputs, self._description["test_cfg"], self._description["patch_size"])
 
     def decode_windows(
-        self, windows: Iterable[_Windows], size: tuple[int, int]
+        self,
+        windows: Iterable[_Windows],
+        size: tuple[int, int],
+        background: Background | None = None,
+        images: Tensor | None = None,
     ) -> list[ImagePrediction]:
-        groups = ((boxes, self._run(pixels)) for boxes, pixels in windows)
-        return predictions_of_images(groups, size, 1, as_it_is)
+        vocabulary = self._vocabulary
+        words = background.words_beside(vocabulary) if background else ()
+        inputs = {
+            "class_embeddings": self.embed(vocabulary.with_words(words)),
+            "seen": np.isin((*vocabulary.classes, *words), vocabulary.seen),
+            "inductive": np.array(vocabulary.setting == "inductive"),
+        }
+        own = len(vocabulary.classes)
 
-    def _run(self, pixels: Tensor) -> HeadOutput:
+        def to_prediction(output: HeadOutput) -> Prediction:
+            prediction = Prediction(output.mask_logits[:, :own], output.extra_maps)
+            if background is None:
+                return prediction
+            others = output.mask_logits[:, own:]
+            return with_background(prediction, others, background, vocabulary.classes)
+
+        groups = ((boxes, self._run(pixels, inputs)) for boxes, pixels in windows)
+        return predictions_of_images(groups, size, 1, to_prediction, images=images)
+
+    def _run(self, pixels: Tensor, inputs: Mapping[str, np.ndarray]) -> HeadOutput:
         """Probabilities and extra maps, at pixels already."""
-        outputs = self._session.run(None, {"image": pixels.numpy(), **self._inputs})
+        outputs = self._session.run(None, {"image": pixels.numpy(), **inputs})
         names = [output.name for output in self._session.get_outputs()]
         maps = dict(zip(names, map(torch.from_numpy, outputs)))
         return HeadOutput(maps.pop("probabilities"), maps)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import cv2
@@ -13,8 +13,14 @@ from mmseg.registry import TRANSFORMS
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
+from zegclip.errors import InputError
+
 # What reads files and labels, and what packs both: here the pixels are given.
 _NOT_OF_THE_IMAGE = ("Load", "Pack", "HideUnseenLabels")
+# Steps of a test pipeline that a file may ask for, and their words: with any other ("_scope_",
+# another type) a file could import and build anything.
+STEPS = ("Resize", "ResizeShortestEdge")
+_STEP_WORDS = {"type", "scale", "scale_factor", "keep_ratio", "max_size", "interpolation"}
 # A window's time and memory grow with the square of its tokens (4096: 64x64 patches).
 MAX_TOKENS = 4096
 
@@ -24,6 +30,13 @@ def image_steps(cfg: Config) -> list[dict[str, Any]]:
     dataset = (cfg.get("test_dataloader") or {}).get("dataset") or {}
     pipeline = dataset.get("pipeline") or cfg.get("test_pipeline") or []
     return [step for step in pipeline if not step["type"].startswith(_NOT_OF_THE_IMAGE)]
+
+
+def check_steps(steps: Iterable[Mapping[str, Any]]) -> None:
+    """``InputError`` if a file cannot ask for one of the steps."""
+    for step in steps:
+        if step["type"] not in STEPS or not set(step) <= _STEP_WORDS:
+            raise InputError(f"test_pipeline: {dict(step)} cannot be in a file, only {STEPS}")
 
 
 class Preprocessor:
@@ -48,7 +61,11 @@ class Preprocessor:
         self._test_cfg = test_cfg
         self._patch_size = patch_size
         self._own_side = min(getattr(data_preprocessor, "size", None) or (512, 512))
-        self._transforms = [TRANSFORMS.build(dict(step)) for step in steps]
+        self._transforms = [
+            # (A file has lists, and mmcv takes tuples alone.)
+            TRANSFORMS.build({k: tuple(v) if isinstance(v, list) else v for k, v in step.items()})
+            for step in steps
+        ]
 
     def __call__(self, image: np.ndarray) -> Tensor:
         """``(H, W, 3)`` uint8, RGB -> normalised ``(1, 3, h, w)`` float32 on the model's device."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,10 +13,13 @@ from PIL import Image, ImageDraw, ImageFont
 
 from zegclip.heads import upsample
 from zegclip.segmentors import ImagePrediction
-from zegclip.visualization import draw_labels
-from zegclip.vocabulary import make_palette
+from zegclip.visualization import draw_labels, find_font
+from zegclip.vocabulary import IGNORE_INDEX, make_palette
+
+from .outputs import save
 
 _MOST_NAMES = 24  # in a legend
+NONE_OF_THESE = "none of these"
 
 
 @dataclass(eq=False, repr=False)
@@ -24,13 +28,15 @@ class SegmentationResult:
 
     Attributes:
         image: ``(H, W, 3)`` uint8, RGB, upright: what was segmented.
-        labels: ``(H, W)`` int64, index into ``classes`` of the most probable one.
+        labels: ``(H, W)`` int64, index into ``classes`` of the most probable one, or 255: none of
+            these.
         prediction: at the size in which the model saw the image, made where it is asked for.
         classes: the names, in label order.
         extra_maps: what the method has beside the classes, by name, ``(H, W)`` float32, 0..1
             (``(K, H, W)`` where it has K of a name).
         palette: an RGB colour of each class; default: :func:`~zegclip.vocabulary.make_palette`.
         unseen: the classes that were called unseen.
+        background: whether a pixel may be none of the classes.
 
     Example:
         >>> result = ZeroShotInferencer()("photo.jpg", ["cat", "dog"])
@@ -46,6 +52,7 @@ class SegmentationResult:
     extra_maps: dict[str, np.ndarray] = field(default_factory=dict)
     palette: Sequence[tuple[int, int, int]] = ()
     unseen: tuple[str, ...] = ()
+    background: bool = False
 
     def __post_init__(self) -> None:
         self.palette = self.palette or make_palette(len(self.classes))
@@ -57,7 +64,7 @@ class SegmentationResult:
 
         Made when it is asked for, as :attr:`scores` are: of many words it is gigabytes.
         """
-        return self.prediction.whole().probabilities.cpu().numpy()
+        return self.prediction.whole().probabilities[: len(self.classes)].cpu().numpy()
 
     @cached_property
     def scores(self) -> np.ndarray:
@@ -71,7 +78,7 @@ class SegmentationResult:
 
     @torch.no_grad()
     def scores_at(self, x: int, y: int) -> dict[str, float]:
-        """Every class's probability where the model saw a pixel of the image.
+        """Every class's probability where the model saw a pixel of the image; and of none of them.
 
         Args:
             x: column, ``0..W-1``.
@@ -82,52 +89,96 @@ class SegmentationResult:
             for place, seen, of_image in zip((y, x), self.prediction.size, self.labels.shape)
         )
         tile = self.prediction.tile((row, column, row + 1, column + 1))
-        return dict(zip(self.classes, tile.probabilities.flatten().tolist()))
+        names = (*self.classes, *[NONE_OF_THESE] * self.background)
+        return dict(zip(names, tile.probabilities.flatten().tolist(), strict=True))
 
     def areas(self) -> dict[str, float]:
-        """Every class's share of the pixels, 0..1, in label order; they add up to 1."""
-        counts = np.bincount(self.labels.ravel(), minlength=len(self.classes))
-        return {name: float(count / self.labels.size) for name, count in zip(self.classes, counts)}
+        """Every class's share of the pixels, 0..1, in label order; they add up to 1.
+
+        Where a pixel may be none of the classes, ``"none of these"`` comes last.
+        """
+        least = max(IGNORE_INDEX + 1, len(self.classes))
+        counts = np.bincount(self.labels.ravel(), minlength=least) / self.labels.size
+        areas = dict(zip(self.classes, counts.tolist()))
+        return areas | ({NONE_OF_THESE: float(counts[IGNORE_INDEX])} if self.background else {})
 
     def largest(self, number: int | None = None) -> list[int]:
         """Ids of the classes that are in the image, the largest first; at most `number`."""
-        shares = list(self.areas().values())
+        shares = list(self.areas().values())[: len(self.classes)]
         present = [label for label, share in enumerate(shares) if share > 0]
         return sorted(present, key=lambda label: -shares[label])[:number]
 
     def label_of(self, label: int) -> str:
-        """Name and share of a class, as pictures and logs show them: ``"a red bus 12.5%"``."""
-        return f"{self.classes[label]} {(self.labels == label).mean():.1%}"
+        """Name and share of a class, as pictures and logs show them: ``"a red bus 12.5%"``.
 
-    def draw(self, opacity: float = 0.5, legend: bool = True) -> Image.Image:
+        Args:
+            label: of the class; 255: of none of them.
+        """
+        return f"{self.name_of(label)} {(self.labels == label).mean():.1%}"
+
+    def name_of(self, label: int) -> str:
+        """Name of a class, or of none of them (255)."""
+        nothing = self.background and label == IGNORE_INDEX
+        return NONE_OF_THESE if nothing else self.classes[label]
+
+    def summary(self, number: int = 3) -> str:
+        """The largest classes with their shares, and the share of none of them."""
+        shown = [*self.largest(number), *[IGNORE_INDEX] * self.background]
+        return ", ".join(map(self.label_of, shown))
+
+    def draw(self, opacity: float = 0.5, legend: bool | str = True) -> Image.Image:
         """The image in its classes' colours.
 
         Args:
             opacity: of the colours, 0..1.
             legend: put colours, names and shares of the classes beside it; unseen names are red.
+                ``"all"``: of those, too, that are not in it, without shares: the same for every
+                frame of a video.
         """
         picture = Image.fromarray(draw_labels(self.image, self.labels, self.palette, opacity))
-        return self._beside_legend(picture) if legend else picture
+        if not legend:
+            return picture
+        shown = list(range(len(self.classes))) if legend == "all" else self.largest()
+        shown = [*shown[:_MOST_NAMES], *[IGNORE_INDEX] * self.background]
+        text = self.name_of if legend == "all" else self.label_of
+        return self._beside_legend(picture, {label: text(label) for label in shown})
 
-    def _beside_legend(self, picture: Image.Image) -> Image.Image:
+    def _beside_legend(self, picture: Image.Image, shown: dict[int, str]) -> Image.Image:
         size = max(12, min(picture.size) // 28)  # of the letters, pixels
         line = round(1.5 * size)
-        font = ImageFont.load_default(size)
-        shown = self.largest(_MOST_NAMES)
-        width = round(max(font.getlength(self.label_of(label)) for label in shown)) + 3 * size
+        font = ImageFont.truetype(find_font("".join(shown.values())), size)
+        width = round(max(map(font.getlength, shown.values()))) + 3 * size
         height = max(picture.height, len(shown) * line + size)
         sheet = Image.new("RGB", (picture.width + width, height), "white")
         sheet.paste(picture)
         pen = ImageDraw.Draw(sheet)
-        for row, label in enumerate(shown):
+        for row, (label, text) in enumerate(shown.items()):
             left, top = picture.width + size // 2, size // 2 + row * line
-            pen.rectangle((left, top, left + size, top + size), tuple(self.palette[label]))
-            ink = "red" if self.classes[label] in self.unseen else "black"
+            square, ink = (left, top, left + size, top + size), "black"
+            if self.background and label == IGNORE_INDEX:
+                pen.rectangle(square, outline="grey")
+            else:
+                pen.rectangle(square, tuple(self.palette[label]))
+                ink = "red" if self.classes[label] in self.unseen else "black"
             place = (left + 1.5 * size, top + size / 2)
-            pen.text(place, self.label_of(label), ink, font, anchor="lm")
+            pen.text(place, text, ink, font, anchor="lm")
         return sheet
+
+    def save(self, path: str | Path, format: str, name: str | None = None) -> None:
+        """Write a file that other programs read.
+
+        Args:
+            path: the file.
+            format: ``"index"``: labels as a PNG with the classes' colours, 255 is none of them;
+                ``"coco"``: COCO's JSON with run-length codes; ``"labelme"``: LabelMe's polygons;
+                ``"html"``: a page to look at. See :mod:`zegclip.apis.outputs`, also for
+                several images in one file.
+            name: the image's path, relative to the file; LabelMe's has the image in it without.
+        """
+        save(self, path, format, name)
 
     def __repr__(self) -> str:
         height, width = self.labels.shape
-        shares = ", ".join(map(self.label_of, self.largest(3)))
-        return f"SegmentationResult({width}x{height}, {len(self.classes)} classes: {shares})"
+        return (
+            f"SegmentationResult({width}x{height}, {len(self.classes)} classes: {self.summary()})"
+        )

@@ -1,58 +1,50 @@
-"""A web page around an inferencer: a picture and words in, an overlay to explore out."""
+"""A web page around inferencers: a picture and words in, overlays to explore out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import gradio
-import numpy as np
-from PIL import Image
 
-from zegclip.errors import InputError
-from zegclip.visualization import draw_heat_map, scaled
-from zegclip.visualization.sheet import hex_colour
+from zegclip.vocabulary import Background
 
-from .images import read_image
-from .inferencer import EncodedImage, ZeroShotInferencer
-from .result import SegmentationResult
+from .inferencer import ZeroShotInferencer
+from .web_answers import FILES, SET_HERE, WAYS, Answers, Session
 
 INTRODUCTION = """# Segment a picture by your own words
-Upload a picture, type what to look for, run. Then click into the uploaded picture for every \
-class's score there, and choose a class to see what it attends to. Other words for the same \
-picture are answered faster: it is encoded once."""
-DEFAULT_WORDS = "cat, dog, person, car, bird"
-LONGEST_SIDE = 1280  # pixels; larger pictures are made smaller
-MOST_CLASSES = 60  # of a request
-
-
-class Session(NamedTuple):
-    """What is kept of a visitor's last picture."""
-
-    file: str  # as it was uploaded
-    size: tuple[int, int]  # of the picture in it, width and height
-    encoded: EncodedImage
-    result: SegmentationResult
+Upload a picture, say what to look for, run. Point at a name below a result to see where it is, \
+click into your picture for every word's score there. Other words for the same picture are \
+answered faster: it is encoded once."""
+NARROWEST = 240  # pixels of a column: three stand side by side, on a phone one
+DEFAULT_WORDS = ["person", "cat", "dog", "car", "bird"]
 
 
 def build_page(
-    inferencer: ZeroShotInferencer, examples: Sequence[tuple[str, str]] = ()
+    inferencers: Sequence[ZeroShotInferencer], examples: Sequence[tuple[str, list[str]]] = ()
 ) -> gradio.Blocks:
     """Put the page together; ``launch()`` of the result serves it.
 
     Args:
-        inferencer: answers; one request at a time, others wait in a queue.
-        examples: pictures (paths) with words.
+        inferencers: answer side by side; one request at a time, others wait in a queue.
+        examples: pictures (paths) with words, answered once before anybody asks. Anyone who
+            reaches the page can read these files.
     """
-    # Uploaded files are looked for every ten minutes, and removed an hour after they came.
+    answers = Answers(inferencers, examples)
+    # Never removed, as uploads are: those are looked for every ten minutes, and removed an hour
+    # after they came.
+    gradio.set_static_paths([file for file, _ in examples])
     with gradio.Blocks(
         title="Zero-shot segmentation", analytics_enabled=False, delete_cache=(600, 3600)
     ) as page:
         gradio.Markdown(INTRODUCTION)
         # Forgotten an hour after the last request, so that pictures do not pile up.
         session = gradio.State(None, time_to_live=3600)
+        titles = list(map(_title, inferencers)) if len(inferencers) > 1 else ["result"]
         with gradio.Row():
-            with gradio.Column():
+            with gradio.Column(min_width=NARROWEST):
                 picture = gradio.Image(
                     label="picture (click for scores)",
                     sources=["upload", "clipboard"],
@@ -60,85 +52,127 @@ def build_page(
                     image_mode=None,  # the file as it is: read_image() reads it
                     elem_id="picture",
                 )
-                words = gradio.Textbox(
-                    DEFAULT_WORDS, label="classes, with commas between them", elem_id="words"
+                pixels = [
+                    gradio.Label(
+                        label=f"{title}: scores",
+                        num_top_classes=10,
+                        visible=False,
+                        elem_classes="pixel",
+                    )
+                    for title in titles
+                ]
+                with gradio.Row():  # beside each other: chips that come do not move the button
+                    words = gradio.Dropdown(
+                        sorted({*DEFAULT_WORDS, *inferencers[0].classes}),
+                        value=DEFAULT_WORDS,
+                        multiselect=True,
+                        allow_custom_value=True,
+                        label="look for (any words)",
+                        scale=3,
+                        elem_id="words",
+                    )
+                    button = gradio.Button(
+                        "Segment", variant="primary", min_width=96, elem_id="run"
+                    )
+                options = _options(inferencers)
+            overlays: list[Any] = []
+            results: list[Any] = []
+            shows: list[dict[str, Any]] = []
+            for index, (title, inferencer) in enumerate(zip(titles, inferencers)):
+                with gradio.Column(min_width=NARROWEST, elem_classes="result"):
+                    overlays.append(gradio.AnnotatedImage(label=title))
+                    results.append(overlays[-1])
+                    with gradio.Row():
+                        results += [
+                            gradio.DownloadButton(file, size="sm", min_width=80, visible=False)
+                            for file in FILES
+                        ]
+                    meaning = inferencer.model.decode_head.attention_meaning
+                    name = gradio.Dropdown([], label="attention of", info=meaning, visible=False)
+                    results.append(name)
+                    maps = gradio.Gallery(
+                        label="maps",
+                        columns=2,
+                        height="fit-content",
+                        visible=False,
+                        elem_classes="maps",
+                    )
+                shows.append(
+                    dict(
+                        fn=partial(answers.maps, index),
+                        inputs=[session, picture, name],
+                        outputs=maps,
+                        api_visibility="private",
+                    )
                 )
-                seen = gradio.Textbox(
-                    label="of them, those that training has seen (optional: they are calibrated)"
-                )
-                button = gradio.Button("Segment", variant="primary", elem_id="run")
-                pixel = gradio.Label(label="scores at the clicked place", elem_id="pixel")
-                if examples:
-                    gradio.Examples([list(each) for each in examples], [picture, words])
-            with gradio.Column():
-                overlay = gradio.AnnotatedImage(label="result", elem_id="overlay")
-                meaning = inferencer.model.decode_head.attention_meaning
-                chosen = gradio.Dropdown([], label="attention of the class", info=meaning)
-                maps = gradio.Gallery(label="maps", columns=2, elem_id="maps")
-        show = _attention(inferencer)
-        gradio.on(
-            [button.click, words.submit],
-            _asker(inferencer),
-            [picture, words, seen, session],
-            [session, overlay, chosen, pixel],
-            api_visibility="private",
-        ).success(show, [session, chosen], maps, api_visibility="private")
-        chosen.input(show, [session, chosen], maps, api_visibility="private")
-        picture.select(_scores_at, session, pixel, api_visibility="private")
+                name.input(**shows[-1])
+
+        def segment_at(event: Any) -> None:
+            asked = event(
+                answers.ask,
+                [session, picture, words, *options],
+                [session, words, *pixels, *results],
+                show_progress_on=overlays,  # the words can be typed meanwhile
+                api_visibility="private",
+            )
+            for show in shows:
+                asked.success(**show)
+
+        def scores_at(session: Session, file: str, event: gradio.SelectData) -> dict[Any, Any]:
+            return dict(zip(pixels, answers.scores_at(session, file, *event.index)))
+
+        segment_at(button.click)
+        picture.select(scores_at, [session, picture], pixels, api_visibility="private")
+        if examples:
+            thumbnails = gradio.Dataset(
+                components=["image"],
+                samples=[[file] for file, _ in examples],
+                type="index",
+                label="examples",
+                elem_id="examples",
+            )
+            filled = thumbnails.click(
+                examples.__getitem__, thumbnails, [picture, words], api_visibility="private"
+            )
+            segment_at(filled.success)
     page.queue(max_size=32, default_concurrency_limit=1)
     return page
 
 
-def _asker(inferencer: ZeroShotInferencer) -> Callable[..., Any]:
-    """What the button does: segment, or say in one message why not."""
-
-    def ask(file: str | None, words: str, seen: str, session: Session | None) -> tuple[Any, ...]:
-        try:
-            if not file:
-                raise InputError("there is no picture yet: upload one, or choose an example")
-            vocabulary = inferencer.vocabulary(words, seen)
-            if len(vocabulary.classes) > MOST_CLASSES:
-                raise InputError(f"more than {MOST_CLASSES} classes at once: use fewer")
-            if session is not None and session.file == file:
-                size, encoded = session.size, session.encoded
-            else:
-                image = Image.fromarray(read_image(file))
-                size = image.size
-                image.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
-                encoded = inferencer.encode(image)
-            result = inferencer(encoded, vocabulary)
-        except InputError as error:
-            raise gradio.Error(str(error), print_exception=False) from None
-        present = result.largest()
-        names = {label: result.label_of(label) for label in present}
-        masks = [(0.5 * (result.labels == label), name) for label, name in names.items()]
-        colours = {name: hex_colour(result.palette[i]) for i, name in names.items()}
-        overlay = gradio.AnnotatedImage((result.image, masks), color_map=colours)
-        chosen = gradio.Dropdown(list(result.classes), value=result.classes[present[0]])
-        return Session(file, size, encoded, result), overlay, chosen, None
-
-    return ask
+def _title(inferencer: ZeroShotInferencer) -> str:
+    """``zegclip_voc_inductive, iter_20000``"""
+    files = (inferencer.config, inferencer.checkpoint)
+    return ", ".join(Path(file).stem for file in files if file)
 
 
-def _attention(inferencer: ZeroShotInferencer) -> Callable[..., Any]:
-    """What a chosen class shows: its attention, beside the method's own maps."""
-
-    def show(session: Session | None, name: str) -> list[tuple[np.ndarray, str]]:
-        if session is None:
-            return []
-        result = session.result
-        attention = inferencer.attention(session.encoded, result.classes, name)
-        maps = {name: scaled(attention), **result.extra_maps}
-        return [(draw_heat_map(result.image, heat), name) for name, heat in maps.items()]
-
-    return show
-
-
-def _scores_at(session: Session | None, event: gradio.SelectData) -> dict[str, float] | None:
-    """Every class's score at the clicked pixel."""
-    if session is None:
-        return None
-    height, width = session.result.labels.shape
-    x = min(event.index[0] * width // session.size[0], width - 1)
-    y = min(event.index[1] * height // session.size[1], height - 1)
-    return session.result.scores_at(x, y)
+def _options(inferencers: Sequence[ZeroShotInferencer]) -> list[Any]:
+    """What few visitors change, folded, as ``Answers.ask`` takes it."""
+    own = inferencers[0].background or Background()
+    with gradio.Accordion("Options", open=False, elem_id="options"):
+        way = gradio.Radio(
+            WAYS,
+            value=WAYS[0],
+            label="none of these",
+            info="whether a pixel may be none of the words",
+            elem_id="way",
+        )
+        with gradio.Group(visible=False) as set_here:
+            threshold = gradio.Slider(
+                0, 1, own.threshold or 0, label="below this probability", elem_id="threshold"
+            )
+            others = gradio.Textbox(
+                ", ".join(own.words), label="or where one of these is more probable"
+            )
+        refine = gradio.Checkbox(
+            any(inferencer.refine for inferencer in inferencers),
+            label="masks follow the picture's edges (PAMR)",
+            elem_id="refine",
+        )
+        seen = gradio.Textbox(label="which of the words training has seen (calibrates)")
+        way.change(
+            lambda chosen: gradio.Group(visible=chosen == SET_HERE),
+            way,
+            set_here,
+            api_visibility="private",
+        )
+    return [way, threshold, others, refine, seen]

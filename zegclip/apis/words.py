@@ -37,8 +37,6 @@ def make_vocabulary(text: Text, seen: str | Iterable[str] | None = None) -> Voca
         synonyms = {name: _names(words) for name, words in zip(names, text.values())}
     if not names:
         raise InputError('no words to look for: name at least one class, such as "cat"')
-    if len({str(name).casefold() for name in names}) < len(names):
-        raise InputError(f"the words name a class twice: {', '.join(map(str, names))}")
     seen_names = _names(seen or ())
     if not seen_names:
         return Vocabulary(names, synonyms=synonyms, setting="cross_dataset")

@@ -28,7 +28,7 @@ def run_block(
     Returns:
         ``(B, N, width)``.
     """
-    attention, mlp = block.attn, block.mlp
+    attention = block.attn
     width = tokens.shape[-1]
 
     # Queries of the tokens; keys and values of what they see. Those of a shared prefix are one
@@ -48,11 +48,16 @@ def run_block(
     mask = None if attn_mask is None else attn_mask.to(query.dtype)
     attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
     tokens = tokens + block.ls_1(attention.out_proj(attended.transpose(1, 2).flatten(2)))
+    return tokens + feed_forward(block, tokens)
 
+
+def feed_forward(block: nn.Module, tokens: Tensor) -> Tensor:
+    """The block's second half without its residual, ``(B, N, width)`` -> the same."""
+    mlp = block.mlp
     if type(mlp.gelu).__name__ != "QuickGELU":  # (that class costs an import of open_clip)
-        return tokens + block.ls_2(mlp(block.ln_2(tokens)))
+        return block.ls_2(mlp(block.ln_2(tokens)))
     # QuickGELU(x) = x sigmoid(a x) = SiLU(a x) / a. The narrow sides carry the factors, so that the
     # hidden layer is passed over once, and once in the backward pass, and its input alone is kept.
     hidden = F.linear(QUICK * block.ln_2(tokens), mlp.c_fc.weight, QUICK * mlp.c_fc.bias)
     hidden = F.linear(F.silu(hidden), mlp.c_proj.weight, QUICK * mlp.c_proj.bias)
-    return tokens + block.ls_2(hidden / QUICK)
+    return block.ls_2(hidden / QUICK)

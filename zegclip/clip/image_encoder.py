@@ -44,13 +44,16 @@ class PromptedImageEncoder(BaseModule):
     Attributes:
         embed_dims: D, the joint dimension.
         patch_size: pixels.
+        learns: whether anything here is learned.
 
     Example:
-        >>> clip = load_clip("ViT-B-16-quickgelu", "data/clip/ViT-B-16.pt")
+        >>> clip = load_clip("ViT-B-16-quickgelu", "openai")
         >>> patches, cls = PromptedImageEncoder(clip)(torch.rand(1, 3, 512, 512))
         >>> patches.shape, cls.shape
         (torch.Size([1, 512, 32, 32]), torch.Size([1, 512]))
     """
+
+    learns = True
 
     def __init__(
         self,
@@ -101,6 +104,10 @@ class PromptedImageEncoder(BaseModule):
         nn.init.zeros_(self.prompt_projection.bias)
         self.prompt_dropout = nn.Dropout(dropout)
         self.prompt_norm = nn.LayerNorm(width, eps=1e-6)
+
+    def protocol(self) -> dict[str, Any]:
+        """What of this a reported number depends on and no checkpoint holds."""
+        return {}
 
     def fixed_settings(self) -> dict[str, bool]:
         """Settings that change the function of the same weights, and that no shape shows."""
@@ -163,11 +170,14 @@ class PromptedImageEncoder(BaseModule):
         return self.visual.ln_pre(tokens + self.position_embedding(grid).to(tokens.dtype)), grid
 
     def position_embedding(self, grid: tuple[int, int]) -> Tensor:
-        """``(1 + N, width)``: CLIP's own for CLS, and its table resized (bilinear) to the grid."""
+        """``(1 + N, width)``: CLIP's own for CLS, and its table resized to the grid."""
         own = self.visual.positional_embedding
         table = own[1:].T.unflatten(1, self.visual.grid_size)[None].float()
-        table = F.interpolate(table, size=grid, mode="bilinear", align_corners=False)
-        return torch.cat([own[:1].float(), table[0].flatten(1).T])
+        return torch.cat([own[:1].float(), self._resize(table, grid)[0].flatten(1).T])
+
+    def _resize(self, table: Tensor, grid: tuple[int, int]) -> Tensor:
+        """CLIP's positions ``(1, width, h, w)`` on another grid."""
+        return F.interpolate(table, size=grid, mode="bilinear", align_corners=False)
 
     def _run_blocks(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Tokens after ``patch_level`` blocks, and after all of them."""

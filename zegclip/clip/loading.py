@@ -18,6 +18,7 @@ from zegclip.errors import InputError
 from zegclip.files import find_path
 
 from .weight_files import read_weights
+from .weight_tags import check_tag, fetch_tag, find_tag
 
 open_clip = ImportedLater("open_clip")
 
@@ -53,14 +54,15 @@ def load_clip(model_name: str, weights: str) -> LoadedClip:
         model_name: an open_clip ViT (``"ViT-B-16-quickgelu"`` for OpenAI's weights) or the path
             of an open_clip JSON config.
         weights: the path of a file (OpenAI's TorchScript archive, safetensors, a plain state
-            dict), an open_clip tag (``"openai"``; downloaded if it is not cached), or
+            dict), an open_clip tag (``"openai"``: ``data/clip/ViT-B-16.pt`` if it is there, else
+            downloaded once), or
             ``"random"`` / ``"random:SEED"`` for tests and counting.
 
     Raises:
         InputError: unknown or unsupported model, missing or unsuitable weights.
 
     Example:
-        >>> clip = load_clip("ViT-B-16-quickgelu", "data/clip/ViT-B-16.pt")
+        >>> clip = load_clip("ViT-B-16-quickgelu", "openai")
         >>> clip.model.encode_text(clip.tokenizer(["a photo of a cat"]), normalize=True)
     """
     config = _find_config(model_name)
@@ -73,11 +75,9 @@ def load_clip(model_name: str, weights: str) -> LoadedClip:
         model = open_clip.CLIP(**config)
     if kind != "random":
         path = find_path(weights)
-        is_tag = not path.is_file()
-        path = _download(model_name, weights) if is_tag else path
+        path = path if path.is_file() else fetch_tag(model_name, weights)
         state, quick_gelu = read_weights(path)
-        if not is_tag:
-            _check_activation(quick_gelu, model_name, config, str(path))
+        _check_activation(quick_gelu, model_name, config, str(path))
         _fill(model, state, path)
     model.eval().requires_grad_(False).float()
     if model_name.endswith(".json"):
@@ -95,6 +95,12 @@ def check_clip(model_name: str, weights: str) -> str | None:
     except InputError as error:
         return str(error)
     return None
+
+
+def is_here(model_name: str, weights: str) -> bool:
+    """Whether :func:`load_clip` would download nothing."""
+    entry = open_clip.get_pretrained_cfg(model_name, weights)
+    return find_path(weights).is_file() or not entry or find_tag(entry) is not None
 
 
 def fingerprint(model: nn.Module) -> str:
@@ -119,7 +125,10 @@ def _find_config(model_name: str) -> dict[str, Any]:
         path = find_path(model_name)
         if not path.is_file():
             raise InputError(f"CLIP config not found: {path}")
-        config = json.loads(path.read_text())
+        try:
+            config = json.loads(path.read_text(encoding="utf-8-sig"))
+        except ValueError as error:
+            raise InputError(f"{path} is no JSON: {error}") from None
         config = config.get("model_cfg", config)  # as on the Hugging Face Hub
     else:
         config = open_clip.get_model_config(model_name)
@@ -174,7 +183,8 @@ def _check_weights(model_name: str, config: Mapping[str, Any], weights: str) -> 
     entry = find(model_name, weights) or find(other, weights)
     if entry:
         quick_gelu = bool(entry.get("quick_gelu"))
-        return _check_activation(quick_gelu, model_name, config, f"tag {weights!r}")
+        _check_activation(quick_gelu, model_name, config, f"tag {weights!r}")
+        return check_tag(model_name, weights, entry)
     tags = open_clip.list_pretrained_tags_by_model(model_name)
     url = open_clip.get_pretrained_url(model_name, "openai")
     file = f" (OpenAI's {Path(url).name})" if url else ""
@@ -207,22 +217,6 @@ def _check_activation(
 def _with_other_activation(model_name: str, config: Mapping[str, Any]) -> str:
     suffix = "-quickgelu"
     return model_name.removesuffix(suffix) if config.get("quick_gelu") else model_name + suffix
-
-
-def _download(model_name: str, tag: str) -> Path:
-    """The file of a tag, from a cache of open_clip or the Hub, or downloaded."""
-    entry = open_clip.get_pretrained_cfg(model_name, tag)
-    problems = []
-    for prefer_hf_hub in (True, False):
-        try:
-            return Path(open_clip.download_pretrained(entry, prefer_hf_hub=prefer_hf_hub))
-        except Exception as error:  # whatever the network or the Hub raises
-            problems.append(str(error))
-    raise InputError(
-        f"the CLIP weights of tag {tag!r} are not on this machine and cannot be downloaded "
-        f"({'; '.join(problems)}): put {entry.get('url') or entry['hf_hub']} to data/clip/ and set "
-        "model.clip.weights to its path"
-    )
 
 
 def _did_you_mean(name: str, known: list[str]) -> str:

@@ -80,6 +80,7 @@ class TextEncoder(BaseModule):
             ``(C, D)`` float32, unit rows: per word the mean over the templates of unit vectors,
             made unit again; per class the mean over its words, made unit again.
         """
+        self._warn_of_cuts([word for synonyms in vocabulary.words for word in synonyms])
         # The file's name follows all that the embeddings depend on.
         key = json.dumps([self._fingerprint, self.templates, vocabulary.words])
         digest = hashlib.sha256(key.encode()).hexdigest()[:32]
@@ -116,16 +117,24 @@ class TextEncoder(BaseModule):
 
     def tokenize(self, words: Sequence[str]) -> Tensor:
         """Token ids of every word in every template, ``(W * templates, L)``; warns of a cut."""
+        self._warn_of_cuts(words)
+        return self.tokenizer(self._texts(words), context_length=self.max_tokens)
+
+    def _warn_of_cuts(self, words: Sequence[str]) -> None:
         if cut := self.too_long(words):
             warnings.warn(
                 f"{cut[0]!r} does not fit into the text tower's context of {self.max_tokens} "
                 "tokens and is cut: use a shorter name or template",
-                stacklevel=2,
+                stacklevel=3,
             )
-        return self.tokenizer(self._texts(words), context_length=self.max_tokens)
 
     def too_long(self, words: Sequence[str]) -> list[str]:
         """Those of the words that the text tower sees only a part of, in some template."""
+        longest = max(len(template.encode()) for template in self.templates)
+        # (A text has no more tokens than bytes, beside its start and its end.)
+        words = [word for word in words if len(word.encode()) + longest > self.max_tokens]
+        if not words:
+            return []
         tokens = self.tokenizer(self._texts(words), context_length=self.max_tokens + 1)
         cut = (tokens[:, -1] != 0).view(len(words), len(self.templates)).any(dim=1)
         return [word for word, is_cut in zip(words, cut.tolist()) if is_cut]

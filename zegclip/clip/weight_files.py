@@ -66,10 +66,11 @@ _DTYPES = {"HalfStorage": torch.half, "FloatStorage": torch.float, "LongStorage"
 
 
 def _is_torchscript(path: Path) -> bool:
-    if not zipfile.is_zipfile(path):
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    except Exception:  # no archive, or a damaged one, which its reader says
         return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("/constants.pkl") for name in archive.namelist())
 
 
 def _read_torchscript(path: Path) -> dict[str, Tensor]:

@@ -9,6 +9,7 @@ from .benchmarks import (
     VOC20Dataset,
     VOC21Dataset,
 )
+from .images import LoadImageFromFile, read_image
 from .masks import check_mask, read_mask
 from .mini import MiniSceneDataset
 from .photometric import FastPhotoMetricDistortion
@@ -24,11 +25,13 @@ __all__ = [
     "FastRandomCrop",
     "HideUnseenLabels",
     "LoadCheckedAnnotations",
+    "LoadImageFromFile",
     "MiniSceneDataset",
     "PackZeroShotInputs",
     "VOC20Dataset",
     "VOC21Dataset",
     "ZeroShotDataset",
     "check_mask",
+    "read_image",
     "read_mask",
 ]

@@ -13,7 +13,7 @@ from mmseg.registry import DATASETS
 
 from zegclip.errors import InputError
 from zegclip.files import find_path
-from zegclip.vocabulary import IGNORE_INDEX, Vocabulary
+from zegclip.vocabulary import IGNORE_INDEX, Vocabulary, name_key
 
 from .files import find_files, first_few, names_in, read_names
 
@@ -187,6 +187,12 @@ class ZeroShotDataset(BaseSegDataset):
                 f"{self._classes_in_file()} classes, but a mask's 8-bit labels, of which "
                 f"{IGNORE_INDEX} is ignored, can hold {most} (without masks, that is without "
                 "data_prefix.seg_map_path, there may be any number)"
+            )
+        first = self._metainfo["classes"][0]
+        if self.reduce_zero_label and name_key(first) == "background":
+            self._refuse(
+                f"label 0 is ignored (reduce_zero_label), and {first!r} would be the name of label "
+                "1, and so on: leave it out of the classes, or set reduce_zero_label=False"
             )
         named = {"data_prefix": self.data_prefix, "ann_file": self.lists}
         if missing := self.missing({"data_root": self.data_root}) or self.missing(named):

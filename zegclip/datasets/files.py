@@ -13,15 +13,18 @@ from zegclip.errors import InputError
 
 
 def read_names(path: str | Path) -> list[str]:
-    """The lines of a text file, stripped, without blank ones.
+    """The lines of a text file, stripped, without blank ones and a byte-order mark.
 
     Raises:
-        InputError: there is no such file.
+        InputError: there is no such file, or it is not UTF-8.
     """
     if not Path(path).is_file():
         raise InputError(f"there is no list of names {path}")
-    lines = (line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines())
-    return [line for line in lines if line]
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 ({error}): save it with this encoding") from None
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def names_in(folder: str, suffixes: Sequence[str]) -> list[str]:

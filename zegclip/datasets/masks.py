@@ -9,18 +9,18 @@ from typing import Any
 
 import cv2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from zegclip.errors import InputError
 from zegclip.vocabulary import IGNORE_INDEX
 
 from .files import first_few
+from .images import unreadable
 
 # Pillow knows more formats, and starts other programs for some of them.
 _MASKS = ("PNG", "TIFF", "BMP", "GIF")
-_IMAGES = (*_MASKS, "JPEG", "WEBP", "PPM")
-# What Pillow raises for broken files (SyntaxError: broken PNG chunks).
-_BROKEN = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+# Greys of few bits, which Pillow stretches to 0..255, by this factor.
+_STRETCHED = {"L;2": 85, "L;4": 17}
 
 
 def read_mask(source: bytes | str | os.PathLike[str], name: str = "") -> np.ndarray:
@@ -40,21 +40,30 @@ def read_mask(source: bytes | str | os.PathLike[str], name: str = "") -> np.ndar
     name = name or (file if isinstance(file, str) else "mask")
     try:
         with Image.open(file, formats=_MASKS) as image:
-            mode, stored = image.mode, str(image.tile[0][3]) if image.tile else ""
+            mode, stored = image.mode, _stored_as(image)
             mask = np.array(image)
-    except _BROKEN as error:
-        raise InputError(_unreadable(name, error)) from None
+    except Exception as error:  # a damaged file can raise anything
+        raise InputError(unreadable(name, error)) from None
     if mask.ndim != 2:
         raise InputError(
             f"{name}: several channels ({mode}), where a mask has one number a pixel. Replace each "
             "colour by its class's label and save that as an 8-bit grey or palette PNG"
         )
-    if mode == "L" and ("L;2" in stored or "L;4" in stored):
-        # Pillow stretches these to 0..255.
-        raise InputError(f"{name}: grey of 2 or 4 bits is ambiguous; save the mask with 8 bits")
+    if (
+        "I" in stored.partition(";")[2]
+    ):  # in a TIFF, where 0 is white: Pillow turns the numbers round
+        raise InputError(f"{name}: its numbers are inverted (0 is white); save it with 0 as black")
+    if mode == "L" and stored[:3] in _STRETCHED:
+        mask = mask // _STRETCHED[stored[:3]]
     if mask.dtype.kind not in "bui":
         raise InputError(f"{name}: {mask.dtype} values, where a mask has 8- or 16-bit integers")
     return mask.astype(np.uint8) if mask.dtype == bool else mask
+
+
+def _stored_as(image: Any) -> str:
+    """Pillow's "raw mode" of an image that is not loaded yet: how its pixels lie in the file."""
+    arguments = image.tile[0][3] if image.tile else ""
+    return str(arguments[0] if isinstance(arguments, tuple) else arguments)
 
 
 def check_mask(
@@ -124,20 +133,3 @@ def read_labels(sample: Mapping[str, Any], image_size: tuple[int, int] | None = 
     if zero_ignored:  # 0, 1, 2, ... in the file are 255, 0, 1, ...
         table = np.array([IGNORE_INDEX, *table[: IGNORE_INDEX - 1], IGNORE_INDEX], np.uint8)
     return cv2.LUT(mask, table) if mask.dtype == np.uint8 else table[mask]
-
-
-def image_size(file: str | os.PathLike[str]) -> tuple[int, int]:
-    """(H, W) of an image as it is loaded, EXIF orientation applied; only its header is read."""
-    try:
-        with Image.open(file, formats=_IMAGES) as image:
-            width, height = image.size
-            turned = image.getexif().get(274, 1) >= 5  # Exif 2.3: by a quarter, maybe mirrored
-    except _BROKEN as error:
-        raise InputError(_unreadable(os.fspath(file), error)) from None
-    return (width, height) if turned else (height, width)
-
-
-def _unreadable(name: str, error: BaseException) -> str:
-    # (UnidentifiedImageError's text has only an address in memory.)
-    reason = "" if isinstance(error, UnidentifiedImageError) else f": {error}"
-    return f"{name}: not a readable image (missing, broken or cut short?){reason}"

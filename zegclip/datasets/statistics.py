@@ -10,20 +10,24 @@ import numpy as np
 from zegclip.errors import InputError
 from zegclip.vocabulary import IGNORE_INDEX, Vocabulary
 
-from .masks import image_size, read_labels
+from .images import read_image
+from .masks import read_labels
 
 
 def count_mask(sample: Mapping[str, Any]) -> np.ndarray | str:
     """Pixels of each label of a sample's mask file, before a pipeline hides anything.
 
+    The image is read as well, so that what would stop a training is found before.
+
     Args:
         sample: what :meth:`~zegclip.datasets.base.ZeroShotDataset.get_data_info` returns.
 
     Returns:
-        (256,) counts, of which the last are ignored; of a mask that cannot be used, the message.
+        (256,) counts, of which the last are ignored; of files that cannot be used, the message.
     """
     try:
-        labels = read_labels(sample, image_size(sample["img_path"]))
+        height, width, _ = read_image(sample["img_path"]).shape  # (half a JPEG has a whole header)
+        labels = read_labels(sample, (height, width))
     except InputError as error:
         return str(error)
     return np.bincount(labels.reshape(-1), minlength=256).astype(np.int32)

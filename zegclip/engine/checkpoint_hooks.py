@@ -100,11 +100,16 @@ class PlainCheckpointHook(Hook):
         checkpoint.update(to_plain(checkpoint))
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Restore history buffers; keep the data set's own metainfo where it says the same."""
+        """Restore history buffers; keep the data set's own metainfo where it says the same.
+
+        A config's text is dropped: mmengine would run it as Python when it resumes.
+        """
         hub = checkpoint.get("message_hub")
         if isinstance(hub, dict) and "log_scalars" in hub:
             hub["log_scalars"] = restore_buffers(hub["log_scalars"])
         meta = checkpoint.get("meta")
+        if isinstance(meta, dict):
+            meta.pop("config", None)
         # mmengine compares pickles, in which equal values can differ: with the very same object
         # it warns only where the data set has changed.
         if isinstance(meta, dict) and isinstance(runner._train_loop, BaseLoop):
@@ -117,10 +122,14 @@ class PlainCheckpointHook(Hook):
 class HalfwayCheckpointHook(CheckpointHook):
     """mmengine's ``CheckpointHook``, which never removes the checkpoint at half the schedule.
 
+    And a validation without the number of ``save_best`` is no error: the best one stays.
+
     The transductive setting starts from there (ZegCLIP, Sec. 4.1: after half of the inductive
     iterations), when ``max_keep_ckpts`` would have removed it long ago. It is saved even where
     ``interval`` does not meet it. Everything else, and all arguments, are mmengine's.
     """
+
+    _default_greater_keys = (*CheckpointHook._default_greater_keys, "hIoU")
 
     @staticmethod
     def _half(runner: Runner) -> int:
@@ -133,6 +142,11 @@ class HalfwayCheckpointHook(CheckpointHook):
             kept = [step for step in hub.get_info("keep_ckpt_ids") if step != self._half(runner)]
             hub.update_info("keep_ckpt_ids", kept)
         super().before_train(runner)
+
+    def _save_best_checkpoint(self, runner: Runner, metrics: dict[str, Any]) -> None:
+        absent = set(self.save_best or ()) - {"auto", *metrics}
+        if metrics:
+            super()._save_best_checkpoint(runner, metrics | dict.fromkeys(absent))
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None

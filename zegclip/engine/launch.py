@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.logging import print_log
+from mmseg.registry import MODELS
 
 from zegclip.compat import set_up
 from zegclip.datasets.from_config import LOADERS, iter_datasets
@@ -150,6 +151,21 @@ def find_config(path: str) -> Path:
     raise InputError(f"no config {path!r}." + (f" Did you mean{hint}" if hint else ""))
 
 
+def read_config(path: str | Path) -> Config:
+    """A config file, as mmengine reads it.
+
+    Raises:
+        InputError: it, or one that it builds on, is no Python.
+    """
+    try:
+        return Config.fromfile(path)
+    except SyntaxError as error:
+        hint = ": save it as UTF-8 without a byte-order mark" * ("U+FEFF" in str(error))
+        raise InputError(
+            f"{path}, or a config that it builds on, is no Python ({error}){hint}"
+        ) from None
+
+
 def methods_with(data: str) -> list[str]:
     """The methods that have a config ``{method}_{data}_inductive.py``, the baseline first.
 
@@ -158,6 +174,12 @@ def methods_with(data: str) -> list[str]:
     ending = f"_{data}_inductive"
     found = {file.stem.removesuffix(ending) for file in PROJECT_ROOT.glob(f"configs/*{ending}.py")}
     return sorted(found, key=lambda name: (name != "zegclip", name))
+
+
+def learns(cfg: Mapping[str, Any]) -> bool:
+    """Whether anything in a config's model is learned: else there is no checkpoint of it."""
+    parts = [cfg["model"].get(part) for part in ("image_encoder", "text_encoder", "decode_head")]
+    return any(part is None or getattr(MODELS.get(part["type"]), "learns", True) for part in parts)
 
 
 def find_checkpoint(path: str) -> str:
@@ -186,15 +208,17 @@ def load_config(args: argparse.Namespace, trains: bool = True) -> Config:
         InputError: there is no such config, or an option changes nothing that a run reads.
     """
     path = find_config(args.config)
-    cfg = Config.fromfile(path)
+    cfg = read_config(path)
     cfg.launcher = args.launcher
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     if args.cfg_options is not None:
         check_options(cfg, args.cfg_options, _READ if trains else _READ - _OF_TRAINING)
         cfg.merge_from_dict(args.cfg_options)
-    if args.unseen is not None:
-        for loader in LOADERS.values():
-            for dataset in iter_datasets((cfg.get(loader) or {}).get("dataset")):
+    for loader in (cfg.get(name) or {} for name in LOADERS.values()):
+        if not loader.get("num_workers") and loader.get("persistent_workers"):
+            loader["persistent_workers"] = False  # torch refuses it where nothing persists
+        for dataset in iter_datasets(loader.get("dataset")):
+            if args.unseen is not None:
                 dataset["unseen"] = args.unseen
     hooks = [*(cfg.get("default_hooks") or {}).values(), *(cfg.get("custom_hooks") or ())]
     for name, kind in _HOOKS.items():

@@ -15,8 +15,10 @@ from zegclip.files import PROJECT_ROOT, find_path, read_checkpoint
 from zegclip.segmentors import ZeroShotSegmentor
 
 from . import start_up
-from .launch import find_checkpoint, find_config
+from .launch import find_checkpoint, find_config, learns, read_config
 
+# What is used where nothing is named: CLIP without training, which knows photographs.
+DEFAULT_CONFIG = "training_free_voc"
 # Trained on the mini benchmark; its config is the one that it names.
 MINI_CHECKPOINT = "data/mini/mini_model.pth"
 
@@ -40,24 +42,31 @@ def choose_device(device: str | torch.device | None) -> torch.device:
 
 def choose_files(
     config: str | Path | Config | None, checkpoint: str | Path | None
-) -> tuple[Config, str]:
+) -> tuple[Config, str | None]:
     """The config and the checkpoint that are meant.
 
     Args:
         config: a path (as the tools take it: relative to here, the repository or its configs), or
             a config that is read already. ``None``: the one that lies beside the checkpoint, or
             the repository's that the checkpoint says it was trained with.
-        checkpoint: a path; ``None``: the config's ``load_from``. Both ``None``: the mini model,
-            which is in the repository.
+        checkpoint: a path; ``None``: the config's ``load_from``. Both ``None``: CLIP without
+            training, with OpenAI's ViT-B/16.
+
+    Returns:
+        The config, and the checkpoint; ``None`` where nothing in the model is learned.
 
     Raises:
         InputError: one of them is not there, or cannot be told from the other.
     """
-    if config is None:
-        checkpoint = find_checkpoint(str(checkpoint or MINI_CHECKPOINT))
+    if config is None and checkpoint is None:
+        config = DEFAULT_CONFIG
+    elif config is None:
+        checkpoint = find_checkpoint(str(checkpoint))
         config = _config_of(checkpoint)
-    cfg = config if isinstance(config, Config) else Config.fromfile(find_config(str(config)))
+    cfg = config if isinstance(config, Config) else read_config(find_config(str(config)))
     checkpoint = checkpoint or cfg.get("load_from")
+    if checkpoint is None and not learns(cfg):
+        return cfg, None
     file = Path(cfg.filename or "").resolve()
     if checkpoint is None and file.parent == PROJECT_ROOT / "configs":
         if file.stem == _config_name(MINI_CHECKPOINT):
@@ -108,16 +117,17 @@ def _read(checkpoint: str) -> dict[str, Any]:
     return content
 
 
-def load_model(cfg: Config, checkpoint: str, device: torch.device) -> ZeroShotSegmentor:
+def load_model(cfg: Config, checkpoint: str | None, device: torch.device) -> ZeroShotSegmentor:
     """Build the config's model and fill it from a checkpoint, read as data.
 
     Args:
         cfg: the complete config; it is not changed.
-        checkpoint: path or URL.
+        checkpoint: path or URL; ``None``: there is none, because nothing is learned.
         device: where the model goes.
 
     Returns:
-        The model in evaluation mode; its ``dataset_meta`` is the checkpoint's, where it has any.
+        The model in evaluation mode; its ``dataset_meta`` is the checkpoint's, where it has any,
+        or the config's.
 
     Raises:
         InputError: CLIP weights are missing, the checkpoint cannot be read or is of another model.
@@ -132,12 +142,14 @@ def load_model(cfg: Config, checkpoint: str, device: torch.device) -> ZeroShotSe
             f"{cfg.filename or 'the config'} is of a {type(model).__name__}, which takes no words: "
             "give a config with model.type='ZeroShotSegmentor'"
         )
+    if checkpoint is None:
+        return model.to(device).eval()
     content = _read(checkpoint)
     try:
         model.load_state_dict(content.get("state_dict", content))
     except InputError as error:
         raise InputError(f"{checkpoint}: {error}") from error
-    meta = (content.get("meta") or {}).get("dataset_meta")
+    meta = (content.get("meta") or {}).get("dataset_meta") or cfg.get("dataset_meta")
     if meta and meta.get("classes"):
         model.dataset_meta = meta
     return model.to(device).eval()

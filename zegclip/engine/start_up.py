@@ -82,6 +82,9 @@ def missing(
             kind = dataset_class(dataset)
             if kind is None or not issubclass(kind, ZeroShotDataset):
                 continue
+            folders = dataset.get("data_prefix")
+            if mode != "test" and folders is not None and "seg_map_path" not in folders:
+                yield f"{LOADERS[mode]}.dataset.data_prefix.seg_map_path: the masks' folder."
             kind.vocabulary_of(dataset)  # a split that does not fit is said before anything else
             if lacking := kind.missing(dataset):
                 problem = f"{kind.__name__}: there is no {', no '.join(map(str, lacking))}. "

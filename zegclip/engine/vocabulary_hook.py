@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mmengine.hooks import Hook
@@ -11,7 +11,7 @@ from mmengine.runner import BaseLoop, Runner
 from mmseg.registry import HOOKS
 
 from zegclip.errors import InputError
-from zegclip.vocabulary import Vocabulary
+from zegclip.vocabulary import Vocabulary, name_key
 
 
 @HOOKS.register_module()
@@ -113,12 +113,13 @@ def check_not_trained(trained_on: Mapping[str, Any], test: Mapping[str, Any]) ->
             "trained it"
         )
     if trained.setting == "supervised":
-        known = set(trained.classes)
+        known: Iterable[str] = trained.classes
     elif tested.setting == "transductive":  # there pseudo-labels are allowed, masks are not
-        known = set(trained.seen)
+        known = trained.seen
     else:
-        known = {trained.classes[index] for index in trained.train_ids}
-    if leaked := sorted(known & set(tested.unseen)):
+        known = [trained.classes[index] for index in trained.train_ids]
+    keys = set(map(name_key, known))
+    if leaked := sorted(name for name in tested.unseen if name_key(name) in keys):
         raise InputError(
             f"the model was trained on {', '.join(leaked)} (setting {trained.setting!r}), which "
             f"the {tested.setting} setting of this config calls unseen: use one setting in all "

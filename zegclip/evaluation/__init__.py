@@ -2,17 +2,18 @@
 
 from .analyses import ANALYSES, AnalysedImage, Analysis, analyse
 from .from_predictions import score_folder
-from .protocol import data_protocol, protocol_fingerprint, protocol_line, training_fingerprint
+from .protocol import data_protocol, protocol_fingerprint, protocol_line
 from .report import ReportHook, code_version, write_report
-from .save_predictions_hook import SavePredictionsHook
 from .scores import (
     COLUMNS,
     CROSS_DATASET_COLUMNS,
     confusion_matrix,
     harmonic_mean,
     render_scores,
+    score_names,
     scores,
 )
+from .training import training_fingerprint
 from .zero_shot_metric import ZeroShotIoUMetric
 
 __all__ = [
@@ -22,7 +23,6 @@ __all__ = [
     "AnalysedImage",
     "Analysis",
     "ReportHook",
-    "SavePredictionsHook",
     "ZeroShotIoUMetric",
     "analyse",
     "code_version",
@@ -33,6 +33,7 @@ __all__ = [
     "protocol_line",
     "render_scores",
     "score_folder",
+    "score_names",
     "scores",
     "training_fingerprint",
     "write_report",

@@ -18,7 +18,8 @@ from tqdm import tqdm
 
 from zegclip.datasets.base import ZeroShotDataset
 from zegclip.datasets.files import first_few
-from zegclip.datasets.masks import check_mask, image_size, read_labels, read_mask
+from zegclip.datasets.images import image_size
+from zegclip.datasets.masks import check_mask, read_labels, read_mask
 from zegclip.errors import InputError
 
 from .protocol import data_protocol, protocol_fingerprint, protocol_line
@@ -131,7 +132,7 @@ def find_predictions(
     Raises:
         InputError: there is no such folder or no PNG in it; or a PNG would belong to two images.
     """
-    paths = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() == ".png"]
+    paths = [path for path in sorted(folder.rglob("[!.]*")) if path.suffix.lower() == ".png"]
     present = {path.relative_to(folder).with_suffix(".png").as_posix(): path for path in paths}
     if not present:
         raise InputError(f"{folder} is no folder with PNGs, which are named after their image")

@@ -16,8 +16,6 @@ OF_THE_RUN = frozenset(
         "max_iters", "predictions", "predictions_folder", "seed", "stage", "training",
     }
 )  # fmt: skip
-# Hooks that change what is learned are among custom_hooks; these change nothing.
-_WITHOUT_EFFECT = frozenset({"SavePredictionsHook"})
 
 
 def data_protocol(metainfo: Mapping[str, Any], num_images: int) -> dict[str, Any]:
@@ -44,35 +42,11 @@ def protocol_fingerprint(protocol: Mapping[str, Any]) -> str:
     clip = content.get("clip")
     if isinstance(clip, Mapping) and clip.get("fingerprint"):
         content["clip"] = clip["fingerprint"]
-    return _digest(content)
+    return digest(content)
 
 
-def training_fingerprint(cfg: Mapping[str, Any]) -> str:
-    """12 hexadecimal digits, equal for runs of which one may take the mean: but for the seed.
-
-    Model, training data, batch of a process, optimiser, schedule, length and custom hooks count;
-    where files lie, workers and testing do not. (The number of processes and the checkpoint that
-    self-training starts from do not either: no config says them.) ``cfg`` is a complete config.
-    """
-    loader = cfg.get("train_dataloader") or {}
-    model = {k: v for k, v in (cfg.get("model") or {}).items() if k != "test_cfg"}
-    if isinstance(clip := model.get("clip"), Mapping):
-        model["clip"] = clip.get("model_name")
-    hooks = [h for h in cfg.get("custom_hooks") or () if h.get("type") not in _WITHOUT_EFFECT]
-    return _digest(
-        [
-            model,
-            hooks,
-            bool((cfg.get("auto_scale_lr") or {}).get("enable")),
-            {k: v for k, v in (loader.get("dataset") or {}).items() if k != "data_root"},
-            loader.get("batch_size"),
-            (cfg.get("train_cfg") or {}).get("max_iters"),
-            {key: cfg.get(key) for key in ("optim_wrapper", "param_scheduler")},
-        ]
-    )
-
-
-def _digest(content: Any) -> str:
+def digest(content: Any) -> str:
+    """12 hexadecimal digits of what can be written as JSON."""
     text = json.dumps(content, sort_keys=True, allow_nan=False, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 

@@ -12,14 +12,18 @@ from typing import Any
 import torch
 from mmengine.device import get_device
 from mmengine.dist import is_main_process
-from mmengine.hooks import Hook
+from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import BaseLoop, Runner
 from mmseg.registry import HOOKS
 
 import zegclip
+from zegclip.errors import InputError
 from zegclip.files import PROJECT_ROOT, replacing
+from zegclip.vocabulary import Vocabulary
 
-from .protocol import data_protocol, protocol_fingerprint, protocol_line, training_fingerprint
+from .protocol import data_protocol, protocol_fingerprint, protocol_line
+from .scores import score_names
+from .training import changes, training_fingerprint, training_settings
 from .zero_shot_metric import ZeroShotIoUMetric
 
 
@@ -53,7 +57,8 @@ class ReportHook(Hook):
     """After each validation and test, write ``report.json`` into the work dir.
 
     The log gets a line with the protocol and its fingerprint, and one before training. How a model
-    was trained is written into its checkpoints, for the report of a later test. Does nothing where
+    was trained is written into its checkpoints, for the report of a later test; a run that is
+    resumed goes on as it began, or the report would not be true. There is no report where
     :class:`ZeroShotIoUMetric` is not among the metrics.
     """
 
@@ -67,13 +72,47 @@ class ReportHook(Hook):
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Write down how the model is trained."""
         meta = checkpoint.setdefault("meta", {})
-        meta |= {"max_iters": runner.max_iters, "training": _training(runner)}
+        meta["max_iters"] = runner.max_iters
+        meta["training"] = training_fingerprint(runner.cfg)
+        meta["settings"] = training_settings(runner.cfg)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Remember how the model was trained."""
+        """Remember how the model was trained.
+
+        Raises:
+            InputError: a run is resumed with other settings, of which mmengine would take some
+                (batch, length) and overwrite others by the checkpoint's (learning rate, schedule).
+        """
         meta = checkpoint.get("meta") or {}
+        if runner._resume and isinstance(runner._train_loop, BaseLoop) and "settings" in meta:
+            if changed := list(changes(meta["settings"], training_settings(runner.cfg))):
+                raise InputError(
+                    f"a run goes on with the settings that it began with; {', '.join(changed)} "
+                    "would make it another one: without --resume, with another --work-dir (and "
+                    "load_from=CHECKPOINT to start from its weights)"
+                )
         self._trained = {key: meta.get(key) for key in ("seed", "max_iters", "training")}
         self._trained["iteration"] = meta.get("iter")
+
+    def before_train(self, runner: Runner) -> None:
+        """Say where nothing is left to do.
+
+        Raises:
+            InputError: a checkpoint hook's ``save_best`` is no number of the validation.
+        """
+        for hook in runner.hooks if self._metric(runner.val_loop) else ():
+            best = (isinstance(hook, CheckpointHook) and hook.save_best) or ()
+            names = score_names(Vocabulary.from_metainfo(runner.val_dataloader.dataset.metainfo))
+            if unknown := set(best) - {"auto", *names}:
+                raise InputError(
+                    f"save_best: a validation has no {', '.join(sorted(unknown))}, only "
+                    f"{', '.join(names)}"
+                )
+        if runner.iter >= runner.max_iters:
+            runner.logger.warning(
+                f"this run is finished: it was resumed at iteration {runner.iter} of "
+                f"{runner.max_iters}, and nothing is left to train"
+            )
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Log what this run will be judged by, once (iterations are one epoch)."""
@@ -123,7 +162,7 @@ class ReportHook(Hook):
                 "seed": runner.seed,
                 "iteration": runner.iter or None,
                 "max_iters": runner.max_iters,
-                "training": _training(runner),
+                "training": training_fingerprint(runner.cfg),
             }
         protocol = {
             **data_protocol(dataset.metainfo, len(dataset)),
@@ -138,11 +177,6 @@ class ReportHook(Hook):
             "code": code_version(),
         }
         return protocol | {"fingerprint": protocol_fingerprint(protocol)}
-
-
-def _training(runner: Runner) -> str:
-    cfg = runner.cfg
-    return training_fingerprint(cfg.to_dict() if hasattr(cfg, "to_dict") else dict(cfg))
 
 
 def _device() -> str:

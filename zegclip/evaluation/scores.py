@@ -67,6 +67,14 @@ def scores(confusion: np.ndarray, vocabulary: Vocabulary) -> dict[str, Any]:
     return {**result, "per_class": per_class, "absent": absent}
 
 
+def score_names(vocabulary: Vocabulary) -> list[str]:
+    """Keys of the numbers that :func:`scores` may give for a vocabulary."""
+    if vocabulary.setting == "cross_dataset":
+        return list(CROSS_DATASET_COLUMNS)
+    lacking = {"mIoU_U", "hIoU"} if not vocabulary.unseen else set()
+    return [key for key in COLUMNS if key not in lacking]
+
+
 def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
     """Pixel counts ``(C, C)``, ``[ground truth, prediction]``, of maps of one shape.
 

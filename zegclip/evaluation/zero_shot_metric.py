@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,11 @@ import torch
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from mmseg.registry import METRICS
+from PIL import Image
 from torch import Tensor
 
 from zegclip.errors import InputError
+from zegclip.files import replacing
 from zegclip.vocabulary import IGNORE_INDEX, Vocabulary
 
 from .scores import COLUMNS, CROSS_DATASET_COLUMNS, render_scores, scores
@@ -28,7 +31,14 @@ class ZeroShotIoUMetric(BaseMetric):
     entries of its confusion matrix that are not zero: mmengine drops the images that a sampler
     repeats to give all processes equally many, so none is counted twice, and memory stays small.
 
+    Images without a label (a test set whose masks are secret) are not scored, and said.
+
     Args:
+        output_dir: a folder for the predicted label maps (``--out`` of the tools): PNGs named after
+            the images, ids in the data set's class order, 16-bit where there are more than 255
+            classes (in 8 bits, 255 is no class).
+        format_only: write them and score nothing.
+        keep_results: not read; mmseg's own test script sets it.
         collect_device: ``"gpu"`` collects through the process group (without a GPU as well);
             ``"cpu"``, mmengine's default, through files, and leaves a folder ``.dist_test`` behind.
         allow_no_class: whether a prediction of 255 is "no class" instead of an error:
@@ -43,9 +53,20 @@ class ZeroShotIoUMetric(BaseMetric):
     default_prefix = ""
 
     def __init__(
-        self, collect_device: str = "gpu", allow_no_class: bool = False, **kwargs: Any
+        self,
+        output_dir: str | None = None,
+        format_only: bool = False,
+        keep_results: bool = False,
+        collect_device: str = "gpu",
+        allow_no_class: bool = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__(collect_device=collect_device, **kwargs)
+        if format_only and output_dir is None:
+            raise InputError("format_only=True only writes label maps: set output_dir")
+        self.output_dir = None if output_dir is None else Path(output_dir)
+        self.format_only = format_only
+        self._written: dict[Path, str] = {}
         self.allow_no_class = allow_no_class
         self.summary: dict[str, Any] | None = None
         self._waiting: list[tuple[str, Tensor, Tensor]] = []  # name, counts, extreme ids
@@ -55,22 +76,29 @@ class ZeroShotIoUMetric(BaseMetric):
 
         Args:
             data_batch: unused.
-            data_samples: with ``pred_sem_seg`` and ``gt_sem_seg``, each ``data`` (1, H, W) of
-                label ids.
+            data_samples: with ``pred_sem_seg`` and maybe ``gt_sem_seg``, each ``data`` (1, H, W)
+                of label ids.
 
         Raises:
-            InputError: sizes differ, or an id is outside the classes.
+            InputError: sizes differ, an id is outside the classes, or two images would have one
+                file in ``output_dir``.
         """
         num_classes = len(self.dataset_meta["classes"])
-        if num_classes > IGNORE_INDEX:
-            raise InputError(
-                f"{num_classes} classes cannot be told apart by labels of which {IGNORE_INDEX} is "
-                "ignored"
-            )
         for sample in data_samples:
             index = len(self.results) + len(self._waiting)
             image = sample.get("img_path", f"image {index}")
             prediction = sample["pred_sem_seg"]["data"]
+            if self.output_dir is not None:
+                self._write(image, prediction)
+            if self.format_only or "gt_sem_seg" not in sample:
+                self._settle()  # in order, as mmengine puts the processes' results together
+                self.results.append(None)
+                continue
+            if num_classes > IGNORE_INDEX:
+                raise InputError(
+                    f"{num_classes} classes cannot be told apart by labels of which "
+                    f"{IGNORE_INDEX} is ignored"
+                )
             label = sample["gt_sem_seg"]["data"].to(prediction.device)
             if prediction.shape != label.shape:
                 raise InputError(
@@ -87,6 +115,19 @@ class ZeroShotIoUMetric(BaseMetric):
         # A GPU goes on meanwhile: it is waited for once in many images (16 MB).
         if self._waiting and (self._waiting[0][1].device.type == "cpu" or len(self._waiting) >= 64):
             self._settle()
+
+    def _write(self, image: str, prediction: Tensor) -> None:
+        """Write a label map; one of another image of that name is not replaced."""
+        path = self.output_dir / f"{Path(image).stem}.png"  # type: ignore[operator]
+        other = self._written.setdefault(path, image)
+        if other != image:
+            raise InputError(
+                f"{other} and {image} would both be {path}: test each folder by itself "
+                "(data_prefix.img_path)"
+            )
+        kind = np.uint8 if len(self.dataset_meta["classes"]) <= IGNORE_INDEX else np.uint16
+        with replacing(path) as part:
+            Image.fromarray(prediction.squeeze(0).cpu().numpy().astype(kind)).save(part)
 
     def _settle(self) -> None:
         """Check the counts that wait, and make results of them."""
@@ -123,15 +164,30 @@ class ZeroShotIoUMetric(BaseMetric):
         self._settle()
         return super().evaluate(size)
 
-    def compute_metrics(self, results: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
-        """Sum all images' counts, log the tables, and return the overall numbers in percent."""
+    def compute_metrics(
+        self, results: list[tuple[np.ndarray, np.ndarray] | None]
+    ) -> dict[str, float]:
+        """Sum all images' counts, log the tables, and return the overall numbers in percent.
+
+        Raises:
+            InputError: no image has a label, and nothing was written.
+        """
+        labelled = [result for result in results if result is not None]
+        if len(labelled) < len(results):
+            text = f"{len(results) - len(labelled)} of {len(results)} images are not scored"
+            if not labelled and self.output_dir is None:
+                raise InputError(f"{text}: they have no masks (--out DIR writes label maps)")
+            print_log(text, logger="current")
+        if not labelled:
+            self.summary = None
+            return {}
         vocabulary = Vocabulary.from_metainfo(self.dataset_meta)
         num_classes = len(vocabulary.classes)
         columns = num_classes + self.allow_no_class
         confusion = np.zeros(num_classes * columns, dtype=np.int64)
-        for positions, counts in results:
+        for positions, counts in labelled:
             confusion[positions] += counts
         self.summary = scores(confusion.reshape(num_classes, columns), vocabulary)
-        print_log(f"{len(results)} images\n{render_scores(self.summary)}", logger="current")
+        print_log(f"{len(labelled)} images\n{render_scores(self.summary)}", logger="current")
         keys = COLUMNS | CROSS_DATASET_COLUMNS
         return {key: self.summary[key] for key in keys if key in self.summary}

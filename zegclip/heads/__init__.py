@@ -1,9 +1,10 @@
-"""Heads: the base of all methods, and ZegCLIP's."""
+"""Heads: the base of all methods, ZegCLIP's, and CLIP's without training."""
 
 from .atm_decoder import ATTENTION_MEANING, ATMDecoder, ATMDecoderLayer
 from .atm_head import ATMHead
 from .base import HeadOutput, Prediction, ZeroShotHead, upsample
 from .layers import AttentionLogits, CrossAttention, RelationshipDescriptor, match
+from .training_free_head import TrainingFreeHead
 
 __all__ = [
     "ATTENTION_MEANING",
@@ -15,6 +16,7 @@ __all__ = [
     "HeadOutput",
     "Prediction",
     "RelationshipDescriptor",
+    "TrainingFreeHead",
     "ZeroShotHead",
     "match",
     "upsample",

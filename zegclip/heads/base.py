@@ -14,6 +14,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from zegclip.errors import InputError
+from zegclip.vocabulary import Background
 
 _NO_MAPS: Mapping[str, Tensor] = MappingProxyType({})
 
@@ -67,6 +68,8 @@ class ZeroShotHead(BaseModule, metaclass=ABCMeta):
             patches, times about this gain squared (see :meth:`start_aligned`); ours, not the
             papers'. It skips the plateau at which all masks are empty, on which a small model
             with a short schedule otherwise stays.
+        background: arguments of :class:`~zegclip.vocabulary.Background`: what is none of a person's
+            own words, unless one says otherwise. Default: where no mask says yes (0.5).
         init_cfg: mmengine's.
 
     Example:
@@ -77,6 +80,13 @@ class ZeroShotHead(BaseModule, metaclass=ABCMeta):
         ...         return HeadOutput(20 * cosine)
     """
 
+    # Whether there is anything to learn.
+    learns: bool = True
+    # Whether a class's synonyms are queries of their own, of which its probability is the largest;
+    # else it is one query, the mean of its words' embeddings.
+    words_apart: bool = False
+    # Whether windows that overlap are averaged as logits, or as what predict() makes of them.
+    averages_logits: bool = False
     # Whether the losses need to know which pixels are of unseen classes.
     needs_unseen_map: bool = False
     # What attention() returns, for a figure's caption.
@@ -89,6 +99,7 @@ class ZeroShotHead(BaseModule, metaclass=ABCMeta):
         gamma: float = 0.1,
         init_std: float | None = 0.02,
         aligned_start: float | None = None,
+        background: dict[str, Any] | None = None,
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -97,6 +108,7 @@ class ZeroShotHead(BaseModule, metaclass=ABCMeta):
         self.gamma = gamma
         self.init_std = init_std
         self.aligned_start = aligned_start
+        self.background = Background(**(background or {"threshold": 0.5}))
 
     def init_weights(self) -> None:
         """Start the linear layers (``init_std``, ``aligned_start``)."""

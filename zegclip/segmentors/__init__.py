@@ -1,7 +1,8 @@
 """The segmentor that all methods share."""
 
 from .image_prediction import ImagePrediction, as_it_is, predictions_of_images
-from .sliding_window import cut_windows, to_original
+from .read_out import with_background
+from .sliding_window import checked_test_cfg, cut_windows, to_original
 from .tta_model import ZeroShotTTAModel
 from .zero_shot_segmentor import EncodedWindows, ZeroShotSegmentor
 
@@ -11,7 +12,9 @@ __all__ = [
     "ZeroShotSegmentor",
     "ZeroShotTTAModel",
     "as_it_is",
+    "checked_test_cfg",
     "cut_windows",
     "predictions_of_images",
     "to_original",
+    "with_background",
 ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
 import torch
@@ -18,10 +19,13 @@ from torch import Tensor
 from zegclip.heads import HeadOutput, Prediction
 
 from .bilinear import Taps, interpolate_grid, interpolate_points, taps
+from .refinement import PixelAdaptiveRefinement
 from .sliding_window import Box, image_axes, original_size, to_original
 
-# Values of a tile, by kind of device: a CPU's cache is small.
+# Values of a tile, by kind of device: a CPU's cache is small. Of one that is refined, which takes
+# a border of the image around it along.
 _VALUES_AT_ONCE = {"cpu": 2**19, "cuda": 2**26}
+_VALUES_REFINED = 2**24
 _PER_PIXEL = 8  # numbers beside the classes' that a pixel of the result takes
 
 
@@ -33,6 +37,9 @@ class ImagePrediction:
         size: (H, W) of the image, as the model saw it.
         cell: pixels of a map's cell, the patch size; windows may be smaller than their maps.
         to_prediction: what is made of maps that were brought to pixels; a function of each pixel.
+        average_logits: where windows overlap, average the maps themselves, not what is made of
+            them.
+        image: ``(3, H, W)``: the maps are then refined along its edges (the extra maps are not).
 
     Example:
         >>> (prediction,) = model.decode_windows(model.encode_windows(image), (512, 683))
@@ -47,10 +54,15 @@ class ImagePrediction:
         size: tuple[int, int],
         cell: int,
         to_prediction: Callable[[HeadOutput], Prediction],
+        average_logits: bool = False,
+        image: Tensor | None = None,
     ) -> None:
         self.size = size
         self._cell = cell
         self._to_prediction = to_prediction
+        self._average_logits = average_logits
+        self._image = image
+        self._refine = PixelAdaptiveRefinement.of_size(size) if image is not None else None
         # Classes last: a cell's values lie side by side.
         self._windows = [
             (box, _last(output.mask_logits), {k: _last(v) for k, v in output.extra_maps.items()})
@@ -64,11 +76,6 @@ class ImagePrediction:
         whole = ((0, 0, *self.size), HeadOutput(probabilities[None].cpu(), maps))
         return ImagePrediction, ([whole], self.size, 1, as_it_is)
 
-    @property
-    def num_classes(self) -> int:
-        """C."""
-        return self._windows[0][1].shape[-1]
-
     def tile(self, box: Box) -> Prediction:
         """Maps of a part of the image, ``(1, K, h, w)``; where windows overlap, their mean.
 
@@ -77,24 +84,28 @@ class ImagePrediction:
 
         Source: ZegCLIP, published code (window 512, stride 426).
         """
-        parts = list(self._parts(box))
-        if len(parts) == 1:  # it covers the tile, as windows cover the image
-            return parts[0][1]
-        height, width = box[2] - box[0], box[3] - box[1]
-        sums: dict[str, Tensor] = {}
-        counts = parts[0][1].probabilities.new_zeros(height, width)
-        for (top, left, bottom, right), prediction in parts:
-            for name, maps in {"": prediction.probabilities, **prediction.extra_maps}.items():
-                if name not in sums:
-                    zeros = maps.new_zeros(1, height, width, maps.shape[1])
-                    sums[name] = zeros.permute(0, 3, 1, 2)
-                sums[name][..., top:bottom, left:right] += maps
-            counts[top:bottom, left:right] += 1
-        means = {name: total.div_(counts) for name, total in sums.items()}
-        return Prediction(means.pop(""), means)
+        # Refinement looks around the tile.
+        reach = self._refine.reach if self._refine else 0
+        top, left = max(0, box[0] - reach), max(0, box[1] - reach)
+        around = (top, left, min(self.size[0], box[2] + reach), min(self.size[1], box[3] + reach))
+        size = (around[2] - top, around[3] - left)
+        if self._average_logits:
+            maps, extra_maps = _mean(self._parts(around), size)
+        else:
+            predicted = ((at, self._to_prediction(output)) for at, output in self._parts(around))
+            maps, extra_maps = _mean(predicted, size)
+        if self._refine and self._image is not None:
+            image = self._image[:, top : around[2], left : around[3]]
+            rows = slice(box[0] - top, box[2] - top)
+            columns = slice(box[1] - left, box[3] - left)
+            maps = self._refine(image, maps[0])[None, :, rows, columns]
+            extra_maps = {name: each[..., rows, columns] for name, each in extra_maps.items()}
+        if self._average_logits:
+            return self._to_prediction(HeadOutput(maps, extra_maps))
+        return Prediction(maps, extra_maps)
 
-    def _parts(self, box: Box) -> Iterator[tuple[Box, Prediction]]:
-        """What the windows predict of a tile, each with its place in the tile."""
+    def _parts(self, box: Box) -> Iterator[tuple[Box, HeadOutput]]:
+        """The windows' maps of a tile at pixels, each with its place in the tile."""
         for window, logits, extra_maps in self._windows:
             top, left = max(window[0], box[0]), max(window[1], box[1])
             bottom, right = min(window[2], box[2]), min(window[3], box[3])
@@ -112,7 +123,7 @@ class ImagePrediction:
                 {k: _first(interpolate_grid(v, rows, columns)) for k, v in extra_maps.items()},
             )
             place = (top - box[0], left - box[1], bottom - box[0], right - box[1])
-            yield place, self._to_prediction(output)
+            yield place, output
 
     def whole(self) -> Prediction:
         """All maps of the whole image, ``(K, H, W)``: of many classes, gigabytes."""
@@ -121,7 +132,8 @@ class ImagePrediction:
         for top, left, bottom, right in _tiles(self.size, self._side(), self._side()):
             tile = self.tile((top, left, bottom, right))
             if not probabilities.numel():
-                probabilities = tile.probabilities.new_empty(self.num_classes, *self.size)
+                classes = tile.probabilities.shape[1]
+                probabilities = tile.probabilities.new_empty(classes, *self.size)
             probabilities[:, top:bottom, left:right] = tile.probabilities[0]
             self._keep(extra_maps, tile, (top, left, bottom, right))
         return Prediction(probabilities, extra_maps)
@@ -165,8 +177,10 @@ class ImagePrediction:
 
     def _side(self, pixels: float = 0.0) -> int:
         """Of a square tile, of whose pixels so many of the result are made."""
-        values = _values_at_once(self._windows[0][1])
-        return max(1, math.isqrt(int(values / (self.num_classes + _PER_PIXEL * pixels))))
+        maps = self._windows[0][1]
+        numbers = maps.shape[-1] + _PER_PIXEL * pixels
+        at_once = _VALUES_REFINED if self._refine else _values_at_once(maps)
+        return max(1, math.isqrt(int(at_once / numbers)))
 
     def _keep(self, extra_maps: dict[str, Tensor], tile: Prediction, box: Box) -> None:
         """Write a tile's extra maps into those of the whole image."""
@@ -186,6 +200,8 @@ def predictions_of_images(
     size: tuple[int, int],
     cell: int,
     to_prediction: Callable[[HeadOutput], Prediction],
+    average_logits: bool = False,
+    images: Tensor | None = None,
 ) -> list[ImagePrediction]:
     """The predictions of a batch of images.
 
@@ -195,6 +211,8 @@ def predictions_of_images(
         size: see :class:`ImagePrediction`.
         cell: see there.
         to_prediction: see there.
+        average_logits: see there.
+        images: as ``image`` there, ``(B, 3, H, W)``.
     """
     windows: list[list[tuple[Box, HeadOutput]]] = []
     for boxes, output in groups:
@@ -205,7 +223,30 @@ def predictions_of_images(
             maps = {name: each[own] for name, each in output.extra_maps.items()}
             box, of_image = boxes[index // batch], windows[index % batch]
             of_image.append((box, HeadOutput(output.mask_logits[own], maps)))
-    return [ImagePrediction(each, size, cell, to_prediction) for each in windows]
+    return [
+        ImagePrediction(each, size, cell, to_prediction, average_logits, image)
+        for each, image in zip(windows, repeat(None) if images is None else images)
+    ]
+
+
+def _mean(
+    parts: Iterable[tuple[Box, HeadOutput | Prediction]], size: tuple[int, int]
+) -> tuple[Tensor, Mapping[str, Tensor]]:
+    """Maps of a tile and its extra maps, the mean of parts with their places in it."""
+    found = list(parts)
+    if len(found) == 1:  # it covers the tile, as windows cover the image
+        return found[0][1]
+    sums: dict[str, Tensor] = {}
+    counts = found[0][1][0].new_zeros(size)
+    for (top, left, bottom, right), (first, extra_maps) in found:
+        for name, maps in {"": first, **extra_maps}.items():
+            if name not in sums:
+                zeros = maps.new_zeros(1, *size, maps.shape[1])
+                sums[name] = zeros.permute(0, 3, 1, 2)
+            sums[name][..., top:bottom, left:right] += maps
+        counts[top:bottom, left:right] += 1
+    means = {name: total.div_(counts) for name, total in sums.items()}
+    return means.pop(""), means
 
 
 def _largest(probabilities: Tensor, rows: Taps, columns: Taps) -> Tensor:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from zegclip.errors import InputError
+from zegclip.vocabulary import Background
 
 Box = tuple[int, int, int, int]  # top, left, bottom, right; pixels, the ends not included
 
@@ -22,6 +23,11 @@ def checked_test_cfg(test_cfg: Mapping[str, Any], patch_size: int) -> dict[str, 
             ``stride``, pairs of pixels, and ``window_batch``, how many windows are run at once
             (default: 4, on a CPU one, which stays in its cache). ``keep_probabilities``: whether
             samples get all classes' probabilities as well, ``seg_logits`` (default: no).
+            ``background``: arguments of :class:`~zegclip.vocabulary.Background`, what is none of
+            the classes: the class called ``background`` if there is one, else label 255
+            (default: nothing is).
+            ``refine``: ``"pamr"`` brings the maps to the image's edges, see
+            :class:`~zegclip.segmentors.refinement.PixelAdaptiveRefinement` (default: no).
         patch_size: pixels.
 
     Raises:
@@ -33,10 +39,14 @@ def checked_test_cfg(test_cfg: Mapping[str, Any], patch_size: int) -> dict[str, 
         "stride": None,
         "window_batch": None,
         "keep_probabilities": False,
+        "background": None,
+        "refine": None,
     }
     if unknown := set(test_cfg) - set(known):
         raise InputError(f"test_cfg: unknown {sorted(unknown)}; known are {sorted(known)}")
     checked = {**known, **test_cfg}
+    if checked["background"] is not None:
+        Background(**checked["background"])
     if checked["mode"] == "slide":
         crop, stride = (tuple(checked[key] or ()) for key in ("crop_size", "stride"))
         if len(crop) != 2 or any(side % patch_size for side in crop):
@@ -52,6 +62,8 @@ def checked_test_cfg(test_cfg: Mapping[str, Any], patch_size: int) -> dict[str, 
         checked |= {"crop_size": crop, "stride": stride}
     elif checked["mode"] != "whole":
         raise InputError(f"test_cfg: mode={checked['mode']!r} is neither 'whole' nor 'slide'")
+    if checked["refine"] not in (None, "pamr"):
+        raise InputError(f"test_cfg: refine={checked['refine']!r} is neither 'pamr' nor None")
     return checked
 
 

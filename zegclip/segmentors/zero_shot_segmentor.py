@@ -15,11 +15,12 @@ from torch import Tensor
 from zegclip.clip import LoadedClip, load_clip
 from zegclip.datasets.from_config import completed_metainfo
 from zegclip.errors import InputError
-from zegclip.heads import HeadOutput, Prediction, ZeroShotHead, upsample
-from zegclip.vocabulary import Vocabulary, make_palette
+from zegclip.heads import HeadOutput, ZeroShotHead, upsample
+from zegclip.vocabulary import IGNORE_INDEX, Background, Vocabulary, make_palette
 
 from .image_prediction import ImagePrediction, predictions_of_images
 from .learned_state import clip_identity, leave_clip_out
+from .read_out import ReadOut
 from .sliding_window import Box, checked_test_cfg, cut_windows, to_original
 from .training_labels import (
     PSEUDO_LABELS,
@@ -165,21 +166,22 @@ class ZeroShotSegmentor(BaseSegmentor):
 
     @torch.inference_mode(False)  # what is cached may be used in training
     @torch.no_grad()
-    def class_embeddings(self) -> Tensor:
-        """T of the whole vocabulary, ``(C, D)``, on the model's device, without gradient.
+    def class_embeddings(self, vocabulary: Vocabulary | None = None) -> Tensor:
+        """T of a vocabulary (default: the current one), ``(C, D)``, without gradient.
 
-        Computed once for each vocabulary. Those of a learning text encoder are forgotten whenever
-        the model changes between training and evaluation, loads weights, or torch has counted a
-        change of its parameters (which it does not for every optimiser).
+        On the model's device, computed once for each vocabulary. Those of a learning text encoder
+        are forgotten whenever the model changes between training and evaluation, loads weights, or
+        torch has counted a change of its parameters (which it does not for every optimiser).
         """
-        words = self.vocabulary.words
+        vocabulary = vocabulary or self.vocabulary
+        words = vocabulary.words
         version = sum(p._version for p in self.text_encoder.parameters() if p.requires_grad)
         if version != self._embedded_version:
             self._embeddings_of.clear()
             self._embedded_version = version
         embeddings = self._embeddings_of.pop(words, None)
         if embeddings is None:
-            embeddings = self.text_encoder(self.vocabulary)
+            embeddings = self.text_encoder(vocabulary)
             while len(self._embeddings_of) >= _VOCABULARIES_KEPT:  # the one longest unused
                 self._embeddings_of.pop(next(iter(self._embeddings_of)))
         embeddings = embeddings.to(self.clip_fingerprint.device)
@@ -258,6 +260,7 @@ class ZeroShotSegmentor(BaseSegmentor):
         samples = list(data_samples or [SegDataSample() for _ in inputs])
         for sample, prediction in zip(samples, self.encode_decode(inputs)):
             labels, extra_maps = prediction.labels(sample.metainfo)
+            labels[labels == len(self.vocabulary.classes)] = IGNORE_INDEX  # the background
             sample.pred_sem_seg = PixelData(data=labels[None])
             if self.test_cfg["keep_probabilities"]:
                 probabilities = to_original(prediction.whole().probabilities, sample.metainfo)
@@ -270,7 +273,16 @@ class ZeroShotSegmentor(BaseSegmentor):
         self, inputs: Tensor, batch_data_samples: Sequence[SegDataSample] | None = None
     ) -> list[ImagePrediction]:
         """The prediction of each image, whole or by sliding windows."""
-        return self.decode_windows(self.encode_windows(inputs), tuple(inputs.shape[-2:]))
+        windows, size = self.encode_windows(inputs), tuple(inputs.shape[-2:])
+        return self.decode_windows(windows, size, **self.decode_options(inputs))
+
+    def decode_options(self, inputs: Tensor) -> dict[str, Any]:
+        """What ``test_cfg`` asks of :meth:`decode_windows` for these images, ``(B, 3, H, W)``."""
+        background, refine = self.test_cfg["background"], self.test_cfg["refine"]
+        return {
+            "background": Background(**background) if background else None,
+            "images": inputs if refine else None,
+        }
 
     def encode_windows(self, inputs: Tensor) -> Iterator[EncodedWindows]:
         """What the image encoder makes of an image; it does not depend on the vocabulary.
@@ -290,6 +302,8 @@ class ZeroShotSegmentor(BaseSegmentor):
         windows: Iterable[EncodedWindows],
         size: tuple[int, int],
         calibrated: bool = True,
+        background: Background | None = None,
+        images: Tensor | None = None,
     ) -> list[ImagePrediction]:
         """Ask for the current vocabulary in encoded images.
 
@@ -297,19 +311,19 @@ class ZeroShotSegmentor(BaseSegmentor):
             windows: from :meth:`encode_windows`; may be asked again with other vocabularies.
             size: (H, W) of the images that they are of.
             calibrated: ``False`` leaves the head's calibration out of the inductive setting.
+            background: what is none of the classes, see :class:`ReadOut`.
+            images: ``(B, 3, H, W)``: the maps are refined along their edges.
         """
         head = self.decode_head
-        calibrated = calibrated and self.vocabulary.setting == "inductive"
         seen = self._seen = self._seen.to(self.clip_fingerprint.device)  # once
-
-        def to_prediction(output: HeadOutput) -> Prediction:
-            prediction = head.predict(output)
-            return head.calibrate(prediction, seen) if calibrated else prediction
-
+        calibrated = calibrated and self.vocabulary.setting == "inductive"
+        read_out = ReadOut(head, self.vocabulary, seen if calibrated else None, background)
         groups = (
-            (boxes, head(patches, cls, self.class_embeddings())) for boxes, patches, cls in windows
+            (boxes, head(patches, cls, self.class_embeddings(read_out.queries)))
+            for boxes, patches, cls in windows
         )
-        return predictions_of_images(groups, size, self.image_encoder.patch_size, to_prediction)
+        cell = self.image_encoder.patch_size
+        return predictions_of_images(groups, size, cell, read_out, head.averages_logits, images)
 
     def extract_feat(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Patch embeddings ``(B, D, h, w)`` and CLS embedding ``(B, D)``."""
@@ -334,7 +348,12 @@ class ZeroShotSegmentor(BaseSegmentor):
                 "rgb": bool(getattr(preprocessor, "channel_conversion", False)),
                 **{k: None if v is None else v.flatten().tolist() for k, v in statistics.items()},
             },
-            "inference": {key: self.test_cfg[key] for key in ("mode", "crop_size", "stride")},
+            "inference": {
+                key: self.test_cfg[key]
+                for key in ("mode", "crop_size", "stride", "background", "refine")
+                if self.test_cfg[key] is not None or key not in ("background", "refine")
+            },
+            **self.image_encoder.protocol(),
             **({"pseudo_labels": self.pseudo_labels} if transductive else {}),
             **self.decode_head.protocol(self.vocabulary.setting == "inductive"),
         }

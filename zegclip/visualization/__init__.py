@@ -8,6 +8,7 @@ from .attention_maps import attention_maps, attention_of_windows
 from .choice import image_names, images_named, images_with
 from .dataset_sheet import dataset_row, dataset_sheet
 from .figures import BARE_NOTE, FIGURES, register_figure, scaled
+from .fonts import find_font
 from .method import Method, Scene, extra_maps, predicted_labels
 from .overlay import draw_heat_map, draw_labels
 from .prediction_sheet_hook import PredictionSheetHook
@@ -28,6 +29,7 @@ __all__ = [
     "draw_labels",
     "extra_maps",
     "figure_pixels",
+    "find_font",
     "image_names",
     "images_named",
     "images_with",

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
 
-from zegclip.datasets.masks import image_size, read_labels
-from zegclip.errors import InputError
+from zegclip.datasets import read_image
+from zegclip.datasets.masks import read_labels
 from zegclip.vocabulary import Vocabulary, make_palette
 
 from .overlay import colour_labels
@@ -45,12 +44,8 @@ def dataset_row(dataset: Any, index: int) -> DatasetRow:
         InputError: its mask or image cannot be used.
     """
     info = dataset.get_data_info(index)
-    file_labels = read_labels(info, image_size(info["img_path"]))
-    try:
-        with Image.open(info["img_path"]) as file:
-            file_image = np.asarray(ImageOps.exif_transpose(file).convert("RGB"))
-    except OSError as error:
-        raise InputError(f"{info['img_path']}: not a readable image: {error}") from None
+    file_image = read_image(info["img_path"])
+    file_labels = read_labels(info, (file_image.shape[0], file_image.shape[1]))
     packed = dataset[index]
     image = packed["inputs"].numpy().clip(0, 255).astype(np.uint8)  # (3, H, W), BGR
     labels = packed["data_samples"].gt_sem_seg.data[0].numpy()

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import mmcv
 import numpy as np
 import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.structures import PixelData
 
+from zegclip.datasets import read_image
 from zegclip.vocabulary import Vocabulary, make_palette
 
 from .overlay import OPACITY, colour_labels
@@ -98,7 +98,7 @@ class Method:
         vocabulary = Vocabulary.from_metainfo(self.dataset.metainfo)
         labels = sample.gt_sem_seg.data[0].cpu().numpy().astype(np.int64)
         labels[labels >= len(vocabulary.classes)] = BARE
-        return Scene(mmcv.imread(sample.img_path, channel_order="rgb"), labels, vocabulary)
+        return Scene(read_image(sample.img_path), labels, vocabulary)
 
 
 def predicted_labels(sample: Any, scene: Scene) -> np.ndarray:

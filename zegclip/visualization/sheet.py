@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from .fonts import find_font
 from .overlay import HEAT_COLOURS, OPACITY
 
 if TYPE_CHECKING:
@@ -84,21 +85,33 @@ def make_sheet(
         lines += 1.5 + max(math.ceil(len(p.names) / _columns(p, letters)) for p in row)
     height = len(rows) * panel_height + 1.4 * font * lines
     # and draw.
+    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    figure = Figure((width / _DPI, height / _DPI), dpi=_DPI, layout="compressed")
-    axes = figure.subplots(len(rows), len(titles), squeeze=False)
-    for row, row_axes in zip(rows, axes):
-        for panel, ax in zip(row, row_axes):
-            _draw(ax, panel, points, _columns(panel, letters))
-        if heats := [ax.images[-1] for panel, ax in zip(row, row_axes) if panel.heat is not None]:
-            bar = figure.colorbar(heats[0], ax=row_axes, ticks=[0, 0.5, 1], aspect=15, pad=0.01)
-            bar.ax.tick_params(labelsize=0.9 * points, length=points / 4, width=points / 10)
-            bar.outline.set_visible(False)
-    for ax, title in zip(axes[0], titles):
-        ax.set_title(title, loc="left", fontsize=1.1 * points, pad=points / 2)
-    figure.supxlabel(note, x=0.5 * font / width, ha="left", fontsize=0.9 * points)
+    with rc_context({"font.family": _families(rows, titles, note)}):
+        figure = Figure((width / _DPI, height / _DPI), dpi=_DPI, layout="compressed")
+        axes = figure.subplots(len(rows), len(titles), squeeze=False)
+        for row, row_axes in zip(rows, axes):
+            for panel, ax in zip(row, row_axes):
+                _draw(ax, panel, points, _columns(panel, letters))
+            if heats := [a.images[-1] for panel, a in zip(row, row_axes) if panel.heat is not None]:
+                bar = figure.colorbar(heats[0], ax=row_axes, ticks=[0, 0.5, 1], aspect=15, pad=0.01)
+                bar.ax.tick_params(labelsize=0.9 * points, length=points / 4, width=points / 10)
+                bar.outline.set_visible(False)
+        for ax, title in zip(axes[0], titles):
+            ax.set_title(title, loc="left", fontsize=1.1 * points, pad=points / 2)
+        figure.supxlabel(note, x=0.5 * font / width, ha="left", fontsize=0.9 * points)
     return figure
+
+
+def _families(rows: Sequence[Sequence[Panel]], titles: Sequence[str], note: str) -> list[str]:
+    """Fonts that have what is written on a sheet: the usual one, and where it lacks some, more."""
+    from matplotlib.ft2font import FT2Font
+
+    panels = [panel for row in rows for panel in row]
+    texts = [*titles, note, *(panel.caption[0] for panel in panels)]
+    texts += [name.text for panel in panels for name in panel.names]
+    return ["DejaVu Sans", FT2Font(find_font("".join(texts))).family_name]
 
 
 def figure_pixels(figure: Figure) -> np.ndarray:

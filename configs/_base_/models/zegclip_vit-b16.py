@@ -12,8 +12,8 @@ data_preprocessor = dict(
 model = dict(
     type="ZeroShotSegmentor",
     data_preprocessor=data_preprocessor,
-    # OpenAI's file, or any open_clip tag instead of the path ('openai' downloads the same).
-    clip=dict(model_name="ViT-B-16-quickgelu", weights="data/clip/ViT-B-16.pt"),
+    # A tag of open_clip: data/clip/ViT-B-16.pt if it is there, else downloaded once. Or a file.
+    clip=dict(model_name="ViT-B-16-quickgelu", weights="openai"),
     image_encoder=dict(type="PromptedImageEncoder", num_prompts=10),
     text_encoder=dict(type="TextEncoder", templates="single"),
     decode_head=dict(

@@ -10,7 +10,6 @@ import mmseg
 import numpy as np
 import pytest
 from dataset_converters.context import CATEGORY_IDS, CLASSES, LABELS, LISTS, MASKS, read_detail
-from dataset_converters.rle import decode
 
 from tests.tools.dataset_converters import official
 from tests.tools.dataset_converters.official import prepared, read
@@ -44,22 +43,6 @@ def test_masks_and_lists(tmp_path: Path, matlab: bool) -> None:
             mask = np.full_like(mask, 59)
             mask[0], mask[1] = 1, 0
         assert np.array_equal(masks[name], mask)
-
-
-def test_run_length_codes_of_the_reference_implementation() -> None:
-    """Strings that pycocotools 2.0.11 wrote."""
-    mask = np.zeros((200, 300), bool)  # runs of more than one group
-    mask[50:180, 20:290] = True
-    assert np.array_equal(decode("bn3R4V2" + "0" * 537 + "nl1", 200, 300), mask)
-    mask = np.repeat(np.random.default_rng(0).random((8, 15)) < 0.5, 3, axis=0)
-    code = "33630MM63MMM0000030M60J033309??AUOM093GJ030M0033M90G3M00M96GM"
-    assert np.array_equal(decode(code, 24, 15), mask)
-
-
-@pytest.mark.parametrize("code", ["04", "0T", "0 4", "0" + "o" * 9 + "0", "", "?5N"])
-def test_run_length_codes_of_no_mask_are_refused(code: str) -> None:
-    with pytest.raises(ValueError, match="run"):
-        decode(code, 3, 3)
 
 
 @pytest.mark.parametrize("text", ['{"images": [', '{"images": []}', "[1]"])

@@ -41,7 +41,7 @@ def test_a_pretraining_that_was_stopped_goes_on_and_ends_the_same(
 def test_drawings_are_those_of_the_index() -> None:
     """Of the committed index; the packages themselves would be a download."""
 
-    index = json.loads((PROJECT_ROOT / "data/mini/artwork/index.json").read_text())
-    committed = {(d["code"], d["name"], *d["words"]) for d in index["drawings"] if d["is_class"]}
+    index = json.loads((PROJECT_ROOT / "data/mini/artwork/index.json").read_text())["drawings"]
+    committed = {(d["code"], d["name"], *d["words"]) for d in index if d["is_class"]}
     chosen = {(d["code"], d["name"], *d["words"]) for d in artwork_choice.chosen_drawings([])}
     assert committed <= chosen

@@ -17,17 +17,20 @@ from PIL import Image
 
 from tests.zegclip.apis.models import SCENE, files_of
 from zegclip.apis import SegmentationResult, ZeroShotInferencer, ZeroShotSegmenter
-from zegclip.datasets.mini.scenes import make_scene
+from zegclip.datasets.mini.compositor import compose_scene
+from zegclip.datasets.mini.scenes import make_scene, scene_classes
 from zegclip.errors import InputError
+from zegclip.segmentors.refinement import PixelAdaptiveRefinement
+from zegclip.vocabulary import Background
 
 ROOT = Path(__file__).parents[3]
-CONFIG = ROOT / "configs" / "tagclip_mini_inductive.py"
+CONFIG = ROOT / "configs" / "tagclip_mini-negatives_inductive.py"
 CHECKPOINT = ROOT / "data" / "mini" / "mini_model.pth"
 
 
 @pytest.fixture(scope="module")
 def segment() -> ZeroShotInferencer:
-    return ZeroShotSegmenter(device="cpu")  # the old name
+    return ZeroShotSegmenter(checkpoint=CHECKPOINT, device="cpu")  # the old name
 
 
 @pytest.fixture(scope="module")
@@ -75,8 +78,96 @@ def test_other_words_ask_neither_image_encoder_nor_the_file_again(
     for answer, words in zip(answers, questions):
         at_once = sliding(SCENE, words)
         assert np.array_equal(answer.scores, at_once.scores)
-        assert np.array_equal(answer.labels, at_once.scores.argmax(axis=0))
+        assert np.array_equal(answer.labels, at_once.labels)
         assert np.array_equal(answer.extra_maps["trusty_map"], at_once.extra_maps["trusty_map"])
+
+
+@pytest.mark.parametrize(
+    ("asked", "threshold", "others"),
+    [
+        (True, 0.29, ()),  # the method's own, chosen on selection scenes
+        (0.3, 0.3, ()),
+        ("sky, bottle", 0.0, ("sky",)),
+        (Background(0.2, ("train",)), 0.2, ("train",)),
+        (False, None, ()),
+    ],
+)
+def test_what_is_none_of_the_words(
+    segment: ZeroShotInferencer,
+    asked: bool | float | str | Background,
+    threshold: float | None,
+    others: tuple[str, ...],
+) -> None:
+    words = ("bottle", "bus", "cat")
+    every = segment(SCENE, [*words, *others], background=False).scores
+    own, rest = every[:3], every[3:].max(axis=0, initial=threshold or 0.0)
+    expected = own.argmax(axis=0)
+    if threshold is not None:
+        expected[rest > own.max(axis=0)] = 255
+    result = segment(SCENE, words, background=asked)
+    assert np.array_equal(result.labels, expected) and result.scores.shape == own.shape
+    areas = result.areas()
+    assert sum(areas.values()) == pytest.approx(1)
+    assert areas.get("none of these", 0) == (expected == 255).mean()
+    assert list(areas) == [*words, *["none of these"] * (threshold is not None)]
+
+
+def test_label_255_is_a_class_of_many_words(segment: ZeroShotInferencer) -> None:
+    words = [f"thing {index}" for index in range(300)]
+    result = segment(SCENE, words)
+    assert list(result.areas()) == words and sum(result.areas().values()) == pytest.approx(1)
+    assert result.label_of(255).startswith("thing 255 ")
+    with pytest.raises(InputError, match=r"background=0\.3 takes at most 255 words"):
+        segment(SCENE, words, background=0.3)
+
+
+def test_a_word_may_be_called_background(segment: ZeroShotInferencer) -> None:
+    """It is what is none of the others, and label 255 is not needed."""
+    plain = segment(SCENE, "cat, background, bottle", background=False)
+    result = segment(SCENE, "cat, background, bottle", background=0.3)
+    expected = plain.scores.copy()
+    expected[1] = expected[1].clip(min=0.3)
+    np.testing.assert_array_equal(result.scores, expected)
+    assert (result.labels == expected.argmax(axis=0)).mean() > 0.99  # (resized by rows of patches)
+    assert list(result.areas()) == list(result.scores_at(0, 0)) == ["cat", "background", "bottle"]
+
+
+def test_nothing_is_background_among_the_classes_of_the_model(segment: ZeroShotInferencer) -> None:
+    assert (segment(SCENE).labels < 20).all()
+    assert (segment(SCENE, background=0.99).labels == 255).all()
+
+
+def test_one_bus_on_a_wall_is_not_a_picture_full_of_bus(segment: ZeroShotInferencer) -> None:
+    shares, truths = [], []
+    buses = [drawing for drawing in scene_classes()["bus"] if not drawing.held_out]
+    for index in range(8):
+        scene = compose_scene([buses[index]], np.random.default_rng(index))
+        truths.append((scene.mask > 0).mean())
+        areas = segment(scene.image, "bus, cat, bottle").areas()
+        shares.append(areas["bus"])
+        assert areas["none of these"] > 0.3
+    # Of the picture; before, with every pixel one of the words, it was 0.82.
+    assert np.abs(np.subtract(shares, truths)).mean() < 0.04
+
+
+@pytest.mark.parametrize("words", [None, "bottle, cat"])
+def test_refined_masks_follow_the_edges_of_the_image(words: str | None) -> None:
+    plain = ZeroShotInferencer(CONFIG, CHECKPOINT, device="cpu")
+    cfg = Config.fromfile(CONFIG)
+    cfg.model.test_cfg.refine = "pamr"
+    refined = ZeroShotInferencer(cfg, CHECKPOINT, device="cpu")
+    large = np.asarray(Image.fromarray(SCENE).resize((192, 192)))
+    before, after = plain(large, words), refined(large, words)
+    image = refined.encode(large).inputs[0]
+    maps = plain(large, words).prediction.whole().probabilities
+    expected = PixelAdaptiveRefinement(dilations=(2, 4))(image, maps)
+    found = after.prediction.whole().probabilities
+    torch.testing.assert_close(found, expected)
+    assert 0 < (before.labels != after.labels).mean() < 0.5
+    assert np.array_equal(plain(large, words, refine="pamr").labels, after.labels)
+    assert np.array_equal(refined(large, words, refine=False).labels, before.labels)
+    with pytest.raises(InputError, match="refine='crf'"):
+        plain(large, words, refine="crf")
 
 
 def test_words_are_embedded_once_for_all_images(segment: ZeroShotInferencer) -> None:
@@ -183,7 +274,7 @@ def test_what_cannot_be_asked(segment: ZeroShotInferencer, sliding: ZeroShotInfe
 def test_extras_are_not_needed() -> None:
     """Neither Gradio nor ONNX Runtime is imported with the interface."""
     for file in (ROOT / "zegclip").rglob("*.py"):
-        if file.name != "web_page.py":
+        if not file.name.startswith("web_"):
             assert not re.search("^(import|from) (gradio|onnx)", file.read_text(), re.MULTILINE), (
                 file
             )

@@ -9,6 +9,7 @@ import pytest
 from mmengine.config import Config
 from mmseg.apis import MMSegInferencer, inference_model, init_model, show_result_pyplot
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from tests.zegclip.apis.models import METHODS, ROOT, SCENE, files_of
 from zegclip.apis import ZeroShotInferencer
@@ -61,11 +62,15 @@ def test_a_photo_file_through_its_configs_resizing(tmp_path: Path) -> None:
     windows = dict(mode="slide", crop_size=(96, 96), stride=(80, 80))
     cfg.model.test_cfg = dict(windows, keep_probabilities=True)
     checkpoint = str(ROOT / "data" / "mini" / "mini_model.pth")
-    photo = tmp_path / "photo.png"
-    Image.fromarray(np.tile(SCENE, (2, 3, 1))[:150, :230]).save(photo)
+    # What OpenCV and Pillow read in two ways: hidden colours, and an orientation in XMP alone.
+    photo, text = tmp_path / "photo.png", PngInfo()
+    picture = Image.fromarray(np.tile(SCENE, (2, 3, 1))[:150, :230])
+    picture.putalpha(Image.linear_gradient("L").resize(picture.size))
+    text.add_itxt("XML:com.adobe.xmp", '<x:xmpmeta tiff:Orientation="6"/>')
+    picture.save(photo, pnginfo=text)
     model = init_model(cfg, checkpoint, device="cpu")
     sample = inference_model(model, str(photo))
     result = ZeroShotInferencer(cfg, checkpoint, device="cpu")(photo)
-    assert result.image.shape[:2] == sample.pred_sem_seg.data.shape[1:]
+    assert result.image.shape[:2] == sample.pred_sem_seg.data.shape[1:] == (150, 230)
     np.testing.assert_array_equal(result.labels, sample.pred_sem_seg.data[0].numpy())
     np.testing.assert_array_equal(result.scores, sample.seg_logits.data.numpy())

@@ -66,7 +66,7 @@ def test_windows_and_resizing_are_the_files(tmp_path: Path) -> None:
 
 
 def test_saved_words_need_no_text_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = ZeroShotInferencer(device="cpu")
+    expected = ZeroShotInferencer(*files_of("tagclip"), device="cpu")
     monkeypatch.setattr("zegclip.apis.onnx_inferencer.load_model", None)
     found = OnnxInferencer(exported("tagclip").path)  # words.npz lies beside it
     assert found.classes == ("cat", "a red bus", "bottle", "aeroplane")

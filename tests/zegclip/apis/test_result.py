@@ -54,6 +54,18 @@ def test_drawing(result: SegmentationResult) -> None:
     assert [colour in legend for colour in result.palette] == [True, False, True]
 
 
+def test_none_of_the_classes_is_left_as_it_is_and_named() -> None:
+    grey, labels = np.full((40, 80, 3), 128, np.uint8), np.full((40, 80), 255)
+    labels[:, 60:] = 1
+    result = SegmentationResult(grey, labels, None, ("cat", "dog"), background=True)
+    assert result.areas() == {"cat": 0.0, "dog": 0.25, "none of these": 0.75}
+    assert result.summary() == "dog 25.0%, none of these 75.0%"
+    picture = np.asarray(result.draw(legend=False))
+    assert (picture[:, :60] == 128).all() and (picture[:, 60:] != 128).any()
+    nothing = SegmentationResult(grey, np.full((40, 80), 255), None, ("cat",), background=True)
+    assert nothing.largest() == [] and nothing.draw().width > 80
+
+
 def test_many_classes_and_a_single_pixel_can_be_drawn() -> None:
     labels = np.arange(200 * 3).reshape(20, 30) % 200
     names = [f"class {index}" for index in range(200)]

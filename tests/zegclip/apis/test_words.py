@@ -32,7 +32,7 @@ def test_synonyms_and_seen_names() -> None:
         ([], None, "no words.*at least one"),
         ("", None, "no words"),
         (["cat", " "], None, "not a name"),
-        (["Cat", "dog", "cat"], None, "a class twice: Cat, dog, cat"),
+        (["Cat", "dog", "cat"], None, "names twice .*: Cat, cat"),
         ({"cat": []}, None, r"synonyms\['cat'\] is empty"),
         (["cat", 3], None, "3, which is not a name"),
         (5, None, "5: give a list"),

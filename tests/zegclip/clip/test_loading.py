@@ -114,28 +114,6 @@ def test_what_is_missing_is_found_without_loading(
     assert str(error.value) == problem
 
 
-def test_tags_are_open_clips(
-    tmp_path: Path, tiny_clip_config: Path, model: nn.Module, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    config = json.loads(tiny_clip_config.read_text())
-    monkeypatch.setattr("open_clip.get_model_config", lambda name: config)
-    save_like_openai(model, tmp_path / "ViT-B-16.pt")
-    reachable = True
-
-    def download(entry: dict[str, Any], prefer_hf_hub: bool) -> str:
-        if prefer_hf_hub or not reachable:
-            raise OSError("no network")
-        return str(tmp_path / Path(entry["url"]).name)
-
-    monkeypatch.setattr("open_clip.download_pretrained", download)
-    assert check_clip("ViT-B-16-quickgelu", "openai") is None
-    clip = load_clip("ViT-B-16-quickgelu", "openai")
-    assert clip.fingerprint == loading.fingerprint(model)
-    reachable = False
-    with pytest.raises(InputError, match=r"'openai' .*cannot be downloaded.*ViT-B-16\.pt to data"):
-        load_clip("ViT-B-16-quickgelu", "openai")
-
-
 def test_files_that_do_not_fit_the_model_are_named(
     tmp_path: Path, model: nn.Module, config_with: Callable[..., str]
 ) -> None:

@@ -147,8 +147,27 @@ class TestMetainfo:
         assert len(build(255 - zero_ignored, **FOLDERS)) == 6
         assert len(build(count, img_path="JPEGImages")) == 6  # words for images without masks
 
+    def test_background_among_the_classes_of_masks_whose_0_is_ignored(self, tree: Path) -> None:
+        meta = dict(classes=("Background", "cat"))
+        options = dict(data_root=str(tree), data_prefix=FOLDERS, metainfo=meta)
+        with pytest.raises(InputError, match="'Background' would be the name of label 1"):
+            ZeroShotDataset(reduce_zero_label=True, **options)
+        assert len(ZeroShotDataset(**options)) == 6
+
 
 class TestFiles:
+    def test_texts_from_windows(self, tree: Path) -> None:
+        """Byte-order marks and line ends, in lists of images, held-out images and classes."""
+        for name, lines in (("train", "a\r\nb\r\ne\r\n"), ("val", "e\r\nf\r\n")):
+            (tree / LISTS / f"{name}.txt").write_bytes(b"\xef\xbb\xbf" + lines.encode())
+        assert stems(voc20(tree, "train.txt")) == ["a", "b"]
+        (tree / "names.txt").write_bytes("\ufeffkatze\r\ntür\r\n".encode())
+        meta = dict(classes=str(tree / "names.txt"))
+        assert ZeroShotDataset._with_split(meta, None, None, None)["classes"] == ("katze", "tür")
+        (tree / "names.txt").write_bytes("tür".encode("cp1252"))
+        with pytest.raises(InputError, match=r"names\.txt is not UTF-8"):
+            ZeroShotDataset._with_split(meta, None, None, None)
+
     def test_several_lists_each_image_once_and_each_folder_listed_once(
         self, tree: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -75,6 +75,11 @@ def test_a_split_on_the_command_line() -> None:
         assert cfg[f"{name}_dataloader"].dataset.unseen == ["cat", "dog"]
 
 
+def test_without_workers_none_persist() -> None:
+    cfg = load(VOC, "--cfg-options", "train_dataloader.num_workers=0")
+    assert [cfg[f"{name}_dataloader"].persistent_workers for name in ("train", "val")] == [0, 1]
+
+
 def test_options_of_the_training_are_errors_in_a_test() -> None:
     arguments = make_parser("", "").parse_args([VOC, "--cfg-options", "train_cfg.max_iters=7"])
     with pytest.raises(InputError, match=r"train_cfg\.max_iters \(of the training\)"):
@@ -105,6 +110,12 @@ def test_a_config_that_is_not_there_names_similar_ones() -> None:
     assert find_config("zegclip_voc_inductive").is_file()
     with pytest.raises(InputError, match=r"Did you mean\n  configs/tagclip_voc_inductive\.py"):
         find_config("configs/tagclip_voc_inductiv.py")
+
+
+def test_a_config_from_windows(tmp_path: Path) -> None:
+    (tmp_path / "bom.py").write_bytes(b"\xef\xbb\xbfx = 1\n")
+    with pytest.raises(InputError, match=r"bom\.py.* is no Python .*without a byte-order mark"):
+        load(str(tmp_path / "bom.py"))
 
 
 @pytest.mark.parametrize("end", ["", ".py"])

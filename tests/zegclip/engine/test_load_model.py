@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from zegclip.engine.load_model import choose_files, load_model
+from zegclip.engine.load_model import MINI_CHECKPOINT, choose_files, load_model
 from zegclip.errors import InputError
 
 
@@ -22,12 +22,13 @@ class ThroughGetattr:
 def test_a_downloaded_checkpoint_is_read_as_data(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cfg, file = choose_files(None, None)
+    cfg, file = choose_files(None, MINI_CHECKPOINT)
     torch.save({"state_dict": {}, "x": ThroughGetattr()}, tmp_path / "sly.pth")
     served = {"https://host/sly.pth": tmp_path / "sly.pth", "https://host/mini.pth": Path(file)}
     monkeypatch.setattr(torch.hub, "download_url_to_file", lambda u, f: shutil.copy(served[u], f))
     with pytest.raises(InputError, match="refused"):
         load_model(cfg, "https://host/sly.pth", torch.device("cpu"))
+    assert file is not None
     model = load_model(cfg, "https://host/mini.pth", torch.device("cpu"))
     assert model.vocabulary.unseen and not model.training
     with pytest.raises(InputError, match="a file, or at an http"):

@@ -66,6 +66,7 @@ def test_training_and_validation_must_agree_on_the_split() -> None:
         # Another class list does not make a trained class an unseen one.
         (meta(), meta(classes=("tree", "cat", "dog"), unseen=("cat",)), "cat"),
         (meta(setting="supervised"), meta(classes=("tree", "dog"), unseen=("dog",)), True),
+        (meta(), meta(classes=("tree", "Cat", "dog"), unseen=("Cat",)), "Cat"),
         (meta(), meta(setting="transductive"), False),
         (meta(setting="transductive"), meta(setting="transductive"), False),
         (meta(setting="supervised"), meta(setting="transductive"), True),

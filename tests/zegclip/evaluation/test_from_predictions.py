@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from mmengine.config import Config
 from PIL import Image
 
-from zegclip.datasets import read_mask
 from zegclip.errors import InputError
-from zegclip.evaluation import SavePredictionsHook, protocol_fingerprint, score_folder
+from zegclip.evaluation import protocol_fingerprint, score_folder
 from zegclip.evaluation.from_predictions import find_predictions
 
 LABELS = {"a": [[0, 0, 1, 255]], "b": [[2, 2, 2, 1]]}
@@ -137,26 +134,3 @@ def test_names_mirrored_flat_missing_and_extra(tmp_path: Path) -> None:
     assert extra == ["train_0.png"]
     with pytest.raises(InputError, match=r"b\.png would belong to data/x/b\.jpg and to data/y/"):
         find_predictions(tmp_path, [*images, "data/y/b.jpg"], "data")
-
-
-class TestSavePredictionsHook:
-    def runner(self, classes: int, *images: str) -> Any:
-        dataset = type("Data", (list,), {"metainfo": {"classes": range(classes)}})(images)
-        dataset.get_data_info = lambda index: {"img_path": images[index]}
-        return SimpleNamespace(test_dataloader=SimpleNamespace(dataset=dataset))
-
-    @pytest.mark.parametrize(("classes", "dtype"), [(255, np.uint8), (256, np.uint16)])
-    def test_255_is_a_class_in_16_bits_alone(
-        self, tmp_path: Path, classes: int, dtype: type
-    ) -> None:
-        hook = SavePredictionsHook(str(tmp_path / "out"))
-        hook.before_test(self.runner(classes, "x/a.jpg"))
-        data = SimpleNamespace(data=torch.tensor([[[0, classes - 1]]]))
-        sample = SimpleNamespace(img_path="a.jpg", pred_sem_seg=data)
-        hook.after_test_iter(None, 0, outputs=[sample])
-        written = read_mask(tmp_path / "out" / "a.png")
-        assert written.dtype == dtype and written.tolist() == [[0, classes - 1]]
-
-    def test_images_of_one_name_would_replace_each_other(self) -> None:
-        with pytest.raises(InputError, match=r"x/a\.jpg and y/a\.jpg would both be a\.png"):
-            SavePredictionsHook("out").before_test(self.runner(3, "x/a.jpg", "y/a.jpg"))

@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mmengine.hooks import CheckpointHook
 from mmengine.logging import MMLogger
 from mmengine.runner import IterBasedTrainLoop
 from mmengine.runner.priority import get_priority
 
 from zegclip.engine import VocabularyHook
+from zegclip.errors import InputError
 from zegclip.evaluation import (
     ReportHook,
     ZeroShotIoUMetric,
@@ -21,7 +23,7 @@ from zegclip.evaluation import (
     scores,
     write_report,
 )
-from zegclip.evaluation.protocol import training_fingerprint
+from zegclip.evaluation.training import training_fingerprint
 from zegclip.vocabulary import Vocabulary
 
 META = {
@@ -59,6 +61,7 @@ def runner(work_dir: Path, metrics: list[Any], model: Any = None) -> Any:
             "test_dataloader": None,
         },
         _load_from="some.pth",
+        _resume=False,
         logger=MMLogger.get_instance("report"),
     )
 
@@ -150,3 +153,26 @@ def test_numbers_that_do_not_exist_are_no_json(tmp_path: Path) -> None:
     with pytest.raises(ValueError):
         write_report(tmp_path / "report.json", {"pAcc": float("nan")}, {})
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "split", "known"),
+    [
+        ("mIoU", {}, "pAcc, mIoU_S, mIoU_U, hIoU"),
+        ("hIoU", {"unseen": (), "setting": "supervised"}, "pAcc, mIoU_S"),
+        ("hIoU", {"unseen": (), "setting": "cross_dataset"}, "pAcc, mIoU"),
+        ("mIoU_U", {}, None),
+        ("auto", {}, None),
+    ],
+)
+def test_a_best_number_that_no_validation_gives_is_said_before_training(
+    tmp_path: Path, name: str, split: dict[str, Any], known: str | None
+) -> None:
+    run = runner(tmp_path, [evaluated()])
+    run.val_dataloader = SimpleNamespace(dataset=SimpleNamespace(metainfo=META | split))
+    run.hooks = [CheckpointHook(save_best=name, rule="greater")]
+    if known is None:
+        ReportHook().before_train(run)
+        return
+    with pytest.raises(InputError, match=f"save_best: .* has no {name}, only {known}$"):
+        ReportHook().before_train(run)

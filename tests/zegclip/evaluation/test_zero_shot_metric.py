@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -9,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from zegclip.datasets import read_mask
 from zegclip.errors import InputError
-from zegclip.evaluation import ZeroShotIoUMetric
+from zegclip.evaluation import ZeroShotIoUMetric, zero_shot_metric
 
 CLASSES = ("cat", "dog", "bus", "sofa", "tree")
 META = {"classes": CLASSES, "unseen": ("bus", "tree")}
@@ -36,8 +38,8 @@ def images(count: int, seed: int = 0) -> list[dict[str, Any]]:
     return samples
 
 
-def metric() -> ZeroShotIoUMetric:
-    made = ZeroShotIoUMetric()
+def metric(**options: Any) -> ZeroShotIoUMetric:
+    made = ZeroShotIoUMetric(**options)
     made.dataset_meta = META
     return made
 
@@ -142,3 +144,53 @@ def test_no_class_is_allowed_on_request_only() -> None:
     ours.allow_no_class = True
     with pytest.raises(InputError, match="holds the id 5"):  # C itself is still no class
         ours.process(None, [sample])
+
+
+class TestImagesWithoutLabels:
+    def unlabelled(self, image: str = "a.jpg", label: int = 2) -> dict[str, Any]:
+        return {"img_path": image, "pred_sem_seg": {"data": torch.tensor([[[0, label]]])}}
+
+    def test_are_written_and_not_scored(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        said: list[str] = []
+        monkeypatch.setattr(zero_shot_metric, "print_log", lambda text, **_: said.append(text))
+        ours, samples = metric(output_dir=str(tmp_path / "maps")), images(3)
+        ours.process(None, [samples[0], self.unlabelled(), *samples[1:]])
+        assert [result is None for result in ours.results] == [False, True, False, False]
+        alone = metric()
+        alone.process(None, samples)
+        assert ours.evaluate(4) == alone.evaluate(3)
+        assert said[0] == "1 of 4 images are not scored"
+        assert read_mask(tmp_path / "maps" / "a.png").tolist() == [[0, 2]]
+        assert len(list((tmp_path / "maps").iterdir())) == 4
+        ours.process(None, [self.unlabelled()])
+        assert ours.evaluate(1) == {} and ours.summary is None
+
+    def test_format_only(self, tmp_path: Path) -> None:
+        ours = metric(output_dir=str(tmp_path), format_only=True)
+        ours.process(None, images(2))
+        assert ours.evaluate(2) == {}
+        with pytest.raises(InputError, match="format_only=True .*: set output_dir"):
+            metric(format_only=True)
+
+    def test_with_nothing_to_write_either(self) -> None:
+        ours = metric()
+        ours.process(None, [self.unlabelled()])
+        with pytest.raises(InputError, match="1 of 1 images are not scored: they have no masks"):
+            ours.evaluate(1)
+
+    @pytest.mark.parametrize(("classes", "dtype"), [(255, np.uint8), (256, np.uint16)])
+    def test_255_is_a_class_in_16_bits_alone(
+        self, tmp_path: Path, classes: int, dtype: type
+    ) -> None:
+        ours = metric(output_dir=str(tmp_path))
+        ours.dataset_meta = {"classes": [str(i) for i in range(classes)]}
+        ours.process(None, [self.unlabelled(label=classes - 1)])
+        written = read_mask(tmp_path / "a.png")
+        assert written.dtype == dtype and written.tolist() == [[0, classes - 1]]
+
+    def test_images_of_one_name_would_replace_each_other(self, tmp_path: Path) -> None:
+        ours = metric(output_dir=str(tmp_path))
+        with pytest.raises(InputError, match=r"x/a\.jpg and y/a\.jpg would both be .*a\.png"):
+            ours.process(None, [self.unlabelled("x/a.jpg"), self.unlabelled("y/a.jpg")])

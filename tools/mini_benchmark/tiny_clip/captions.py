@@ -7,11 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import open_clip
+import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from zegclip.datasets.mini.artwork import Drawing, by_name, class_words, load_drawings
 from zegclip.datasets.mini.compositor import Scene, compose_scene
+
+from .variation import varied
 
 TEMPLATES = (
     "a photo of a {}.",
@@ -30,12 +33,16 @@ CROP_OBJECT_SIDE = {1: (0.5, 1.0), 2: (0.42, 0.75)}
 
 @dataclass
 class Batch:
-    """Pictures, captions, and which caption is right for which picture."""
+    """Pictures, captions, and which caption is right for which picture; all shapes by size alone.
 
-    images: np.ndarray  # (B, S, S, 3) uint8 RGB
-    texts: Tensor  # (N + M, L) tokens: N captions of one name each, M further ones
-    shows: np.ndarray  # (B, N) bool: the picture shows the name
-    fits: np.ndarray  # (B, M) bool: the caption is right for the picture
+    N captions of one name each come first, the last of them maybe for want of names (not valid),
+    then one of each picture.
+    """
+
+    images: Tensor  # (B, S, S, 3) uint8 RGB
+    tokens: Tensor  # (N + B, L)
+    right: Tensor  # (B, N + B) bool: the caption is right for the picture
+    valid: Tensor  # (N + B,) bool
 
 
 class Composer:
@@ -44,8 +51,8 @@ class Composer:
     Args:
         batch_size: pictures of 96 pixels in a batch; four times as many of 48.
         class_share: how many of the objects are of VOC's classes.
-        length: of a text in tokens. (Captions are tokenised here, in the loader's processes: for
-            the training's own it would be most of a GPU's step.)
+        length: of a text in tokens. (Captions are tokenised here, word by word and in the loader's
+            processes: for the training's own it would be most of a GPU's step.)
     """
 
     def __init__(self, seed: int, batch_size: int, class_share: float, length: int):
@@ -55,6 +62,7 @@ class Composer:
         self.words = class_words()
         self.seed, self.batch_size, self.class_share = seed, batch_size, class_share
         self.tokenizer = open_clip.SimpleTokenizer(context_length=length)
+        self.word_tokens: dict[str, list[int]] = {}
 
     def pick(self, rng: np.random.Generator, number: int) -> list[Drawing]:
         """Drawings of different names."""
@@ -73,12 +81,27 @@ class Composer:
             " and a ".join([*filter(None, [", a ".join(words[:-1])]), words[-1]])
         )
 
+    def tokens(self, captions: Sequence[str]) -> Tensor:
+        """(M, L): what the tokenizer gives, but each word is looked up once."""
+        rows = torch.zeros(len(captions), self.tokenizer.context_length, dtype=torch.long)
+        for row, caption in zip(rows, captions, strict=True):
+            ids = [self.tokenizer.sot_token_id]
+            for word in caption.split():
+                if word not in self.word_tokens:
+                    self.word_tokens[word] = self.tokenizer.encode(word)
+                ids += self.word_tokens[word]
+            ids = [*ids[: len(row) - 1], self.tokenizer.eot_token_id]
+            row[: len(ids)] = torch.tensor(ids)
+        return rows
+
     def batch(self, number: int, size: int) -> Batch:
         """The batch of a number; pictures of ``size`` pixels."""
         rng = np.random.default_rng([self.seed, size, number])
         scenes = [self.scene(rng, size) for _ in range(self.batch_size * (96 // size) ** 2)]
         shown = [{d.name for d in scene.drawings} for scene in scenes]
         names = sorted(set().union(*shown))
+        slots = len(self.classes) + len(scenes) * (1 if size < 96 else 3)
+        names = [names[i] for i in np.sort(rng.permutation(len(names))[:slots])]  # seldom fewer
         shows = np.array([[name in here for name in names] for here in shown])
         name_captions = []
         for name in names:
@@ -97,9 +120,18 @@ class Composer:
                     for here, other in zip(shown, scenes, strict=True)
                 ]
             )
-        images = np.stack([scene.image for scene in scenes])
-        texts = self.tokenizer([*name_captions, *captions])
-        return Batch(images, texts, shows, np.array(fits).T)
+        # Fill up the names.
+        unused = slots - len(names)
+        name_captions += ["a"] * unused
+        shows = np.pad(shows, ((0, 0), (0, unused)))
+        valid = torch.ones(slots + len(scenes), dtype=torch.bool)
+        valid[len(names) : slots] = False
+        return Batch(
+            images=torch.from_numpy(np.stack([scene.image for scene in scenes])),
+            tokens=self.tokens([*name_captions, *captions]),
+            right=torch.from_numpy(np.concatenate([shows, np.array(fits).T], 1)),
+            valid=valid,
+        )
 
     def scene(self, rng: np.random.Generator, size: int) -> Scene:
         """A crop with one or two objects, or a scene with one to four."""
@@ -109,7 +141,8 @@ class Composer:
             side = CROP_OBJECT_SIDE[count]
         else:
             count = int(rng.choice(4, p=(0.25, 0.3, 0.25, 0.2))) + 1
-        return compose_scene(self.pick(rng, count), rng, size, side)
+        drawings = [varied(drawing, rng) for drawing in self.pick(rng, count)]
+        return compose_scene(drawings, rng, size, side)
 
     def all_tokens(self) -> Tensor:
         """(M, L) tokens of texts with all that captions can hold."""

@@ -12,8 +12,6 @@ from open_clip.model import CLIP
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from .captions import Batch
-
 MEAN = (123.675, 116.28, 103.53)  # RGB, of ImageNet, as the data preprocessor of the configs
 STD = (58.395, 57.12, 57.375)
 
@@ -69,9 +67,21 @@ def pooled(visual: nn.Module, tokens: Tensor) -> Tensor:
     return F.normalize(image.float(), dim=-1)
 
 
-def pictures(images: np.ndarray, device: torch.device) -> Tensor:
+def embed_texts(clip: CLIP, tokens: Tensor) -> Tensor:
+    """(M, L) tokens, the largest the end -> (M, D) unit rows: open_clip's ``encode_text``.
+
+    Without open_clip's indexing, whose backward cannot be captured as a CUDA graph.
+    """
+    weight = clip.token_embedding.weight
+    x = weight.index_select(0, tokens.flatten()).view(*tokens.shape, -1) + clip.positional_embedding
+    x = clip.ln_final(clip.transformer(x, attn_mask=clip.attn_mask))
+    end = (tokens == len(weight) - 1).float()[..., None]
+    return F.normalize((x * end).sum(1) @ clip.text_projection, dim=-1)
+
+
+def pictures(images: np.ndarray | Tensor, device: torch.device) -> Tensor:
     """(B, H, W, 3) uint8 -> (B, 3, H, W) float32 in 0..255."""
-    return torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float()
+    return torch.as_tensor(images).to(device).permute(0, 3, 1, 2).float()
 
 
 def normalise(images: Tensor) -> Tensor:
@@ -80,12 +90,12 @@ def normalise(images: Tensor) -> Tensor:
     return ((images - mean) / std).bfloat16().contiguous()
 
 
-def both_ways(logits: Tensor, right: Tensor) -> Tensor:
-    """CLIP's loss with several right answers: (B, M) logits and (B, M) bool."""
-    target = right.float()
+def both_ways(logits: Tensor, right: Tensor, valid: Tensor) -> Tensor:
+    """CLIP's loss with several right answers: (B, M) logits and bool, (M,) bool which count."""
+    target, logits = right.float(), logits.masked_fill(~valid, -1e4)
     rows = -(F.log_softmax(logits, 1) * target).sum(1) / target.sum(1)
-    columns = -(F.log_softmax(logits, 0) * target).sum(0) / target.sum(0)
-    return (rows.mean() + columns.mean()) / 2
+    columns = -(F.log_softmax(logits, 0) * target).sum(0) / target.sum(0).clamp(min=1)
+    return (rows.mean() + columns.sum() / valid.sum()) / 2
 
 
 class TinyClip(nn.Module):
@@ -112,8 +122,11 @@ class TinyClip(nn.Module):
 
     def texts(self, tokens: Tensor) -> Tensor:
         """(M, L) tokens, on the CPU -> (M, D) unit rows."""
-        tokens = torch.searchsorted(self.used, tokens)
-        return self.clip.encode_text(tokens.to(self.clip.logit_scale.device), True)
+        return embed_texts(self.clip, self.known(tokens).to(self.clip.logit_scale.device))
+
+    def known(self, tokens: Tensor) -> Tensor:
+        """Tokens, on the CPU, as places in the vocabulary that was kept."""
+        return torch.searchsorted(self.used, tokens)
 
     @torch.no_grad()
     def to_fast(self) -> None:
@@ -131,33 +144,35 @@ class TinyClip(nn.Module):
     def loss(
         self,
         images: Tensor,
-        batch: Batch,
+        tokens: Tensor,
+        right: Tensor,
+        valid: Tensor,
         positions: Tensor,
-        kept: Tensor | None,
         patch_weight: float,
-    ) -> dict[str, Tensor]:
-        """CLIP's loss, and the patch loss times ``patch_weight`` (0: none).
+        kept: Tensor | None = None,
+    ) -> Tensor:
+        """(2,): CLIP's loss, and the patch loss times ``patch_weight``.
 
         Args:
-            images: the batch's, (B, 3, S, S) in 0..255, maybe changed.
-            batch: what they show and what is said of them.
+            images: (B, 3, S, S) in bfloat16, normalised.
+            tokens: the batch's, :meth:`known`; ``right`` and ``valid`` as in
+                :class:`~.captions.Batch`.
             positions: see :func:`embed_tokens`, as ``kept``.
         """
-        device = images.device
-        tokens = embed_tokens(self.fast, normalise(images), positions, kept)
-        texts = self.texts(batch.texts)
-        shows, fits = (torch.from_numpy(x).to(device) for x in (batch.shows, batch.fits))
+        x = embed_tokens(self.fast, images, positions, kept)
+        texts = embed_texts(self.clip, tokens)
         scale = self.clip.logit_scale.exp().clamp(max=100)
-        logits = scale * pooled(self.fast, tokens) @ texts.T
-        losses = {"clip": both_ways(logits, torch.cat([shows, fits], 1))}
-        if patch_weight:
-            patches = F.normalize(tokens[:, 1:], dim=-1)
-            similar = (patches @ texts[: shows.shape[1]].T.bfloat16()).float()  # (B, P, N)
-            best = ((similar.detach() * 12).softmax(1) * similar).sum(1)
-            logits = best * self.patch_scale.exp() + self.patch_bias
-            each = F.binary_cross_entropy_with_logits(logits, shows.float(), reduction="none")
-            losses["patch"] = each.sum() / shows.sum() * patch_weight
-        return losses
+        clip = both_ways(scale * pooled(self.fast, x) @ texts.T, right, valid)
+        # The patch loss is about names, which come first.
+        names = len(texts) - len(images)
+        patches = F.normalize(x[:, 1:], dim=-1)
+        similar = (patches @ texts[:names].T.bfloat16()).float()  # (B, P, N)
+        best = ((similar.detach() * 12).softmax(1) * similar).sum(1)
+        logits = best * self.patch_scale.exp() + self.patch_bias
+        shows = right[:, :names].float()
+        each = F.binary_cross_entropy_with_logits(logits, shows, reduction="none")
+        patch = (each * valid[:names]).sum() / shows.sum()
+        return torch.stack([clip, patch * patch_weight])
 
     def load_exported(self, path: Path) -> None:
         """Take the weights of an earlier run."""

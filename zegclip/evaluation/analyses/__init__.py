@@ -4,6 +4,7 @@ The measures that every method has are here; those that one method alone has are
 """
 
 from . import (  # noqa: F401  (they register themselves)
+    background,
     boundaries,
     calibration,
     misidentification,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import Registry
+from torch import Tensor
 from tqdm import tqdm
 
 from zegclip.heads import ZeroShotHead
@@ -55,33 +56,46 @@ class AnalysedImage:
         self.model = model
         self.metainfo: dict[str, Any] = data["data_samples"][0].metainfo
         self.labels = data["data_samples"][0].gt_sem_seg.data[0].cpu().numpy().astype(np.int64)
-        self.windows = list(model.encode_windows(data["inputs"]))
-        self.input_size = (data["inputs"].shape[-2], data["inputs"].shape[-1])
+        self._inputs = data["inputs"]
+        self.windows = list(model.encode_windows(self._inputs))
+        self.input_size = (self._inputs.shape[-2], self._inputs.shape[-1])
         labels, extra_maps = self.ask().labels(self.metainfo)
         self.predicted = labels.cpu().numpy()
         self.extra_maps = {name: maps.float().cpu().numpy() for name, maps in extra_maps.items()}
 
     def ask(self, calibrated: bool = True) -> ImagePrediction:
         """What the model would predict in a test now; its calibration may be left out."""
-        (prediction,) = self.model.decode_windows(self.windows, self.input_size, calibrated)
+        options = self.model.decode_options(self._inputs)
+        (prediction,) = self.model.decode_windows(
+            self.windows, self.input_size, calibrated, **options
+        )
         return prediction
+
+    @cached_property
+    def uncalibrated(self) -> Tensor:
+        """Probabilities where the model saw a pixel, ``(C, h, w)``, without its calibration."""
+        return self.ask(calibrated=False).whole().probabilities
 
     @cached_property
     def best(self) -> Best:
         """See :class:`Best`; there must be seen and unseen classes."""
         vocabulary = self.model.vocabulary
-        probabilities = self.ask(calibrated=False).whole().probabilities
-        found: list[np.ndarray] = []
-        for ids in (vocabulary.seen_ids, vocabulary.unseen_ids):
-            # One class at a time: all of them at the size on disk may be gigabytes.
-            best = to_original(probabilities[[ids[0]]], self.metainfo)[0]
-            label = torch.full_like(best, ids[0], dtype=torch.int64)
-            for each in ids[1:]:
-                own = to_original(probabilities[[each]], self.metainfo)[0]
-                label[own > best] = each  # equal ones stay the first, as with arg-max
-                best = torch.maximum(best, own)
-            found += [best.float().cpu().numpy(), label.cpu().numpy()]
-        return Best(*found)
+        return Best(*self.best_of(vocabulary.seen_ids), *self.best_of(vocabulary.unseen_ids))
+
+    def best_of(self, ids: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Of some classes the most probable one of each pixel, before calibration.
+
+        Returns:
+            Its probability, ``(H, W)`` float32, and its id, int64.
+        """
+        # One class at a time: all of them at the size on disk may be gigabytes.
+        best = to_original(self.uncalibrated[[ids[0]]], self.metainfo)[0]
+        label = torch.full_like(best, ids[0], dtype=torch.int64)
+        for each in ids[1:]:
+            own = to_original(self.uncalibrated[[each]], self.metainfo)[0]
+            label[own > best] = each  # equal ones stay the first, as with arg-max
+            best = torch.maximum(best, own)
+        return best.float().cpu().numpy(), label.cpu().numpy()
 
 
 class Analysis(ABC):

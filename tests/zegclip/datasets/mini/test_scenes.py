@@ -25,9 +25,9 @@ class TestArtwork:
     def test_licences_and_attributions_lie_beside_the_drawings(self) -> None:
         rows = [r for r in (ARTWORK / "LICENSES.md").read_text().splitlines() if "webp" in r]
         assert {d.style for d in load_drawings()} == {row.split(".webp")[0][3:] for row in rows}
-        for row in rows:
-            (licence,) = re.findall(r"LICENSE-[a-z-]+\.txt", row) or ["LICENSE-fluent.txt"]
-            text = (ARTWORK / licence).read_text()
+        for row in (row for row in rows if "CC0" not in row):
+            licence = re.findall(r"LICENSE-[a-z-]+\.txt", row) or ["LICENSE-fluent.txt"]
+            text = (ARTWORK / licence[0]).read_text()
             style = row.split("`")[1]
             assert style in text if "CC BY" in row else re.search("Apache License|MIT Lic", text)
 
@@ -36,15 +36,19 @@ class TestArtwork:
         for name, drawings in scene_classes().items():
             assert len({(d.style, d.code) for d in drawings}) == len(drawings) >= 8, name
             share = {s: np.mean([d.split == s for d in drawings]) for s in SPLITS}
-            assert 0.15 <= share["test"] <= 0.4 and share["train"] >= 0.4, name
+            assert 0.12 <= share["test"] <= 0.4 and share["train"] >= 0.4, name
             assert share["selection"] > 0, name
 
     def test_what_is_as_good_as_one_drawing_is_in_one_split(self) -> None:
         drawings = {(d.style, d.code): d.split for d in load_drawings() if d.is_class}
         for (style, code), split in drawings.items():
-            assert drawings.get((f"{style}_flat", code), split) == split
+            for twin in ("flat", "mono"):
+                assert drawings.get((f"{style}_{twin}", code), split) == split
             plain = "-".join(part for part in code.split("-") if part not in SKIN_TONES)
             assert drawings[style, plain] == split
+            if style.startswith("icons_"):
+                versions = (f"{code.removesuffix('-fill')}-{word}" for word in ("light", "outline"))
+                assert all(drawings.get((style, version), split) == split for version in versions)
 
     def test_no_class_is_drawn_among_the_others(self) -> None:
         others = {d.name for d in load_drawings() if not d.is_class}
@@ -56,10 +60,10 @@ class TestScenes:
     @pytest.mark.parametrize(
         ("split", "index", "drawn", "brightness", "covered"),
         [
-            ("train", 0, "car train cat", 177.43, 0.4017),
-            ("train", 149, "cat", 232.57, 0.1638),
-            ("test", 1, "bottle aeroplane bus train", 154.59, 0.2984),
-            ("test", 149, "pottedplant boat", 110.30, 0.1622),
+            ("train", 0, "car train cat", 177.06, 0.4080),
+            ("train", 149, "cat", 235.27, 0.1564),
+            ("test", 1, "bottle aeroplane bus train", 145.03, 0.3658),
+            ("test", 149, "pottedplant boat", 108.33, 0.1170),
         ],
     )
     def test_scenes_are_those_of_the_recorded_numbers(

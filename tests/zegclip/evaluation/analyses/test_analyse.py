@@ -85,7 +85,7 @@ def test_what_does_not_apply_is_left_out(model: ZeroShotSegmentor, dataset: Nois
     vocabulary = Vocabulary(("cat", "bus", "sofa"), setting="cross_dataset")
     model.set_vocabulary(vocabulary)
     result = analyse(model, dataset, "none.pth")
-    assert set(result) == {"scores", "fragments", "boundaries"}
+    assert set(result) == {"scores", "background", "fragments", "boundaries"}
     assert "mIoU" in result["scores"] and "seen_pixels_given_seen" not in result["scores"]
 
 

@@ -7,6 +7,24 @@ from __future__ import annotations
 
 import numpy as np
 
+_MOST_GROUPS = 7  # of five bits: more than any image's runs need
+
+
+def encode(mask: np.ndarray) -> str:
+    """A mask ``(H, W)`` as a compressed string; see :func:`decode`."""
+    columns_first = np.append(False, mask.astype(bool).T)  # zeros come first, maybe none
+    starts = np.flatnonzero(np.diff(columns_first))
+    runs = np.diff(starts, prepend=0, append=mask.size)
+    values = runs.copy()
+    values[3:] -= runs[1:-2]
+    # Groups of a number until only its sign is left, and the last group's bit 4 says the same.
+    groups = values[:, None] >> 5 * np.arange(_MOST_GROUPS)
+    rest, negative = groups >> 5, groups & 16 != 0
+    ends = rest == np.where(negative, -1, 0)
+    written = np.cumsum(ends, axis=1) - ends == 0  # up to the first end
+    characters = (groups & 31 | np.where(ends, 0, 32)) + 48
+    return characters[written].astype(np.uint8).tobytes().decode("ascii")
+
 
 def decode(code: str, height: int, width: int) -> np.ndarray:
     """The mask of a compressed string.
@@ -33,7 +51,7 @@ def decode(code: str, height: int, width: int) -> np.ndarray:
     runs -= np.where(groups[ends] & 16, 1 << (5 * lengths), 0)
     runs[1::2] = np.cumsum(runs[1::2])
     runs[2::2] = np.cumsum(runs[2::2])
-    if lengths.max() > 7 or runs.min() < 0 or runs.sum() != height * width:
+    if lengths.max() > _MOST_GROUPS or runs.min() < 0 or runs.sum() != height * width:
         raise ValueError(f"the runs of a mask do not add up to {height}x{width}")
     ones = np.arange(runs.size) % 2 == 1
     return np.repeat(ones, runs).reshape(width, height).T  # columns first

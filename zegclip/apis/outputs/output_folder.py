@@ -1,0 +1,107 @@
+"""Segmentations as files that other programs read: all formats."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from zegclip.errors import InputError
+from zegclip.files import replacing
+from zegclip.vocabulary import IGNORE_INDEX
+
+from .coco import CocoFile
+from .html_report import HtmlReport
+from .labelme import write_labelme
+
+if TYPE_CHECKING:
+    from ..result import SegmentationResult
+
+FORMATS = ("index", "coco", "labelme", "html")
+
+
+class OutputFolder:
+    """Results of many images in one folder.
+
+    ``labels/NAME.png`` (format ``index``), ``labelme/NAME.json``, and of all images ``coco.json``
+    and ``report.html``; see :meth:`SegmentationResult.save <zegclip.apis.SegmentationResult.save>`.
+
+    Args:
+        folder: where they go.
+        formats: any of ``FORMATS``.
+        settings: what the report says of how the results were made.
+
+    Example:
+        >>> files = OutputFolder("out", ["index", "coco"], {})
+        >>> files.add("photo", segment("photo.jpg", ["cat"]), Path("photo.jpg"))
+        >>> files.finish()
+    """
+
+    def __init__(self, folder: Path, formats: Collection[str], settings: Mapping[str, Any]) -> None:
+        self._folder, self._formats = folder, formats
+        self._of_all: dict[str, CocoFile | HtmlReport] = {}
+        if "coco" in formats:
+            self._of_all["coco.json"] = CocoFile()
+        if "html" in formats:
+            self._of_all["report.html"] = HtmlReport(settings)
+
+    def add(self, name: str, result: SegmentationResult, image: Path | None) -> None:
+        """Write what is of one image.
+
+        Args:
+            name: of its files.
+            result: of it.
+            image: its file; ``None``: it has none, it is a video's frame.
+        """
+        if "index" in self._formats:
+            write_index_png(result, self._folder / "labels" / f"{name}.png")
+        if "labelme" in self._formats:
+            folder = self._folder / "labelme"
+            place = os.path.relpath(image, folder) if image else None
+            write_labelme(result, folder / f"{name}.json", place)
+        for file in self._of_all.values():
+            file.add(str(image or name), result)
+
+    def finish(self) -> None:
+        """Write what is of all images."""
+        for name, file in self._of_all.items():
+            file.save(self._folder / name)
+
+
+def save(result: SegmentationResult, path: str | Path, format: str, name: str | None) -> None:
+    """See :meth:`SegmentationResult.save <zegclip.apis.SegmentationResult.save>`."""
+    file_name = name or f"{Path(path).stem}.png"
+    if format == "index":
+        write_index_png(result, path)
+    elif format == "labelme":
+        write_labelme(result, path, name)
+    elif format in ("coco", "html"):
+        of_all = CocoFile() if format == "coco" else HtmlReport({})
+        of_all.add(file_name, result)
+        of_all.save(path)
+    else:
+        raise InputError(f"format={format!r} is none of {', '.join(FORMATS)}")
+
+
+def write_index_png(result: SegmentationResult, path: str | Path) -> None:
+    """Write labels as an indexed PNG in the classes' colours; 255, transparent, is none of them.
+
+    The names stand in the file's text ``classes``, as JSON.
+    """
+    if len(result.classes) > IGNORE_INDEX:
+        raise InputError(f"an index PNG holds 255 classes, and there are {len(result.classes)}")
+    # All 256 colours: with fewer, Pillow would write fewer bits than 255 needs.
+    palette = np.zeros((256, 3), np.uint8)
+    palette[: len(result.palette)] = result.palette
+    image = Image.fromarray(result.labels.astype(np.uint8)).convert("P")
+    image.putpalette(palette.tobytes())
+    text = PngInfo()
+    text.add_text("classes", json.dumps(result.classes))
+    with replacing(path) as part:
+        image.save(part, "png", transparency=IGNORE_INDEX, pnginfo=text)

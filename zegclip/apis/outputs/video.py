@@ -1,0 +1,104 @@
+"""Videos through PyAV: frames in, drawn frames out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zegclip.errors import InputError
+from zegclip.files import replacing
+
+# With FFmpeg's name of each: by content it would also choose a playlist's reader, which follows
+# what stands in the file to other files and addresses.
+VIDEOS = {
+    ".avi": "avi", ".m4v": "mov", ".mkv": "matroska", ".mov": "mov", ".mp4": "mov",
+    ".webm": "matroska",
+}  # fmt: skip
+
+
+class VideoReader:
+    """The frames of a video file, upright.
+
+    Args:
+        path: of a file with one of the suffixes of ``VIDEOS``.
+
+    Attributes:
+        rate: frames in a second.
+
+    Raises:
+        InputError: PyAV is not installed, or this is no video; while reading: it is broken.
+
+    Example:
+        >>> for frame in VideoReader("clip.mp4"):
+        ...     segment(frame, ["cat"])
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = Path(path)
+        self._av = _import_av()
+        with self._open() as container:
+            self.rate: Fraction = container.streams.video[0].average_rate or Fraction(25)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """``(H, W, 3)`` uint8, RGB, of each frame."""
+        with self._open() as container:
+            try:
+                for frame in container.decode(video=0):
+                    pixels = frame.to_ndarray(format="rgb24")
+                    yield np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))
+            except self._av.FFmpegError as error:
+                raise InputError(f"{self._path} cannot be read to its end: {error}") from error
+
+    def _open(self) -> Any:
+        kind, only_files = VIDEOS.get(self._path.suffix.lower()), {"protocol_whitelist": "file"}
+        try:
+            container = self._av.open(str(self._path), format=kind, options=only_files)
+        except self._av.FFmpegError as error:
+            raise InputError(f"{self._path} cannot be read as a video: {error}") from error
+        if not container.streams.video:
+            raise InputError(f"{self._path} has no pictures")
+        return container
+
+
+@contextmanager
+def video_writer(path: str | Path, rate: Fraction | int) -> Iterator[Callable[[np.ndarray], None]]:
+    """Write an MP4 (H.264, which every player has), frame by frame.
+
+    Args:
+        path: the file; it is there once the block has ended without an error.
+        rate: frames in a second.
+
+    Yields:
+        What adds a frame ``(H, W, 3)`` uint8, RGB, as large as the first one.
+
+    Example:
+        >>> with video_writer("clip_classes.mp4", rate=25) as add:
+        ...     add(np.asarray(result.draw(legend="all")))
+    """
+    av = _import_av()
+    with replacing(path) as part, av.open(str(part), "w", format="mp4") as container:
+        stream: Any = container.add_stream("libx264", rate=rate)
+        stream.pix_fmt = "yuv420p"
+
+        def add(frame: np.ndarray) -> None:
+            height, width = frame.shape[:2]  # made even, as the format needs them
+            frame = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+            if not stream.codec_context.is_open:
+                stream.height, stream.width = frame.shape[:2]
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+
+        yield add
+        container.mux(stream.encode())
+
+
+def _import_av() -> Any:
+    try:
+        import av  # (an extra)
+    except ImportError as error:
+        raise InputError('videos are read by PyAV: pip install ".[video]"') from error
+    return av

@@ -1,0 +1,145 @@
+"""Photographs of all kinds as what a model sees: upright RGB, 8 bits a channel."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import TypeAlias, Union
+
+import cv2
+import mmcv.transforms
+import numpy as np
+from mmengine import fileio
+from mmseg.registry import TRANSFORMS
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from zegclip.errors import InputError
+
+ImageLike: TypeAlias = Union[str, "os.PathLike[str]", Image.Image, np.ndarray]
+
+# What is decoded, whatever a file is called: Pillow would hand an EPS to Ghostscript.
+# (JPEG opens MPO, of several pictures, too.)
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+
+
+def read_image(image: ImageLike) -> np.ndarray:
+    """Upright RGB pixels.
+
+    The EXIF orientation of a photograph is applied, transparency becomes white, 16-bit greys are
+    scaled to 8 bits, of an animation the first frame is taken.
+
+    Args:
+        image: a file's path, an image of PIL, or pixels: uint8, RGB ``(H, W, 3)``, RGBA
+            ``(H, W, 4)`` or grey ``(H, W)``.
+
+    Returns:
+        ``(H, W, 3)`` uint8, RGB, a copy.
+
+    Raises:
+        InputError: there is no such file, it is not an image, broken, or larger than Pillow's limit
+            for untrusted files; or the array is of another shape or type.
+
+    Example:
+        >>> read_image("photo.jpg").shape
+        (480, 640, 3)
+    """
+    if isinstance(image, Image.Image):
+        return np.array(_upright_rgb(image.copy(), "the image"))
+    if isinstance(image, np.ndarray):
+        channels = image.shape[2:] in ((), (3,), (4,)) and image.ndim > 1
+        if image.dtype != np.uint8 or not image.size or not channels:
+            raise InputError(
+                f"the image is an array of {image.dtype} and shape {image.shape}: give (H, W, 3) "
+                "uint8, RGB, 0..255"
+            )
+        return np.array(_upright_rgb(Image.fromarray(image), "the image"))
+    path = Path(image).expanduser()
+    if not path.is_file():
+        raise InputError(f"{image}: there is no such file")
+    return np.array(_decode(path.read_bytes(), str(image)))
+
+
+def image_size(file: str | os.PathLike[str]) -> tuple[int, int]:
+    """(H, W) of an image as it is loaded, EXIF orientation applied; only its header is read."""
+    try:
+        with Image.open(file, formats=FORMATS) as image:
+            width, height = image.size
+            _forget_xmp(image)
+            turned = image.getexif().get(274, 1) >= 5  # Exif 2.3: by a quarter, maybe mirrored
+            turned &= 274 not in getattr(image, "tag_v2", ())  # (a TIFF's size is upright already)
+    except Exception as error:  # a damaged file can raise anything
+        raise InputError(unreadable(os.fspath(file), error)) from None
+    return (width, height) if turned else (height, width)
+
+
+def unreadable(name: str, error: BaseException) -> str:
+    """The message of an image file that Pillow cannot read."""
+    if isinstance(error, Image.DecompressionBombError):
+        return f"{name} is too large ({error}): cut it into tiles"
+    # (UnidentifiedImageError's text has only an address in memory.)
+    reason = "" if isinstance(error, UnidentifiedImageError) else f": {error}"
+    return f"{name}: not a readable image (missing, broken or cut short?){reason}"
+
+
+@TRANSFORMS.register_module()
+class LoadImageFromFile(mmcv.transforms.LoadImageFromFile):
+    """mmcv's, reading as :func:`read_image`, so that training, test and interface see the same.
+
+    OpenCV shows the colours under transparent pixels, and does not say what is broken. It is
+    registered under the same name in mmseg's registry, so that mmseg's inferencers read alike; what
+    was asked for in another way (``color_type``, ``imdecode_backend``) is mmcv's as before.
+    """
+
+    def transform(self, results: dict) -> dict | None:
+        """Add ``img`` (H, W, 3) BGR, ``img_shape`` and ``ori_shape``.
+
+        Raises:
+            InputError: the file cannot be read.
+        """
+        if (self.color_type, self.imdecode_backend) != ("color", "cv2"):
+            return super().transform(results)
+        content = fileio.get(results["img_path"], backend_args=self.backend_args)
+        try:
+            rgb = np.asarray(_decode(content, results["img_path"]))
+        except InputError:
+            if self.ignore_empty:
+                return None
+            raise
+        image = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
+        results["img"] = image.astype(np.float32) if self.to_float32 else image
+        results["img_shape"] = results["ori_shape"] = image.shape[:2]
+        return results
+
+
+def _decode(content: bytes, name: str) -> Image.Image:
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as file:
+            return _upright_rgb(file, name)
+    except InputError:
+        raise
+    except Exception as error:  # a damaged file can raise anything
+        raise InputError(unreadable(name, error)) from error
+
+
+def _upright_rgb(image: Image.Image, name: str) -> Image.Image:
+    _forget_xmp(image)  # (of a TIFF, which turns itself while it is loaded,)
+    image.load()
+    _forget_xmp(image)  # (and of a PNG that has it at its end)
+    ImageOps.exif_transpose(image, in_place=True)
+    if image.mode.startswith(("I", "F")):  # Pillow would clip at 255, and a scan would be white
+        values = np.asarray(image)
+        if values.dtype.kind == "f" or values.min() < 0 or values.max() > 65535:
+            raise InputError(f"{name} has {values.dtype} pixels: save it with 8 or 16 bits")
+        image = Image.fromarray((values // 257).astype(np.uint8))
+    elif image.has_transparency_data:
+        coloured = image.convert("RGBA")
+        white = Image.new("RGBA", coloured.size, "white")
+        image = Image.alpha_composite(white, coloured)
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _forget_xmp(image: Image.Image) -> None:
+    """Pillow obeys an orientation in XMP too; OpenCV, browsers and whoever drew the mask do not."""
+    image.info = {key: value for key, value in image.info.items() if "xmp" not in str(key)}

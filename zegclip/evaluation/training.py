@@ -1,0 +1,61 @@
+"""How a model was trained: its settings, a fingerprint of them, and in what two runs differ."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mmengine.config import Config
+
+from zegclip.datasets.from_config import iter_datasets
+
+from .protocol import digest
+
+
+def training_settings(cfg: Config | Mapping[str, Any]) -> dict[str, Any]:
+    """What of a complete config decides what is learned, as plain data by the config's keys.
+
+    Model, training data, batch of a process, optimiser, schedule, length and custom hooks; not the
+    seed, where files lie, workers and testing. (The number of processes and the checkpoint that
+    self-training starts from are not here either: no config says them.)
+    """
+    cfg = cfg.to_dict() if isinstance(cfg, Config) else cfg
+    loader, length = cfg.get("train_dataloader") or {}, cfg.get("train_cfg") or {}
+    model = {k: v for k, v in (cfg.get("model") or {}).items() if k != "test_cfg"}
+    if isinstance(clip := model.get("clip"), Mapping):
+        model["clip"] = clip.get("model_name")
+    dataset = copy.deepcopy(loader.get("dataset") or {})
+    for each in iter_datasets(dataset):
+        each.pop("data_root", None)
+    settings = {
+        "model": model,
+        "custom_hooks": cfg.get("custom_hooks") or [],
+        "auto_scale_lr.enable": bool((cfg.get("auto_scale_lr") or {}).get("enable")),
+        "train_dataloader.dataset": dataset,
+        "train_dataloader.batch_size": loader.get("batch_size"),
+        "train_cfg.max_iters": length.get("max_iters"),
+        **{f"train_cfg.{key}": length[key] for key in ("max_epochs",) if key in length},
+        "optim_wrapper": cfg.get("optim_wrapper"),
+        "param_scheduler": cfg.get("param_scheduler"),
+    }
+    return json.loads(json.dumps(settings, default=str))
+
+
+def training_fingerprint(cfg: Config | Mapping[str, Any]) -> str:
+    """12 hexadecimal digits, equal for runs of which one may take the mean: but for the seed."""
+    *rest, optimizer, schedule = training_settings(cfg).values()
+    return digest([*rest, {"optim_wrapper": optimizer, "param_scheduler": schedule}])
+
+
+def changes(before: Any, now: Any, key: str = "") -> Iterator[str]:
+    """In what two :func:`training_settings` differ: ``"optim_wrapper.optimizer.lr (0.1 -> 1)"``."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for name in {**before, **now}:
+            yield from changes(before.get(name), now.get(name), f"{key}.{name}".lstrip("."))
+    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        for index, pair in enumerate(zip(before, now)):
+            yield from changes(*pair, f"{key}.{index}")
+    elif before != now:
+        yield f"{key} ({before!s:.60} -> {now!s:.60})"

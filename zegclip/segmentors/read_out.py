@@ -1,0 +1,90 @@
+"""From a head's maps at pixels to the probabilities of a vocabulary's classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from zegclip.heads import HeadOutput, Prediction, ZeroShotHead
+from zegclip.vocabulary import BACKGROUND, Background, Vocabulary, name_key
+
+
+class ReadOut:
+    """What is asked of a head, and what its answer says of the classes.
+
+    Args:
+        head: the model's.
+        vocabulary: the classes; theirs are the result's maps.
+        seen: ``(C,)`` bool, for the head's calibration; ``None``: without it.
+        background: what is none of the classes. It gets the map of the class called
+            ``background``, else one of its own after the classes'.
+
+    Attributes:
+        queries: what the head is asked for: the classes, or each of their words by itself, and
+            the words of the background.
+
+    Example:
+        >>> read_out = ReadOut(head, vocabulary, background=Background(threshold=0.5))
+        >>> output = head(patches, cls, text_encoder(read_out.queries)).upsampled((512, 512))
+        >>> read_out(output).probabilities.shape
+        torch.Size([1, 21, 512, 512])
+    """
+
+    def __init__(
+        self,
+        head: ZeroShotHead,
+        vocabulary: Vocabulary,
+        seen: Tensor | None = None,
+        background: Background | None = None,
+    ) -> None:
+        self._head = head
+        self._seen = seen
+        self.queries = vocabulary.by_word if head.words_apart else vocabulary
+        self._words: list[list[int]] | None = None
+        if self.queries.words != vocabulary.words:
+            place = {name_key(word): index for index, word in enumerate(self.queries.classes)}
+            self._words = [[place[name_key(word)] for word in words] for words in vocabulary.words]
+        self._own = len(self.queries.classes)
+        if background is not None and (words := background.words_beside(vocabulary)):
+            self.queries = self.queries.with_words(words)
+        self._background = background
+        self._classes = vocabulary.classes
+
+    def __call__(self, output: HeadOutput) -> Prediction:
+        """Of maps ``(B, K, H, W)`` at pixels; a function of each pixel."""
+        prediction = self._head.predict(output)
+        asked = prediction.probabilities
+        probabilities = asked[:, : self._own]
+        if self._words is not None:  # a class has the probability of its best word
+            best = [probabilities[:, words].amax(dim=1) for words in self._words]
+            probabilities = torch.stack(best, dim=1)
+        prediction = prediction._replace(probabilities=probabilities)
+        if self._seen is not None:
+            prediction = self._head.calibrate(prediction, self._seen)
+        if self._background is not None:
+            others = asked[:, self._own :]
+            prediction = with_background(prediction, others, self._background, self._classes)
+        return prediction
+
+
+def with_background(
+    prediction: Prediction, others: Tensor, background: Background, names: Sequence[str]
+) -> Prediction:
+    """Background is as probable as its best word, and no less than its threshold.
+
+    Args:
+        prediction: of the classes.
+        others: probabilities of the background's words, ``(B, W, H, W)``.
+        background: whose threshold counts.
+        names: of the classes. One called ``background`` is it; else it gets a map of its own, the
+            last.
+    """
+    classes = prediction.probabilities
+    place = names.index(BACKGROUND) if BACKGROUND in names else len(names)
+    least = -torch.inf if background.threshold is None else background.threshold
+    floor = torch.full_like(classes[:, :1], least)
+    best = torch.cat([floor, classes[:, place : place + 1], others], dim=1).amax(1, keepdim=True)
+    parts = [classes[:, :place], best, classes[:, place + 1 :]]
+    return prediction._replace(probabilities=torch.cat(parts, dim=1))

@@ -1,0 +1,81 @@
+"""Pixel-adaptive mask refinement (PAMR): maps follow the image's own edges.
+
+Source: Araslanov and Roth, "Single-Stage Semantic Segmentation from Image Labels" (CVPR 2020),
+section 3.3; 10 steps, and dilations 8 and 16 at 336 pixels, as in NACLIP's published code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+_CONTRAST = 0.1  # of the local deviation: differences well under it count as none (published code)
+_NEIGHBOURS = tuple((y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if y or x)
+
+
+class PixelAdaptiveRefinement:
+    """Maps become, step by step, means over neighbours that look alike.
+
+    Args:
+        steps: how often.
+        dilations: distances of the eight neighbours in a row, column or both, in pixels.
+
+    Attributes:
+        reach: pixels around a part of an image that its result depends on.
+
+    Example:
+        >>> refine = PixelAdaptiveRefinement()
+        >>> refine(torch.rand(3, 336, 500), torch.rand(21, 336, 500)).shape
+        torch.Size([21, 336, 500])
+    """
+
+    def __init__(self, steps: int = 10, dilations: Sequence[int] = (8, 16)) -> None:
+        self.steps = steps
+        self.dilations = tuple(dilations)
+        self.reach = (steps + 1) * max(dilations)
+
+    @classmethod
+    def of_size(cls, size: tuple[int, int]) -> PixelAdaptiveRefinement:
+        """For images (H, W): dilations in proportion to the shorter side, 8 and 16 at 336 pixels.
+
+        (Ours: at 96 pixels the published ones cost 6 hIoU, in proportion nothing.)
+        """
+        dilation = max(1, round(min(size) / 42))
+        return cls(dilations=(dilation, 2 * dilation))
+
+    def __call__(self, image: Tensor, maps: Tensor) -> Tensor:
+        """Refine maps ``(K, H, W)`` along the edges of their image ``(3, H, W)``."""
+        weights = self.weights(image).to(maps.dtype)
+        for _ in range(self.steps):
+            refined = torch.zeros_like(maps)
+            for weight, neighbour in zip(weights, self._shifted(maps), strict=True):
+                refined.addcmul_(weight, neighbour)
+            maps = refined
+        return maps
+
+    def weights(self, image: Tensor) -> Tensor:
+        """How much each pixel takes from each neighbour, ``(8 len(dilations), H, W)``; sum 1."""
+        # The deviation of a pixel's neighbourhood says which differences are large there. (The
+        # pixel itself counts once for each dilation, as published.)
+        total, squares, count = torch.zeros_like(image), torch.zeros_like(image), 0
+        centred = image - image.mean(dim=(1, 2), keepdim=True)
+        for each in (*self._shifted(centred), *([centred] * len(self.dilations))):
+            total += each
+            squares.addcmul_(each, each)
+            count += 1
+        variance = (squares - total.square() / count).clamp(min=0) / (count - 1)
+        scale = 1e-8 + _CONTRAST * variance.sqrt()
+        unlike = [((image - each).abs() / scale).mean(dim=0) for each in self._shifted(image)]
+        return torch.stack(unlike).neg().softmax(dim=0)
+
+    def _shifted(self, maps: Tensor) -> Iterator[Tensor]:
+        """Each pixel's neighbours, ``(K, H, W)`` each; outside, the border goes on."""
+        height, width = maps.shape[1:]
+        for dilation in self.dilations:
+            padded = F.pad(maps[None], [dilation] * 4, mode="replicate")[0]
+            for y, x in _NEIGHBOURS:
+                top, left = dilation * (1 + y), dilation * (1 + x)
+                yield padded[:, top : top + height, left : left + width]

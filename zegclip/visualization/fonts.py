@@ -1,0 +1,39 @@
+"""A font that has the letters of the class names, whatever their language."""
+
+from __future__ import annotations
+
+import warnings
+from functools import cache
+
+
+def find_font(text: str) -> str:
+    """The file of a font with every character of a text.
+
+    matplotlib's DejaVu Sans (Latin, Greek, Cyrillic and more) where it has them, else one of those
+    on the machine. Where none has, it is DejaVu Sans, and a warning names what will be boxes.
+    """
+    return _font_with(frozenset(ord(letter) for letter in text if letter.isprintable()))
+
+
+@cache
+def _font_with(wanted: frozenset[int]) -> str:
+    from matplotlib.font_manager import findfont, fontManager
+    from matplotlib.ft2font import FT2Font
+
+    own = findfont("DejaVu Sans")
+    others = [
+        font.fname
+        for font in fontManager.ttflist
+        # ("Last Resort" has a box for every letter there is.)
+        if (font.style, font.weight) == ("normal", 400) and "Last Resort" not in font.name
+    ]
+    for file in (own, *others):
+        if wanted <= FT2Font(file).get_charmap().keys():
+            return file
+    missing = "".join(map(chr, sorted(wanted - FT2Font(own).get_charmap().keys())))
+    warnings.warn(
+        f"no font here has {missing}, which will be boxes in pictures: install one that has (Noto "
+        "Sans CJK, say)",
+        stacklevel=3,
+    )
+    return own
