@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 from mini_benchmark.tiny_clip.captions import Batch, Composer
 from mini_benchmark.tiny_clip.model import TinyClip, normalise, pictures
+from mini_benchmark.tiny_clip.variation import varied
 
 CONFIG = {
     "embed_dim": 16,
@@ -21,7 +25,7 @@ CONFIG = {
 
 @pytest.fixture(scope="module")
 def composer() -> Composer:
-    return Composer(seed=0, batch_size=3, class_share=0.5, length=16)
+    return Composer(seed=0, batch_size=3, class_share=0.5, splits=["train"], length=16)
 
 
 @pytest.fixture(scope="module")
@@ -60,3 +64,24 @@ def test_texts_are_embedded_as_open_clip_does(composer: Composer, model: TinyCli
     tokens = composer.tokens(["a photo of a cat", "dog", "there is a bus in the scene."])
     expected = model.clip.encode_text(model.known(tokens), normalize=True)
     torch.testing.assert_close(model.texts(tokens), expected)
+
+
+def test_a_drawing_is_varied_by_its_generator_alone(composer: Composer) -> None:
+    drawing = composer.groups["bus"][0]
+    first, again, other = (varied(drawing, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    assert np.array_equal(first.pixels, again.pixels)
+    assert first.pixels.shape != other.pixels.shape  # stretched
+    assert first == drawing  # but for its pixels
+    # No colour comes from transparent pixels: a red disc's outline stays red.
+    y, x = np.mgrid[-1:1:40j, -1:1:40j]
+    disc = np.zeros((40, 40, 4), np.uint8)
+    disc[np.hypot(x, y) < 0.9] = 200, 0, 0, 255
+    red = varied(replace(drawing, pixels=disc), np.random.default_rng(0)).pixels
+    shown = red[red[..., 3] > 8]
+    assert np.ptp(shown[:, :3].astype(int), axis=0).max() <= 3
+
+
+def test_captions_show_the_drawings_of_the_splits_asked_for() -> None:
+    for splits in (["train"], ["selection", "test"]):
+        composer = Composer(seed=0, batch_size=3, class_share=0.5, splits=splits, length=16)
+        assert {d.split for group in composer.groups.values() for d in group} == set(splits)

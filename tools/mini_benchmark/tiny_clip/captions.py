@@ -51,12 +51,15 @@ class Composer:
     Args:
         batch_size: pictures of 96 pixels in a batch; four times as many of 48.
         class_share: how many of the objects are of VOC's classes.
+        splits: whose drawings are shown.
         length: of a text in tokens. (Captions are tokenised here, word by word and in the loader's
             processes: for the training's own it would be most of a GPU's step.)
     """
 
-    def __init__(self, seed: int, batch_size: int, class_share: float, length: int):
-        self.groups = by_name(d for d in load_drawings() if d.split == "train")
+    def __init__(
+        self, seed: int, batch_size: int, class_share: float, splits: Sequence[str], length: int
+    ):
+        self.groups = by_name(d for d in load_drawings() if d.split in splits)
         self.classes = [name for name, group in self.groups.items() if group[0].is_class]
         self.others = [name for name, group in self.groups.items() if not group[0].is_class]
         self.words = class_words()
