@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+from support.model_options import add_checkpoint
 
 from zegclip.apis import OnnxInferencer, SegmentationResult, ZeroShotInferencer, make_vocabulary
 from zegclip.apis.outputs import FORMATS, VIDEOS, OutputFolder, VideoReader, video_writer
 from zegclip.datasets.images import SUFFIXES
 from zegclip.engine.launch import run
-from zegclip.engine.load_model import MINI_CHECKPOINT
 from zegclip.errors import InputError
 from zegclip.files import replacing
 
@@ -50,15 +50,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     add("--refine", choices=["pamr"], help="bring masks to the image's edges")
     add("--config", help="default: the one beside the checkpoint, or CLIP without training")
-    model = parser.add_mutually_exclusive_group()
-    model.add_argument("--checkpoint", help="default: the config's load_from")
-    model.add_argument(
-        "--mini",
-        dest="checkpoint",
-        action="store_const",
-        const=MINI_CHECKPOINT,
-        help="the mini model: no download, but it knows drawings alone",
-    )
+    model = add_checkpoint(parser)
     model.add_argument(
         "--model", metavar="NAME", help="user/name on the Hugging Face Hub, or a folder as there"
     )

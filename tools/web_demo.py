@@ -17,13 +17,13 @@ import numpy as np
 from gradio.media import get_image
 from matplotlib.cbook import get_sample_data
 from PIL import Image
+from support.model_options import add_checkpoint
 
 from zegclip.apis import ZeroShotInferencer
 from zegclip.apis.web_page import build_page
 from zegclip.datasets.mini.compositor import compose_scene
 from zegclip.datasets.mini.scenes import scene_classes
 from zegclip.engine.launch import run
-from zegclip.engine.load_model import MINI_CHECKPOINT
 from zegclip.errors import InputError
 
 # Pillow refuses files of more than twice as many pixels: a small file may hold a huge picture.
@@ -39,15 +39,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--checkpoint work_dirs/tagclip_coco_inductive/iter_80000.pth",
     )
     parser.add_argument("--config", help="of the model (default: CLIP without training)")
-    model = parser.add_mutually_exclusive_group()
-    model.add_argument("--checkpoint", help="of the model")
-    model.add_argument(
-        "--mini",
-        dest="checkpoint",
-        action="store_const",
-        const=MINI_CHECKPOINT,
-        help="the mini model: no download, but it knows drawings alone",
-    )
+    add_checkpoint(parser)
     parser.add_argument(
         "--compare",
         nargs="+",

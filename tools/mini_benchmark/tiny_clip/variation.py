@@ -48,9 +48,9 @@ def bent(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     # (Of premultiplied colours, so that the colour of transparent pixels stays outside.)
     alpha = pixels[..., 3:].astype(np.float32) / 255
     premultiplied = np.concatenate([pixels[..., :3] * alpha, 255 * alpha], 2)
-    out = cv2.remap(premultiplied, grid, None, cv2.INTER_LINEAR)
-    out[..., :3] /= np.maximum(out[..., 3:] / 255, 1e-3)
-    return out.clip(0, 255).astype(np.uint8)
+    out = cv2.remap(premultiplied, grid[..., 0], grid[..., 1], cv2.INTER_LINEAR)
+    colour = 255 * out[..., :3] / np.maximum(out[..., 3:], 0.25)
+    return np.concatenate([colour, out[..., 3:]], 2).clip(0, 255).astype(np.uint8)
 
 
 def cut(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
