@@ -1,7 +1,7 @@
 # Self-training, from half of the inductive schedule on, on the pixels whose ground truth is an
 # unseen class: where unseen objects are is known (marked † in papers' tables).
 _base_ = "./zegclip_mini_inductive.py"
-load_from = "work_dirs/zegclip_mini_inductive/iter_500.pth"
-train_cfg = dict(max_iters=500)
+load_from = "work_dirs/zegclip_mini_inductive/iter_250.pth"
+train_cfg = dict(max_iters=250)
 train_dataloader = val_dataloader = test_dataloader = dict(dataset=dict(setting="transductive"))
 model = dict(pseudo_labels="unseen_pixels")

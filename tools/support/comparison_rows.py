@@ -89,14 +89,15 @@ CONSENSUS: dict[str, tuple[str, dict[str, Any]]] = {
     **{f"k{k}": (f"k = {k} of 16", under(DECODER, topk=k)) for k in (1, 8, 16)},
     **{f"p{p}": (f"p = {p}", under(DECODER, regions_per_side=p, topk=p * p // 4)) for p in (2, 8)},
 }
-# Of the recipe: dropout as published, ignored pixels as negatives (published) or not, prompts
-# before the first half of the blocks only, one layer less in the decoder.
+# Of the recipe: dropout and start as published, ignored pixels no negatives, prompts before the
+# first half of the blocks only, one layer less in the decoder.
 RECIPE: dict[str, tuple[str, dict[str, Any]]] = {
     "dropout": (
         "dropout 0.1",
         under(IMAGE, prompt_dropout=0.1) | under(DECODER, dropout=0.1),
     ),
-    "negatives": ("ignored pixels negative", under(f"{HEAD}.loss", ignored_as_negative=True)),
+    "published_start": ("start as published", under(HEAD, aligned_start=None)),
+    "no_negatives": ("ignored pixels left out", under(f"{HEAD}.loss", ignored_as_negative=False)),
     "prompt_depth": ("prompts before 3 of 6 blocks", under(IMAGE, prompt_depth=3)),
     "layers": ("2 decoder layers", under(DECODER, num_layers=2)),
 }

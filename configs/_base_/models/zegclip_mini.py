@@ -11,7 +11,6 @@ model = dict(
         # From the other start one class took all pixels still after 250 steps at lr 1e-3.
         aligned_start=4.0,
         gamma=0.0,
-        loss=dict(ignored_as_negative=False),
     ),
     test_cfg=dict(_delete_=True, mode="whole"),
 )

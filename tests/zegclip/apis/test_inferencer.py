@@ -24,7 +24,7 @@ from zegclip.segmentors.refinement import PixelAdaptiveRefinement
 from zegclip.vocabulary import Background
 
 ROOT = Path(__file__).parents[3]
-CONFIG = ROOT / "configs" / "tagclip_mini-negatives_inductive.py"
+CONFIG = ROOT / "configs" / "tagclip_mini_inductive.py"
 CHECKPOINT = ROOT / "data" / "mini" / "mini_model.pth"
 
 
