@@ -119,7 +119,7 @@ def test_the_time_limit_ends_what_runs_and_keeps_what_is_done(
     fake: FakeRuns, tmp_path: Path
 ) -> None:
     arguments = ["--methods", "ldvc", "--groups", "long", "--seeds", "3", "--jobs", "2"]
-    results = run(tmp_path, *arguments, "--time-limit", "4.5")  # 5 of the search: 3 s
+    results = run(tmp_path, *arguments, "--time-limit", "3.5")  # 4 of the search: 2 s
     assert fake.terminated == 1 and fake.most == 2
     assert len(results["rows"]["ldvc_long"]["runs"]) == 2
     assert run(tmp_path, *arguments, "--time-limit", "0")["rows"] == results["rows"]
