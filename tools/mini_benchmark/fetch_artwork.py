@@ -146,7 +146,7 @@ def motif(style: str, code: str) -> tuple[str, str]:
 
 
 def hold_out(index: list[dict]) -> None:
-    """Mark the drawings that pretraining and training scenes do not show."""
+    """Mark the drawings that training scenes do not show."""
     for position, name in enumerate(CLASS_DRAWINGS):
         entries = [entry for entry in index if entry["name"] == name]
         motifs = sorted({motif(style, e["code"]) for e in entries for style in e["cells"]})

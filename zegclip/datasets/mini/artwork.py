@@ -25,7 +25,7 @@ class Drawing:
         style: the sheet that it is on, ``noto`` for example.
         code: unicode code points, or an icon's set and name.
         is_class: whether ``name`` is one of VOC's 20 classes.
-        split: whose scenes show it; pretraining shows those of ``train``.
+        split: whose scenes show it. (Pretraining shows all.)
         pixels: (h, w, 4) uint8 RGBA, cropped to the outline.
     """
 
