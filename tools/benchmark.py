@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
-from benchmarks import models, surroundings
+from benchmarks import exported, models, surroundings
 from benchmarks.measure import PRECISIONS, Row
 from benchmarks.tables import merge, table, write
 
@@ -38,6 +38,7 @@ PARTS: dict[str, Callable[[Namespace], Iterator[Row]]] = {
     "head": models.head,
     "attention": models.attention,
     "profile": models.profile,
+    "export": exported.export,  # on a CPU
     "data": surroundings.data,
     "eval": surroundings.evaluation,
     "startup": surroundings.startup,
@@ -83,6 +84,8 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
         parser.error(f"there is no part {min(unknown)}: {', '.join(PARTS)}")
     if bool(args.parts) == bool(args.suite):
         parser.error("name a part, or --suite gpu")
+    if "export" in args.parts and args.device != "cpu":
+        raise InputError("export is measured on a CPU: name it alone, with --device cpu")
     if args.suite and args.device != "cuda" and not args.dry_run:
         raise InputError("--suite gpu wants a GPU, and torch sees none; --dry-run tries it without")
     if args.dry_run:

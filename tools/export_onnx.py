@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Export a trained model to ONNX; the vocabulary stays open.
+"""Export a trained model to ONNX, or as torch's own program; the vocabulary stays open.
 
 The file holds the image encoder and the head. Inputs: image (B, 3, H, W), float32, normalised,
 sides multiples of the patch size; class_embeddings (C, D), float32, unit rows; seen (C,), bool;
@@ -7,20 +7,20 @@ inductive (), bool: whether to calibrate. Outputs: probabilities (B, C, H, W) an
 method has, such as TagCLIP's trusty_map (B, 1, H, W). B, C, H and W are free.
 The text encoder is not in it: --words saves the embeddings of your classes as words.npz beside it,
 or zegclip.apis.OnnxInferencer takes the text encoder in torch.
+--program writes the same for torch.export.load(); H and W are two patches or more there.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
-import timeit
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from support.onnx_graph import INPUTS, OnnxModel, describe, write_onnx
+from support.onnx_graph import INPUTS, ExportedModel, describe, export_program, write_onnx
 from torch import Tensor
 
 from zegclip.apis import make_vocabulary
@@ -36,6 +36,8 @@ from zegclip.segmentors import ZeroShotSegmentor
 TOLERANCE = 1e-3
 # Two classes whose probabilities are nearer than that are a tie: either may be the greater.
 TIE = 1e-5
+# torch.export takes a side of one patch for a special case, and excludes it.
+PROGRAM_LEAST = 2
 # Images, rows and columns of patches, classes.
 CASES = ((1, 16, 16, 20), (2, 7, 11, 5), (1, 19, 13, 1), (1, 1, 2, 37))
 
@@ -54,8 +56,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("checkpoint", help="what tools/train.py wrote: a .pth file")
     add("--out", type=Path, required=True, metavar="ONNX", help="file to write")
     add("--words", help=f'classes, "cat, a red bus"; their embeddings go to {WORDS} beside it')
-    add("--check", action="store_true", help="compare with torch before anything is written")
-    add("--benchmark", action="store_true", help="time ONNX Runtime and torch, one thread each")
+    add("--check", action="store_true", help="compare each file with torch before it is written")
+    add("--program", type=Path, metavar="PT2", help="write torch's exported program as well")
     return parser.parse_args(argv)
 
 
@@ -73,25 +75,43 @@ def random_inputs(
     return dict(zip(INPUTS, inputs))
 
 
+def run_onnx(path: Path) -> Callable[[Mapping[str, Tensor]], list[np.ndarray]]:
+    """ONNX Runtime's way from inputs by name to outputs."""
+    session = open_session(path)
+    return lambda inputs: session.run(None, {k: each.numpy() for k, each in inputs.items()})
+
+
+def run_program(path: Path) -> Callable[[Mapping[str, Tensor]], list[np.ndarray]]:
+    """The exported program's way from inputs by name to outputs."""
+    with path.open("rb") as file:  # (a path would have to end with .pt2)
+        program = torch.export.load(file).module()
+    return lambda inputs: [maps.numpy() for maps in program(*inputs.values())]
+
+
 @torch.no_grad()
-def check(model: ZeroShotSegmentor, path: Path) -> None:
+def check(
+    model: ZeroShotSegmentor,
+    compute: Callable[[Mapping[str, Tensor]], list[np.ndarray]],
+    least: int = 1,
+) -> None:
     """Run random images and class embeddings through both, and print how much they differ.
 
     Args:
         model: on the CPU, in evaluation mode.
-        path: what was exported from it.
+        compute: what was exported from it: outputs from inputs by name.
+        least: the fewest rows and columns of patches that it takes.
 
     Raises:
         InputError: a probability or an arg-max differs by more than rounding.
     """
-    session, own = open_session(path), OnnxModel(model).eval()
-    same = True
-    for case, inductive in itertools.product(CASES, (False, True)):
+    own, same = ExportedModel(model).eval(), True
+    cases = [case for case in CASES if min(case[1:3]) >= least]
+    for case, inductive in itertools.product(cases, (False, True)):
         inputs = random_inputs(model, *case, inductive)
         expected = [maps.numpy() for maps in own(**inputs)]
-        found = session.run(None, {name: each.numpy() for name, each in inputs.items()})
+        found = compute(inputs)
         difference = np.max([np.abs(a - b).max() for a, b in zip(expected, found)])
-        # By how much is the class that ONNX Runtime chooses less probable in torch than the best?
+        # By how much is the class that the other chooses less probable in torch than the best?
         chosen = np.take_along_axis(expected[0], found[0].argmax(1)[:, None], axis=1)
         others = (expected[0].max(axis=1, keepdims=True) - chosen > TIE).mean()
         words = "{} x {}x{} patches, {} classes".format(*case) + ", calibrated" * inductive
@@ -99,24 +119,9 @@ def check(model: ZeroShotSegmentor, path: Path) -> None:
         same &= bool(difference <= TOLERANCE and others == 0)
     if not same:
         raise InputError(
-            f"ONNX Runtime and torch differ: more than {TOLERANCE} in a probability, or in an "
-            f"arg-max that is no tie (within {TIE}); nothing is written"
+            f"what was exported and torch differ: more than {TOLERANCE} in a probability, or in an "
+            f"arg-max that is no tie (within {TIE}); it is not written"
         )
-
-
-@torch.no_grad()
-def benchmark(model: ZeroShotSegmentor, path: Path) -> None:
-    """Print the time of one run in both, one thread each: the best of ten."""
-    session, own = open_session(path, threads=1), OnnxModel(model).eval()
-    inputs = random_inputs(model, *CASES[0], inductive=True)
-    feed = {name: tensor.numpy() for name, tensor in inputs.items()}
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torchs = min(timeit.repeat(lambda: own(**inputs), number=1, repeat=10)) * 1e3
-    onnxs = min(timeit.repeat(lambda: session.run(None, feed), number=1, repeat=10)) * 1e3
-    torch.set_num_threads(threads)
-    times = f"torch {torchs:.1f} ms, ONNX Runtime {onnxs:.1f} ms"
-    print(f"{times}: ONNX Runtime takes {onnxs / torchs:.2f} of torch's time")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -126,13 +131,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     cfg, checkpoint = choose_files(args.config, args.checkpoint)
     model = load_model(cfg, checkpoint, torch.device("cpu"))
     words = None if vocabulary is None else ClassWords.embed(model, vocabulary)
+    program = export_program(model)
     with replacing(args.out) as part:
-        write_onnx(model, part, describe(cfg, model))
+        write_onnx(model, program, part, describe(cfg, model))
         if args.check:
-            check(model, part)
-        if args.benchmark:
-            benchmark(model, part)
+            check(model, run_onnx(part))
     print(f"written: {args.out} ({args.out.stat().st_size / 1e6:.1f} MB)")
+    if args.program:
+        with replacing(args.program) as part:
+            with part.open("wb") as file:
+                torch.export.save(program, file)
+            if args.check:
+                check(model, run_program(part), least=PROGRAM_LEAST)
+        print(f"written: {args.program} ({args.program.stat().st_size / 1e6:.1f} MB)")
     if words is not None:
         words.save(args.out.parent / WORDS)
         print(f"written: {args.out.parent / WORDS} ({len(words.words)} classes)")

@@ -6,12 +6,14 @@ import json
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import benchmark
 import pytest
 import torch
 from benchmarks import measure, models, plain, tables
 
+from zegclip.errors import InputError
 from zegclip.losses import focal_dice_loss, present_classes
 
 TINY = benchmark.parse_args(["loss", "--dry-run", "--device", "cpu"])
@@ -32,7 +34,7 @@ def test_results_are_written_and_the_ways_agree(tmp_path: Path) -> None:
     for row in rows:
         assert row["case"] in page and row["code"] and row["machine"]
         assert row["seconds"][1] > 0
-        assert row["gb"] > 0 or row["part"] == "data"  # (nothing of it is torch's)
+        assert row["part"] == "data" or row["gb"] > 0  # (nothing of it is torch's)
     for row in theirs:  # only where results and gradients are ours is the comparison fair
         assert row["part"] == "eval" or row["deviation"] < 1e-4, row
     for a, b in zip(ours, theirs, strict=True):
@@ -79,6 +81,19 @@ def test_memory_and_operations_are_exact() -> None:
     assert row["gflop"] == pytest.approx(2 * 2e6 / 1e9)
 
 
+def test_what_is_compiled_is_timed_compiled() -> None:
+    calls = []
+
+    def backend(graph: torch.fx.GraphModule, example: list[torch.Tensor]) -> Any:
+        return lambda *inputs: calls.append(1) or graph(*inputs)
+
+    a = torch.randn(100, 100)
+    way = torch.compile(lambda: a @ a, backend=backend)
+    (row,) = measure.compare("product", {"ours": way}, TINY)
+    assert len(calls) == 1 + TINY.repeats  # for the memory and the time, not for the operations
+    assert row["gflop"] == pytest.approx(2e6 / 1e9)
+
+
 def test_the_attention_of_the_cpu_is_counted() -> None:
     q = torch.randn(1, 2, 50, 16)
     attend = torch.nn.functional.scaled_dot_product_attention
@@ -98,7 +113,8 @@ def test_recorded_rows_are_replaced_where_they_were_measured_again(tmp_path: Pat
 def test_the_gpu_suite_runs(tmp_path: Path) -> None:
     with torch.compiler.set_stance("force_eager"):
         rows = rows_of(tmp_path, "--suite", "gpu")
-    assert {row["part"] for row in rows} == set(benchmark.PARTS) - {"data", "startup"}
+    on_a_cpu = {"data", "startup", "export"}
+    assert {row["part"] for row in rows} == set(benchmark.PARTS) - on_a_cpu
     modes = {row["mode"] for row in rows}
     assert modes == {"fp32", "tf32", "bf16", "bf16, compile", "bf16, checkpoint"}
 
@@ -110,6 +126,20 @@ def test_no_part_of_a_suite_begins_when_its_time_is_over(
     benchmark.main([*argv, "--seconds", "0"])
     assert "the time is over: train is left out" in capsys.readouterr().out
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("method", ["tagclip", "ldvc"])
+def test_what_is_exported_computes_the_same(tmp_path: Path, method: str) -> None:
+    with torch.compiler.set_stance("force_eager"):
+        first, *others = rows_of(tmp_path, "export", "--methods", method)
+    assert "deviation" not in first
+    assert [row["way"] for row in others] == ["torch.compile", "exported program", "ONNX Runtime"]
+    assert all(row["deviation"] < 1e-4 for row in others)
+
+
+def test_export_is_measured_on_a_cpu() -> None:
+    with pytest.raises(InputError, match="name it alone, with --device cpu"):
+        benchmark.parse_args(["train", "export", "--device", "cuda"])
 
 
 @pytest.mark.slow

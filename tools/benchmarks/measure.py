@@ -68,10 +68,11 @@ def compare(
             result, peak = _peak_memory(way, args.device)  # (this run compiles: it comes first)
             results.append([each.detach().clone() for each in tensors(result)])
             del result
-            with FlopCounterMode(display=False) as counter:
+            # (What is compiled would never again run compiled after a call in a dispatch mode.)
+            with torch.compiler.set_stance("force_eager"), FlopCounterMode(display=False) as flops:
                 way()
-            gflop = counter.get_total_flops() / 1e9
-            rows.append({"case": case, "way": name, "gb": peak / 1e9, "gflop": gflop or None})
+            gb, gflop = peak / 1e9 or None, flops.get_total_flops() / 1e9 or None  # where torch's
+            rows.append({"case": case, "way": name, "gb": gb, "gflop": gflop})
         if learns is not None:
             learns.train()
         # What the machine can do: one large product in the same precision.

@@ -1,4 +1,4 @@
-"""The image encoder and the head as one ONNX graph for all image sizes and vocabularies."""
+"""Image encoder and head as one program, torch's or ONNX, for all image sizes and vocabularies."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ INPUTS = ("image", "class_embeddings", "seen", "inductive")
 OPSET = 18
 
 
-class OnnxModel(nn.Module):
+class ExportedModel(nn.Module):
     """From a normalised image and class embeddings to what the head predicts.
 
     It calls the segmentor's own image encoder and head.
@@ -32,7 +32,7 @@ class OnnxModel(nn.Module):
     Example:
         >>> image, T = torch.randn(1, 3, 512, 512), torch.randn(2, 512)
         >>> seen, inductive = torch.tensor([True, False]), torch.tensor(True)
-        >>> OnnxModel(segmentor)(image, T, seen, inductive)[0].shape
+        >>> ExportedModel(segmentor)(image, T, seen, inductive)[0].shape
         torch.Size([1, 2, 512, 512])
     """
 
@@ -95,15 +95,14 @@ def describe(cfg: Config, model: ZeroShotSegmentor) -> dict[str, Any]:
     }
 
 
-def write_onnx(segmentor: ZeroShotSegmentor, path: Path, description: dict[str, Any]) -> None:
-    """Write a model to an ONNX file.
+@torch.no_grad()
+def export_program(segmentor: ZeroShotSegmentor) -> torch.export.ExportedProgram:
+    """:class:`ExportedModel` as torch's program, for all sizes, batches and vocabularies.
 
     Args:
         segmentor: a trained model, on the CPU, in evaluation mode.
-        path: the file.
-        description: goes into the file's metadata; of :func:`describe`.
     """
-    model = OnnxModel(segmentor).eval()
+    model = ExportedModel(segmentor).eval()
     patch = segmentor.image_encoder.patch_size
     # All lengths differ, so that none is taken for another.
     example = (
@@ -120,17 +119,35 @@ def write_onnx(segmentor: ZeroShotSegmentor, path: Path, description: dict[str, 
         {0: classes},
         None,
     )
-    with torch.no_grad():
-        output = model.decode_head(*model.image_encoder(example[0]), example[1])
-        program = torch.export.export(model, example, dynamic_shapes=shapes, strict=False)
-        exported = torch.onnx.export(
-            program,
-            dynamo=True,
-            opset_version=OPSET,
-            input_names=INPUTS,
-            output_names=["probabilities", *output.extra_maps],
-            verbose=False,
-        )
+    return torch.export.export(model, example, dynamic_shapes=shapes, strict=False)
+
+
+@torch.no_grad()
+def write_onnx(
+    segmentor: ZeroShotSegmentor,
+    program: torch.export.ExportedProgram,
+    path: Path,
+    description: dict[str, Any],
+) -> None:
+    """Write a model to an ONNX file.
+
+    Args:
+        segmentor: the model; its head says what the outputs are called.
+        program: :func:`export_program` of it.
+        path: the file.
+        description: goes into the file's metadata; of :func:`describe`.
+    """
+    encoder = segmentor.image_encoder
+    image = torch.zeros(1, 3, encoder.patch_size, encoder.patch_size)
+    output = segmentor.decode_head(*encoder(image), torch.eye(1, encoder.embed_dims))
+    exported = torch.onnx.export(
+        program,
+        dynamo=True,
+        opset_version=OPSET,
+        input_names=INPUTS,
+        output_names=["probabilities", *output.extra_maps],
+        verbose=False,
+    )
     assert exported is not None
     # (The exporter adds where in whose source files each node comes from.)
     ClearMetadataAndDocStringPass()(exported.model)

@@ -123,13 +123,12 @@ class OnnxInferencer(ZeroShotInferencer):
             super()._check_words(vocabulary)
 
 
-def open_session(path: str | Path, device: str = "cpu", threads: int | None = None) -> Any:
-    """Load a file into ONNX Runtime.
+def open_session(path: str | Path, device: str = "cpu") -> Any:
+    """Load a file into ONNX Runtime, which gets as many threads as torch computes with.
 
     Args:
         path: of the ``.onnx`` file.
         device: ``"cpu"`` or ``"cuda"``.
-        threads: default: as many as torch computes with.
 
     Returns:
         onnxruntime's ``InferenceSession``.
@@ -143,7 +142,7 @@ def open_session(path: str | Path, device: str = "cpu", threads: int | None = No
     if _PROVIDERS.get(device) not in available:
         raise InputError(f"device {device!r}: this ONNX Runtime has {', '.join(available)} only")
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or torch.get_num_threads()
+    options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3  # errors
     try:
         return onnxruntime.InferenceSession(str(path), options, [_PROVIDERS[device]])

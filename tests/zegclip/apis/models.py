@@ -53,7 +53,8 @@ def exported(method: str) -> Exported:
     """What tools/export_onnx.py makes of a method, having compared it with torch."""
     config, checkpoint = files_of(method)
     path = Path(FOLDER.name) / "onnx" / method / f"{method}.onnx"
-    options = ["--out", str(path), "--words", WORDS, "--check", "--benchmark"]
+    options = ["--out", str(path), "--program", str(path.with_suffix(".pt2")), "--check"]
+    options += ["--words", WORDS]
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         export_onnx.main([config, checkpoint, *options])
     model = load_model(Config.fromfile(config), checkpoint, torch.device("cpu"))

@@ -1,0 +1,52 @@
+"""One model in the ways that it can be put into service, on a CPU."""
+
+from __future__ import annotations
+
+import tempfile
+from argparse import Namespace
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from benchmarks.measure import Row, Way, compare
+from benchmarks.models import models
+from zegclip.apis.onnx_inferencer import open_session
+
+
+@torch.no_grad()
+def export(args: Namespace) -> Iterator[Row]:
+    """Image encoder and head on one crop: torch, torch.compile, torch's program, ONNX Runtime.
+
+    Compiling and exporting are not timed. ONNX Runtime has as many threads as torch.
+    """
+    # (An extra: the other parts do without it.)
+    from support.onnx_graph import INPUTS, ExportedModel, export_program, write_onnx
+
+    for case, model, _ in models(args, trains=False):
+        in_torch, program = ExportedModel(model).eval(), export_program(model)
+        classes = len(model.vocabulary.classes)
+        inputs = (
+            torch.randn(1, 3, args.size, args.size),
+            F.normalize(torch.randn(classes, model.image_encoder.embed_dims), dim=-1),
+            torch.arange(classes) % 3 > 0,
+            torch.tensor(True),
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            write_onnx(model, program, Path(folder, "model.onnx"), {})
+            session = open_session(Path(folder, "model.onnx"))
+        arrays = {name: each.numpy() for name, each in zip(INPUTS, inputs)}
+
+        def in_onnx_runtime(session=session, arrays=arrays) -> list[Tensor]:
+            return [torch.from_numpy(each) for each in session.run(None, arrays)]
+
+        ways: dict[str, Way] = {
+            "ours, in torch": partial(in_torch, *inputs),
+            "torch.compile": partial(torch.compile(in_torch.forward), *inputs),
+            "exported program": partial(program.module(), *inputs),
+            "ONNX Runtime": in_onnx_runtime,
+        }
+        yield from compare(case, ways, args, images=1)
