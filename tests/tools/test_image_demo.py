@@ -50,7 +50,7 @@ def test_nothing_but_a_picture(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(written["classes"]) == 20 and "pottedplant" in written["classes"]
     areas = written["images"]["photos/a.png"]["areas"]
     # The scene holds a bottle and a chair; the background has no class of its own.
-    assert areas["chair"] == pytest.approx(0.126, abs=0.05)
+    assert areas["chair"] == pytest.approx(0.126, abs=0.06)
     assert areas["bottle"] == pytest.approx(0.046, abs=0.05)
     assert Path(written["checkpoint"]).name == "mini_model.pth"
     printed = capsys.readouterr()
