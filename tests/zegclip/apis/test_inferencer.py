@@ -211,7 +211,8 @@ def test_attention_is_the_heads(segment: ZeroShotInferencer, sliding: ZeroShotIn
     other = segment.attention(SCENE, "bottle, cat", "cat")
     assert not np.allclose(found, other)
     assert sliding.attention(SCENE, "cat, bottle", "bottle").mean() == pytest.approx(
-        1 / 8**2, rel=0.3  # (windows overlap)
+        1 / 8**2,
+        rel=0.3,  # (windows overlap)
     )
 
 
