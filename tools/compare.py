@@ -200,6 +200,9 @@ def parse_args(argv: list[str] | None = None) -> Namespace:
     args = parser.parse_args(argv)
     if args.record and (args.methods != METHODS or args.iterations or args.recorded_rates):
         parser.error("--record is for all methods in their usual length and with their search")
+    for name in ("seeds", "iterations"):
+        if (number := getattr(args, name)) is not None and number < 1:
+            parser.error(f"--{name} {number}: at least one")
     if args.supervised and args.what == "methods":
         parser.error("--supervised is a setting: python tools/compare.py settings --supervised")
     args.seeds = args.seeds or {"methods": 5, "settings": 3}[args.what]

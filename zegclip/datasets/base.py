@@ -239,9 +239,11 @@ class ZeroShotDataset(BaseSegDataset):
         lacking = [n + suffixes[0] for n, file in zip(names, files, strict=True) if file is None]
         if lacking:
             source = f" named by {', '.join(self.lists)}" * bool(self.lists)
+            twice = any(name.endswith(tuple(self.img_suffixes)) for name in names)
+            hint = "Lists name images without suffix. " * twice
             self._refuse(
                 f"{len(lacking)} of {len(names)} images{source} {problem} {' or '.join(folders)}: "
-                f"{first_few(lacking)}. {self.how_to_get()}"
+                f"{first_few(lacking)}. {hint}{self.how_to_get()}"
             )
         return files
 
