@@ -73,7 +73,7 @@ setup(
         "export": ["onnx>=1.18", "onnxruntime>=1.22", "onnxscript>=0.5"],
         "tables": ["pandas", "scipy"],  # tools/compare.py, tools/summarize.py
         "data": ["scipy"],  # tools/prepare_dataset.py context, from MATLAB's files
-        "test": ["mypy", "pandas", "pytest", "ruff", "scipy", "selenium"],
+        "test": ["hypothesis", "mypy", "pandas", "pytest", "ruff", "scipy", "selenium"],
         "video": ["av"],  # tools/image_demo.py clip.mp4
         "visualization": ["tensorboard"],
     },

@@ -42,7 +42,10 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         "--sample", type=int, metavar="N", help="count N masks, evenly spread (default: all)"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the statistics there")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if min(args.number, args.sample or 0) < 0:
+        parser.error("--number and --sample are not negative")
+    return args
 
 
 def spread(total: int, number: int) -> list[int]:

@@ -147,6 +147,9 @@ def parse_args(argv: list[str] | None = None) -> Namespace:
     parser.add_argument("--work-dir", type=Path, default=folder, help="default: %(default)s")
     parser.add_argument("--record", action="store_true", help="into docs/ and the README")
     args = parser.parse_args(argv)
+    for name in ("seeds", "iterations", "jobs"):
+        if (number := getattr(args, name)) is not None and number < 1:
+            parser.error(f"--{name} {number}: at least one")
     usual = Run(ROWS["zegclip"].config, None, {}, folder).resolved().train_cfg.max_iters
     args.iterations = args.iterations or usual
     args.work_dir = args.work_dir.resolve() / f"{args.iterations}_iterations"

@@ -15,13 +15,13 @@ from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.runner import Runner
 from results_table import read, record
 from rich.console import Console
 from rich.table import Table
 
-from zegclip.engine.launch import methods_with, run
+from zegclip.engine.launch import ConfigOptions, methods_with, run
 from zegclip.evaluation import COLUMNS
 from zegclip.files import PROJECT_ROOT
 from zegclip.visualization import FIGURES, Method, images_with
@@ -41,7 +41,7 @@ def parse_args(argv: list[str] | None = None) -> Namespace:
     parser.add_argument("--work-dir", type=Path, help="default: work_dirs/demo[_METHOD][_SETTING]")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--pictures", type=int, default=6, help="rows of the sheet")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE")
+    parser.add_argument("--cfg-options", nargs="+", action=ConfigOptions, metavar="KEY=VALUE")
     parser.add_argument("--record", action="store_true", help="into docs/ and the README")
     args = parser.parse_args(argv)
     if args.record and args.cfg_options:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, MODELS
 from results_table import DATA, record
@@ -26,7 +26,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from zegclip.datasets import ZeroShotDataset
-from zegclip.engine.launch import find_config, methods_with, run
+from zegclip.engine.launch import ConfigOptions, find_config, methods_with, run
 from zegclip.errors import InputError
 from zegclip.files import PROJECT_ROOT
 from zegclip.segmentors import ZeroShotSegmentor
@@ -124,7 +124,7 @@ def cost(path: Path, shape: Sequence[int] | None = None, options: Any = None) ->
     model, vocabulary = build_model(cfg)
     height, width = shape or cfg.model.test_cfg.get("crop_size") or cfg.model.data_preprocessor.size
     patch = model.image_encoder.patch_size
-    if height % patch or width % patch:
+    if min(height, width) < 1 or height % patch or width % patch:
         raise InputError(f"--shape {height} {width}: multiples of {patch} are needed")
     learnable = learnable_parameters(model)
     as_published = None
@@ -144,7 +144,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("configs", nargs="*", metavar="CONFIG")
     parser.add_argument("--shape", nargs=2, type=int, metavar=("H", "W"), help="default: crop's")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE")
+    parser.add_argument("--cfg-options", nargs="+", action=ConfigOptions, metavar="KEY=VALUE")
     parser.add_argument(
         "--record",
         action="store_true",

@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from support.markdown_table import markdown, number
 from support.runs import Run, command_line, run_all
 
 from zegclip.engine import start_up
-from zegclip.engine.launch import find_config, run
+from zegclip.engine.launch import ConfigOptions, find_config, run
 from zegclip.errors import InputError
 from zegclip.evaluation import COLUMNS, protocol_fingerprint
 from zegclip.files import PROJECT_ROOT, replacing
@@ -97,7 +97,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("config")
     parser.add_argument("--seeds", type=int, default=5, help="seeds 0 .. N-1 (default: 5)")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE")
+    parser.add_argument("--cfg-options", nargs="+", action=ConfigOptions, metavar="KEY=VALUE")
     parser.add_argument("--work-dir", type=Path, help="default: work_dirs/seeds/CONFIG_NAME")
     args = parser.parse_args(argv)
     if args.seeds < 1:

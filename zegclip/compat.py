@@ -24,7 +24,7 @@ from typing import Any
 import torch
 
 from .errors import InputError
-from .files import read_checkpoint
+from .files import as_checkpoint, read_checkpoint
 
 _NMS_SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 # A fragment takes its definitions with it when it is collected: it lives as long as the process.
@@ -180,7 +180,7 @@ def _read_checkpoints_as_data() -> None:
     from mmengine.runner import checkpoint as mm
 
     def load(filename: Any, map_location: Any = "cpu", **_: Any) -> Any:
-        return read_checkpoint(filename, map_location)
+        return as_checkpoint(read_checkpoint(filename, map_location), str(filename))
 
     def load_url(original: Callable[..., Any], url: str, *args: Any, **kwargs: Any) -> Any:
         try:

@@ -125,6 +125,21 @@ def read_checkpoint(
         ) from error
 
 
+def as_checkpoint(content: Any, name: str) -> dict[str, Any]:
+    """What was read of a file, if it has a checkpoint's form: a state dict, or one beside its meta.
+
+    Raises:
+        InputError: it has another form.
+    """
+    parts = [content.get(key) for key in ("state_dict", "meta")] if type(content) is dict else []
+    if not isinstance(content, dict) or any(not isinstance(part or {}, dict) for part in parts):
+        raise InputError(
+            f"{name} holds a {type(content).__name__} that is no checkpoint: give a file that "
+            "tools/train.py wrote, or a state dict"
+        )
+    return content
+
+
 def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
     try:
         return load_file(path)

@@ -237,26 +237,3 @@ def test_mmsegs_own_script(folder: Path) -> None:
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert torch.load(folder / "w" / "iter_1.pth", weights_only=True)["meta"]["iter"] == 1
-
-
-class TestMessages:
-    def test_an_unknown_config_names_similar_ones(
-        self, folder: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        with pytest.raises(SystemExit, match=r"no config 'tagclip_voc_indutive\.py'") as error:
-            run(monkeypatch, "train.py", "tagclip_voc_indutive.py")
-        assert "configs/tagclip_voc_inductive.py" in str(error.value)
-
-    def test_a_missing_checkpoint_names_those_beside_it(
-        self, folder: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        (folder / "iter_7.pth").touch()
-        with pytest.raises(SystemExit, match=r"no checkpoint 'iter_9\.pth'.*iter_7\.pth"):
-            run(monkeypatch, "test.py", CONFIG, "iter_9.pth")
-
-    def test_a_refused_checkpoint_is_one_message(
-        self, folder: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        torch.save({"state_dict": {}, "x": os.getcwd}, folder / "evil.pth")
-        with pytest.raises(SystemExit, match=r"error: .*evil\.pth is refused"):
-            run(monkeypatch, "test.py", CONFIG, "evil.pth")

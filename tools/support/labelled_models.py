@@ -6,13 +6,13 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
 from zegclip.datasets import ZeroShotDataset
 from zegclip.engine import check_not_trained, start_up
-from zegclip.engine.launch import find_checkpoint, load_config
+from zegclip.engine.launch import ConfigOptions, find_checkpoint, load_config
 from zegclip.engine.load_model import choose_device, load_model
 from zegclip.errors import InputError
 from zegclip.segmentors import ZeroShotSegmentor
@@ -29,7 +29,7 @@ def add_pairs(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--cfg-options",
         nargs="+",
-        action=DictAction,
+        action=ConfigOptions,
         metavar="KEY=VALUE",
         help="override settings of all configs, e.g. test_dataloader.dataset.data_root=PATH",
     )

@@ -157,9 +157,9 @@ class PromptedImageEncoder(BaseModule):
         """CLS and patch tokens ``(B, 1 + N, width)`` before the first block, and their grid."""
         height, width = image.shape[-2:]
         if height % self.patch_size or width % self.patch_size:
-            raise ValueError(
+            raise InputError(
                 f"an image of {height}x{width} pixels is not made of whole patches: both sides "
-                f"must be multiples of {self.patch_size}"
+                f"must be multiples of {self.patch_size} (crop_size, model.data_preprocessor.size)"
             )
         patches = self.visual.conv1(image)
         grid = (patches.shape[-2], patches.shape[-1])

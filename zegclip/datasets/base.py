@@ -41,6 +41,8 @@ class ZeroShotDataset(BaseSegDataset):
         data_root: folder of everything else; relative to the current folder or the project.
         data_prefix: ``img_path`` and ``seg_map_path`` in ``data_root``; without
             ``seg_map_path`` there are no labels.
+        skip_unreadable: of validation and test: whether images that cannot be read are left out,
+            and named in log and report, instead of an error.
         **kwargs: mmseg's; and ``held_out_file``, a list of images that are left out, with a
             warning, so that no validation image is trained on (SBD's own train.txt holds many of
             VOC's). They stay in ``test_mode``, and where ``ann_file`` names this very list.
@@ -70,8 +72,10 @@ class ZeroShotDataset(BaseSegDataset):
         metainfo: Mapping[str, Any] | None = None,
         data_root: str | None = None,
         data_prefix: Mapping[str, str] | None = None,
+        skip_unreadable: bool = False,
         **kwargs: Any,
     ) -> None:
+        self.skip_unreadable = skip_unreadable
         kwargs = self.DEFAULTS | kwargs
         root = "" if data_root is None else str(find_path(data_root))
         self.lists = [os.path.join(root, path) for path in _listed(ann_file) if path]
@@ -165,6 +169,7 @@ class ZeroShotDataset(BaseSegDataset):
         info, meta = super().get_data_info(idx), self._metainfo
         info["num_classes"] = self._classes_in_file()
         info["setting"] = meta["setting"]
+        info["skip_unreadable"] = self.skip_unreadable
         info["unseen_label_ids"] = [meta["classes"].index(name) for name in meta["unseen"]]
         return info
 
@@ -239,9 +244,11 @@ class ZeroShotDataset(BaseSegDataset):
         lacking = [n + suffixes[0] for n, file in zip(names, files, strict=True) if file is None]
         if lacking:
             source = f" named by {', '.join(self.lists)}" * bool(self.lists)
+            twice = any(name.endswith(tuple(self.img_suffixes)) for name in names)
+            hint = "Lists name images without suffix. " * twice
             self._refuse(
                 f"{len(lacking)} of {len(names)} images{source} {problem} {' or '.join(folders)}: "
-                f"{first_few(lacking)}. {self.how_to_get()}"
+                f"{first_few(lacking)}. {hint}{self.how_to_get()}"
             )
         return files
 

@@ -7,6 +7,7 @@ import difflib
 import os
 import re
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from zegclip.compat import set_up
 from zegclip.datasets.from_config import LOADERS, iter_datasets
 from zegclip.errors import InputError
 from zegclip.files import PROJECT_ROOT, find_path
+
+from .config_errors import refused_settings
 
 # What mmengine's runner and our tools read of a config; every other top-level name is a variable.
 _READ = frozenset(
@@ -49,12 +52,15 @@ _READ_BELOW = {
     "auto_scale_lr": ("base_batch_size", "enable"),
     "env_cfg": ("cudnn_benchmark", "dist_cfg", "mp_cfg", "resource_limit"),
 }
+# What a path says that cannot be written to. (Files that are read are looked for.)
+_REFUSED_PATHS = (FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
 
 
 def run(main: Callable[[], None]) -> None:
     """Run a tool's ``main``: what the user gave wrong ends it with one message.
 
-    Every other exception is a bug and keeps its traceback.
+    That is an :class:`InputError`, settings that a part of the config does not take, and a path
+    that cannot be written to. Every other exception is a bug and keeps its traceback.
     """
     set_up()
     # A method of your own lies beside ours, and no installation knows of it.
@@ -62,11 +68,14 @@ def run(main: Callable[[], None]) -> None:
         sys.path.append(str(PROJECT_ROOT))
     try:
         main()
-    except InputError as error:
+    except Exception as error:
+        message = _message(error)
+        if message is None:
+            raise
         # Before there are several processes, all of them meet it and one says it.
         rank = os.environ.get("RANK", "0")
         alone = rank != "0" and torch.distributed.is_initialized()
-        text = f"error: {_message(error)}" + (f" (process {rank})" if alone else "")
+        text = f"error: {message}" + (f" (process {rank})" if alone else "")
         raise SystemExit(text if rank == "0" or alone else 1) from None
     finally:
         # Its threads would be ended with the process, which gloo's do not always survive.
@@ -74,12 +83,28 @@ def run(main: Callable[[], None]) -> None:
             torch.distributed.destroy_process_group()
 
 
-def _message(error: InputError) -> str:
-    """An error's message; of one in a data loader's process, without its traceback."""
-    text = str(error)
+def _message(error: Exception) -> str | None:
+    """What the user is told of an error, without a traceback; ``None``: it is a bug."""
+    if isinstance(error, _REFUSED_PATHS) and error.filename is not None:
+        return f"{error.filename2 or error.filename} cannot be used: {error.strerror}"
+    if not isinstance(error, InputError):
+        return refused_settings(error)
+    text = str(error)  # of one in a data loader's process, with its traceback
     if text.startswith("Caught ") and "DataLoader worker" in text:
         text = text.rpartition(f"{InputError.__name__}: ")[2].strip() or text
     return text
+
+
+class ConfigOptions(DictAction):
+    """mmengine's ``KEY=VALUE``, with a message for what is none."""
+
+    def __call__(
+        self, parser: Any, namespace: Any, values: Any, option_string: str | None = None
+    ) -> None:
+        try:
+            super().__call__(parser, namespace, values, option_string)
+        except (ValueError, AssertionError):  # no "=", or brackets that are not closed
+            parser.error(f"{option_string} {' '.join(values)}: give KEY=VALUE, lists as [1,2]")
 
 
 def make_parser(description: str, example: str, runs: bool = True) -> argparse.ArgumentParser:
@@ -101,7 +126,7 @@ def make_parser(description: str, example: str, runs: bool = True) -> argparse.A
     parser.add_argument(
         "--cfg-options",
         nargs="+",
-        action=DictAction,
+        action=ConfigOptions,
         metavar="KEY=VALUE",
         help='override settings of the config, e.g. train_cfg.max_iters=100 or key="[a,b]"',
     )
@@ -155,14 +180,19 @@ def read_config(path: str | Path) -> Config:
     """A config file, as mmengine reads it.
 
     Raises:
-        InputError: it, or one that it builds on, is no Python.
+        InputError: it, or one that it builds on, is no Python, or raises anything.
     """
     try:
         return Config.fromfile(path)
-    except SyntaxError as error:
+    except Exception as error:  # a config is a program
         hint = ": save it as UTF-8 without a byte-order mark" * ("U+FEFF" in str(error))
+        hint = hint or ": does it build on itself?" * isinstance(error, RecursionError)
+        frames = traceback.extract_tb(error.__traceback__)
+        place = [f"{f.filename}:{f.lineno}: " for f in frames if f.name == "<module>"][-1:]
+        cause = error.__cause__ or error  # (mmengine's own text lists all of sys.path)
+        reason = "".join([*place, f"{type(cause).__name__}: {cause}"])
         raise InputError(
-            f"{path}, or a config that it builds on, is no Python ({error}){hint}"
+            f"{path}, or a config that it builds on, cannot be read ({reason}){hint}"
         ) from None
 
 
@@ -178,6 +208,8 @@ def methods_with(data: str) -> list[str]:
 
 def learns(cfg: Mapping[str, Any]) -> bool:
     """Whether anything in a config's model is learned: else there is no checkpoint of it."""
+    if not isinstance(cfg.get("model"), dict):
+        raise InputError("the config has no model=dict(...): build on one of configs/ by _base_")
     parts = [cfg["model"].get(part) for part in ("image_encoder", "text_encoder", "decode_head")]
     return any(part is None or getattr(MODELS.get(part["type"]), "learns", True) for part in parts)
 
@@ -213,7 +245,13 @@ def load_config(args: argparse.Namespace, trains: bool = True) -> Config:
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     if args.cfg_options is not None:
         check_options(cfg, args.cfg_options, _READ if trains else _READ - _OF_TRAINING)
-        cfg.merge_from_dict(args.cfg_options)
+        try:
+            cfg.merge_from_dict(args.cfg_options)
+        except (KeyError, TypeError) as error:  # an index behind a list's end, a key of no dict
+            raise InputError(f"--cfg-options cannot be applied: {error.args[0]:.200}") from None
+    for mode in ("val", "test"):
+        if cfg.get(LOADERS[mode]) is None:  # mmengine refuses the rest without it
+            cfg[f"{mode}_cfg"] = cfg[f"{mode}_evaluator"] = None
     for loader in (cfg.get(name) or {} for name in LOADERS.values()):
         if not loader.get("num_workers") and loader.get("persistent_workers"):
             loader["persistent_workers"] = False  # torch refuses it where nothing persists

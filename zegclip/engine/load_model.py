@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmseg.registry import MODELS
 
 from zegclip.errors import InputError
-from zegclip.files import PROJECT_ROOT, find_path, read_checkpoint
+from zegclip.files import PROJECT_ROOT, as_checkpoint, find_path, read_checkpoint
 from zegclip.segmentors import ZeroShotSegmentor
 
 from . import start_up
@@ -112,9 +112,7 @@ def _read(checkpoint: str) -> dict[str, Any]:
             except OSError as error:
                 raise InputError(f"{checkpoint} cannot be downloaded: {error}") from error
             content = read_checkpoint(file)
-    if not isinstance(content, dict):
-        raise InputError(f"{checkpoint} holds a {type(content).__name__}, not a checkpoint")
-    return content
+    return as_checkpoint(content, checkpoint)
 
 
 def load_model(cfg: Config, checkpoint: str | None, device: torch.device) -> ZeroShotSegmentor:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mmengine.runner import Runner
 from mmseg.registry import OPTIMIZERS
 
 from zegclip.clip import check_clip
@@ -15,6 +17,8 @@ from zegclip.datasets import ZeroShotDataset
 from zegclip.datasets.from_config import LOADERS, dataset_class, iter_datasets
 from zegclip.errors import InputError
 from zegclip.files import PROJECT_ROOT, find_path
+
+from .checkpoint_hooks import HalfwayCheckpointHook
 
 
 def check(cfg: Mapping[str, Any], modes: Sequence[str], data_only: bool = False) -> None:
@@ -35,7 +39,13 @@ def check(cfg: Mapping[str, Any], modes: Sequence[str], data_only: bool = False)
             "trained (tools/test.py)"
         )
     if "train" in modes:
-        _check_optimizer((cfg.get("optim_wrapper") or {}).get("optimizer") or {})
+        if optimizer := (cfg.get("optim_wrapper") or {}).get("optimizer"):
+            _check_optimizer(optimizer)
+        _check_checkpoints((cfg.get("default_hooks") or {}).get("checkpoint") or {})
+        for name, number in (cfg.get("train_cfg") or {}).items():
+            whole = isinstance(number, int) and number >= 1
+            if name in ("max_iters", "max_epochs", "val_interval") and not whole:
+                raise InputError(f"train_cfg.{name}={number!r} must be a whole number from 1 on")
     problems = list(missing(cfg, modes, data_only))
     if problems:
         listed = "\n".join(f"{n}. {problem}" for n, problem in enumerate(problems, start=1))
@@ -53,8 +63,10 @@ def _check_optimizer(optimizer: Mapping[str, Any]) -> None:
     """Refuse what is left of another optimiser's settings where only ``type`` was changed."""
     kind = optimizer.get("type")
     kind = OPTIMIZERS.get(kind) if isinstance(kind, str) else kind
-    if kind is None:  # (mmengine says which there are)
-        return
+    if kind is None:
+        close = difflib.get_close_matches(str(optimizer.get("type")), OPTIMIZERS.parent.module_dict)
+        hint = f" (did you mean {' or '.join(close)}?)" if close else ""
+        raise InputError(f"optim_wrapper.optimizer.type={optimizer.get('type')!r} is none{hint}")
     takes = inspect.signature(kind).parameters.values()
     names = {"type", *(each.name for each in takes)}
     left = [name for name in optimizer if name not in names]
@@ -67,13 +79,29 @@ def _check_optimizer(optimizer: Mapping[str, Any]) -> None:
         )
 
 
+def _check_checkpoints(hook: Mapping[str, Any]) -> None:
+    """Refuse settings that mmengine would meet when it saves for the first time, hours later."""
+    if hook.get("type") not in ("CheckpointHook", "HalfwayCheckpointHook"):
+        return
+    makers = (HalfwayCheckpointHook.__init__, Runner.save_checkpoint)
+    known = {"type", *(name for each in makers for name in inspect.signature(each).parameters)}
+    if unknown := [name for name in hook if name not in known]:
+        close = difflib.get_close_matches(unknown[0], known, n=1)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        raise InputError(f"default_hooks.checkpoint takes no setting {unknown[0]!r}{hint}")
+
+
 def missing(
     cfg: Mapping[str, Any], modes: Sequence[str] = tuple(LOADERS), data_only: bool = False
 ) -> Iterator[str]:
     """Everything that a run lacks, a sentence for each thing; arguments as of :func:`check`."""
     clip = (cfg.get("model") or {}).get("clip")
-    if not data_only and isinstance(clip, Mapping) and (problem := check_clip(**clip)):
-        yield problem
+    if not data_only and clip is not None:
+        names = {"model_name", "weights"}
+        if not isinstance(clip, Mapping) or set(clip) != names:
+            raise InputError(f"model.clip={clip!r} must name {' and '.join(sorted(names))}")
+        if problem := check_clip(**clip):
+            yield problem
     if not data_only and modes and (problem := _missing_checkpoint(cfg, modes)):
         yield problem
     said = set()
@@ -85,6 +113,8 @@ def missing(
             folders = dataset.get("data_prefix")
             if mode != "test" and folders is not None and "seg_map_path" not in folders:
                 yield f"{LOADERS[mode]}.dataset.data_prefix.seg_map_path: the masks' folder."
+            if mode == "train" and dataset.get("skip_unreadable"):
+                yield "train_dataloader.dataset.skip_unreadable: it is for validation and test."
             kind.vocabulary_of(dataset)  # a split that does not fit is said before anything else
             if lacking := kind.missing(dataset):
                 problem = f"{kind.__name__}: there is no {', no '.join(map(str, lacking))}. "

@@ -148,7 +148,7 @@ class ReportHook(Hook):
         return next((m for m in metrics if isinstance(m, ZeroShotIoUMetric)), None)
 
     def _protocol(self, runner: Runner, loop: Any, stage: str) -> dict[str, Any]:
-        dataset, model = loop.dataloader.dataset, runner.model
+        dataset, model, metric = loop.dataloader.dataset, runner.model, self._metric(loop)
         while not hasattr(model, "protocol") and hasattr(model, "module"):  # DDP, averaging
             model = model.module
         mode = "val" if stage == "validation" else "test"
@@ -165,7 +165,7 @@ class ReportHook(Hook):
                 "training": training_fingerprint(runner.cfg),
             }
         protocol = {
-            **data_protocol(dataset.metainfo, len(dataset)),
+            **data_protocol(dataset.metainfo, len(dataset) - len(metric.skipped if metric else ())),
             "pipeline": json.loads(json.dumps(evaluated.get("pipeline", []), default=str)),
             **getattr(model, "protocol", dict)(),
             "stage": stage,

@@ -58,7 +58,7 @@ def leave_clip_out(model: nn.Module, clip: LoadedClip, fixed_settings: Mapping[s
         found = {
             key.removeprefix(prefix): value
             for key, value in state.items()
-            if key.startswith(prefix)
+            if key.startswith(prefix) and isinstance(value, Tensor)
         }
         theirs: Tensor | None = found.get("clip_fingerprint")
         ours = module.get_buffer("clip_fingerprint")

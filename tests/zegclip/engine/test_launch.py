@@ -112,12 +112,6 @@ def test_a_config_that_is_not_there_names_similar_ones() -> None:
         find_config("configs/tagclip_voc_inductiv.py")
 
 
-def test_a_config_from_windows(tmp_path: Path) -> None:
-    (tmp_path / "bom.py").write_bytes(b"\xef\xbb\xbfx = 1\n")
-    with pytest.raises(InputError, match=r"bom\.py.* is no Python .*without a byte-order mark"):
-        load(str(tmp_path / "bom.py"))
-
-
 @pytest.mark.parametrize("end", ["", ".py"])
 @pytest.mark.parametrize("name", ["zegclip_context_inductive", "ldvc_coco_to_context"])
 def test_context_alone_is_an_alias_and_says_so(
