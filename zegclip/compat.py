@@ -24,7 +24,7 @@ from typing import Any
 import torch
 
 from .errors import InputError
-from .files import read_checkpoint
+from .files import read_checkpoint, replacing
 
 _NMS_SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 # A fragment takes its definitions with it when it is collected: it lives as long as the process.
@@ -111,13 +111,15 @@ def set_up() -> None:
     """Prepare this process to run a tool; may be called again.
 
     Threads fit the cores, the stack's notes about itself are not shown, and mmengine finds mmseg's
-    base configs, reads checkpoints as data, and runs several processes without a GPU.
+    base configs, reads checkpoints as data, writes them whole, and runs several processes without a
+    GPU.
     """
     limit_threads()
     for message in _NOISE:
         warnings.filterwarnings("ignore", message=message)
     _find_mmseg_configs()
     _read_checkpoints_as_data()
+    _write_files_whole()
     _distribute_without_gpu()
 
 
@@ -193,6 +195,18 @@ def _read_checkpoints_as_data() -> None:
     # Behind the remaining schemes (pavi, s3, openmmlab; http and what builds on it).
     mm._safe_torch_load = load
     _wrap(mm, "load_url", load_url)
+
+
+def _write_files_whole() -> None:
+    """What mmengine writes through its local file backend, checkpoints among it."""
+    from mmengine.fileio import LocalBackend, register_backend
+
+    class WholeFileBackend(LocalBackend):
+        def put(self, obj: bytes, filepath: str | Path) -> None:
+            with replacing(filepath) as part:
+                super().put(obj, part)
+
+    register_backend("local", WholeFileBackend, force=True, prefixes="")
 
 
 def _distribute_without_gpu() -> None:
