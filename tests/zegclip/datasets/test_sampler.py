@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-from mini_models import scenes_of
 from mmengine.dataset import RepeatDataset
 from mmengine.runner import Runner
+
+from tests.mini_models import scenes_of
 
 
 def batches(dataset: Any, workers: int, skipped: int = 0) -> list[list[torch.Tensor]]:
