@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 
 from mmengine.config import Config
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import Runner
 
 from zegclip.engine import start_up
-from zegclip.engine.launch import find_checkpoint, learns, load_config, make_parser, run
+from zegclip.engine.launch import learns, load_config, make_parser, run
+from zegclip.engine.resume import latest_checkpoint
 from zegclip.errors import InputError
 
 
@@ -53,15 +54,10 @@ def parse_args() -> Config:
             "replace or lie beside: --resume goes on with it, --work-dir keeps them apart",
             file=sys.stderr,
         )
-    if cfg.resume:
-        newest = find_latest_checkpoint(cfg.work_dir)
-        cfg.resume = newest is not None
-        # The work dir's, or mmengine would resume the run that this one starts from; the file in
-        # it, or it would be looked for where the work dir was before it was moved.
-        if newest is not None:
-            here = Path(cfg.work_dir, Path(newest).name)
-            places = here, Path(newest)
-            cfg.load_from = find_checkpoint(str(next((p for p in places if p.is_file()), here)))
+    seed, latest = None, latest_checkpoint(cfg.work_dir) if cfg.resume else None
+    cfg.resume = latest is not None
+    if latest is not None:
+        cfg.load_from, seed = latest
     if args.amp:
         cfg.optim_wrapper.type = "AmpOptimWrapper"
         cfg.optim_wrapper.setdefault("loss_scale", "dynamic")
@@ -74,6 +70,12 @@ def parse_args() -> Config:
     given = {"seed": args.seed, "deterministic": args.deterministic or None}
     given = {key: value for key, value in given.items() if value is not None}
     cfg.randomness = {"seed": None, **(cfg.get("randomness") or {}), **given}
+    if seed is not None and cfg.randomness.seed not in (None, seed):
+        raise InputError(
+            "a run goes on with the settings that it began with; "
+            f"seed ({seed} -> {cfg.randomness.seed}) would make it another one"
+        )
+    cfg.randomness.seed = cfg.randomness.seed if seed is None else seed
     return cfg
 
 

@@ -14,6 +14,7 @@ import importlib.util
 import io
 import math
 import os
+import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ from typing import Any
 import torch
 
 from .errors import InputError
-from .files import as_checkpoint, read_checkpoint
+from .files import as_checkpoint, read_checkpoint, replacing
 
 _NMS_SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 # A fragment takes its definitions with it when it is collected: it lives as long as the process.
@@ -111,13 +112,15 @@ def set_up() -> None:
     """Prepare this process to run a tool; may be called again.
 
     Threads fit the cores, the stack's notes about itself are not shown, and mmengine finds mmseg's
-    base configs, reads checkpoints as data, and runs several processes without a GPU.
+    base configs, reads checkpoints as data, writes them whole, and runs several processes without a
+    GPU.
     """
     limit_threads()
     for message in _NOISE:
         warnings.filterwarnings("ignore", message=message)
     _find_mmseg_configs()
     _read_checkpoints_as_data()
+    _write_files_whole()
     _distribute_without_gpu()
 
 
@@ -195,8 +198,20 @@ def _read_checkpoints_as_data() -> None:
     _wrap(mm, "load_url", load_url)
 
 
+def _write_files_whole() -> None:
+    """What mmengine writes through its local file backend, checkpoints among it."""
+    from mmengine.fileio import LocalBackend, register_backend
+
+    class WholeFileBackend(LocalBackend):
+        def put(self, obj: bytes, filepath: str | Path) -> None:
+            with replacing(filepath) as part:
+                super().put(obj, part)
+
+    register_backend("local", WholeFileBackend, force=True, prefixes="")
+
+
 def _distribute_without_gpu() -> None:
-    """Let ``launcher='pytorch'`` run without a GPU: gloo, and no device ids for the model.
+    """Let launchers ``pytorch`` and ``slurm`` run without a GPU: gloo, no device ids for the model.
 
     mmengine calls ``torch.cuda.set_device`` whatever the backend is, and hands the local rank to
     ``MMDistributedDataParallel`` as the index of a GPU. With a GPU nothing changes.
@@ -212,12 +227,29 @@ def _distribute_without_gpu() -> None:
             kwargs.pop("init_backend", None)
             torch.distributed.init_process_group(backend="gloo", **kwargs)
 
+    def init_slurm(original: Callable[..., None], backend: str, **kwargs: Any) -> None:
+        if get_device() != "cpu":
+            original(backend, **kwargs)
+            return
+        # As torchrun would say it.
+        for name, value in (
+            ("RANK", "PROCID"),
+            ("WORLD_SIZE", "NTASKS"),
+            ("LOCAL_RANK", "LOCALID"),
+        ):
+            os.environ[name] = os.environ[f"SLURM_{value}"]
+        nodes = ["scontrol", "show", "hostname", os.environ["SLURM_NODELIST"]]
+        os.environ.setdefault("MASTER_ADDR", subprocess.check_output(nodes, text=True).split()[0])
+        os.environ.setdefault("MASTER_PORT", "29500")
+        torch.distributed.init_process_group(backend="gloo")
+
     def init_wrapper(original: Callable[..., None], self: Any, module: Any, **kwargs: Any) -> None:
         if all(parameter.device.type == "cpu" for parameter in module.parameters()):
             kwargs["device_ids"] = None
         original(self, module=module, **kwargs)
 
     _wrap(dist_utils, "_init_dist_pytorch", init_pytorch)
+    _wrap(dist_utils, "_init_dist_slurm", init_slurm)
     _wrap(MMDistributedDataParallel, "__init__", init_wrapper)
 
 

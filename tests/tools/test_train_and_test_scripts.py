@@ -23,23 +23,8 @@ CONFIG = TOY / "toy_config.py"
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory with four images, dark on the left and bright on the right."""
-    generator = np.random.default_rng(0)
-    data = tmp_path / "toy_data"
-    for name in ("images", "masks"):
-        (data / name).mkdir(parents=True)
-    mask = np.zeros((8, 8), np.uint8)
-    mask[:, 4:] = 1
-    names = ["a", "b", "c", "d"]
-    for name in names:
-        image = np.where(mask[..., None] == 1, 190, 20) + generator.integers(0, 60, (8, 8, 3))
-        Image.fromarray(image.astype(np.uint8)).save(data / "images" / f"{name}.jpg")
-        Image.fromarray(mask).save(data / "masks" / f"{name}.png")
-    (data / "all.txt").write_text("\n".join(names))
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(TOY))
-    return tmp_path
+def folder(toy_folder: Path) -> Path:
+    return toy_folder
 
 
 def run(monkeypatch: pytest.MonkeyPatch, script: str, *args: object) -> None:
@@ -130,6 +115,7 @@ def test_an_option_to_start_from_is_not_resumed_either(
     [
         (["train_cfg.max_iters=8"], r"train_cfg\.max_iters \(4 -> 8\)"),
         (["optim_wrapper.optimizer.lr=1.0"], r"optim_wrapper\.optimizer\.lr \(0\.1 -> 1\.0\)"),
+        (["randomness.seed=7"], r"seed \(0 -> 7\)"),
         (["train_dataloader.batch_size=1"], r"train_dataloader\.batch_size \(2 -> 1\)"),
         (["train_cfg.val_interval=2", "train_dataloader.num_workers=1"], None),
     ],

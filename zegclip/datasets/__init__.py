@@ -14,6 +14,7 @@ from .masks import check_mask, read_mask
 from .mini import MiniSceneDataset
 from .photometric import FastPhotoMetricDistortion
 from .random_crop import FastRandomCrop
+from .sampler import InfiniteSampler
 from .transforms import HideUnseenLabels, LoadCheckedAnnotations, PackZeroShotInputs
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "FastPhotoMetricDistortion",
     "FastRandomCrop",
     "HideUnseenLabels",
+    "InfiniteSampler",
     "LoadCheckedAnnotations",
     "LoadImageFromFile",
     "MiniSceneDataset",

@@ -16,6 +16,7 @@ from zegclip.files import find_path
 from zegclip.vocabulary import IGNORE_INDEX, Vocabulary, name_key
 
 from .files import find_files, first_few, names_in, read_names
+from .sampler import Draw
 
 
 @DATASETS.register_module()
@@ -163,6 +164,12 @@ class ZeroShotDataset(BaseSegDataset):
     def _load_metainfo(cls, metainfo: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """As it is: mmengine would take every string for the name of a file."""
         return dict(metainfo or {})
+
+    def __getitem__(self, idx: int) -> dict[str, Any]:
+        """A sample; in training, augmented as its place in the order says."""
+        if isinstance(idx, Draw):
+            idx.seed_augmentation()
+        return super().__getitem__(idx)
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
         """A sample's files, and what the transforms need to know of the vocabulary."""

@@ -1,17 +1,21 @@
-"""What runs around the model: hooks, mixed precision, and the checks before work starts."""
+"""What runs around the model: hooks, mixed precision, resuming, checks before work starts."""
 
 from .amp_optim_wrapper import AmpOptimWrapper
 from .batch_size_hook import BatchSizeHook
 from .checkpoint_hooks import HalfwayCheckpointHook, PlainCheckpointHook
+from .finite_hook import FiniteHook
 from .pseudo_label_hook import PseudoLabelHook
+from .resume import ResumeHook
 from .vocabulary_hook import VocabularyHook, check_not_trained
 
 __all__ = [
     "AmpOptimWrapper",
     "BatchSizeHook",
+    "FiniteHook",
     "HalfwayCheckpointHook",
     "PlainCheckpointHook",
     "PseudoLabelHook",
+    "ResumeHook",
     "VocabularyHook",
     "check_not_trained",
 ]

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import BaseLoop, Runner
@@ -122,7 +123,8 @@ class PlainCheckpointHook(Hook):
 class HalfwayCheckpointHook(CheckpointHook):
     """mmengine's ``CheckpointHook``, which never removes the checkpoint at half the schedule.
 
-    And a validation without the number of ``save_best`` is no error: the best one stays.
+    Nor an old one before the new one is written. And a validation without the number of
+    ``save_best`` is no error: the best one stays.
 
     The transductive setting starts from there (ZegCLIP, Sec. 4.1: after half of the inductive
     iterations), when ``max_keep_ckpts`` would have removed it long ago. It is saved even where
@@ -158,7 +160,15 @@ class HalfwayCheckpointHook(CheckpointHook):
             self._save_checkpoint(runner)
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
+        outdated = None
+        if self.max_keep_ckpts > 0 and len(self.keep_ckpt_ids) == self.max_keep_ckpts:
+            # mmengine would remove it before there is another.
+            outdated = None if self.keep_ckpt_ids[-1] == step else self.keep_ckpt_ids.popleft()
         super()._save_checkpoint_with_step(runner, step, meta)
+        if outdated is not None and is_main_process():
+            path = self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(outdated))
+            if self.file_backend.isfile(path):
+                self.file_backend.remove(path)
         if self.max_keep_ckpts > 0 and step == self._half(runner) and not self.by_epoch:
             self.keep_ckpt_ids.remove(step)  # of those that are kept, and removed, in turn
             runner.message_hub.update_info("keep_ckpt_ids", list(self.keep_ckpt_ids))

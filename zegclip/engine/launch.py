@@ -46,6 +46,8 @@ _HOOKS = {
     "vocabulary": "VocabularyHook",
     "report": "ReportHook",
     "plain_checkpoint": "PlainCheckpointHook",
+    "resume": "ResumeHook",
+    "finite": "FiniteHook",
 }
 # Of these mmengine takes what it knows and passes over the rest.
 _READ_BELOW = {

@@ -32,6 +32,8 @@ default_hooks = dict(
     pseudo_labels=dict(type="PseudoLabelHook"),  # transductive: pixels labelled with which class
     report=dict(type="ReportHook"),  # report.json beside the log
     plain_checkpoint=dict(type="PlainCheckpointHook"),  # checkpoints that load as data
+    resume=dict(type="ResumeHook"),  # a resumed run is the uninterrupted one
+    finite=dict(type="FiniteHook"),  # stops at a loss that is NaN or infinite
     # Draws a few validation images, where the visualizer has more than the local backend
     # (configs/tensorboard_example.py).
     prediction_sheet=dict(type="PredictionSheetHook", interval=1, num_images=4),

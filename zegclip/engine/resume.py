@@ -1,0 +1,75 @@
+"""A run that was stopped at any moment, and resumed, is the run that was never stopped."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.hooks import Hook
+from mmengine.runner import IterBasedTrainLoop, Runner, find_latest_checkpoint
+from mmseg.registry import HOOKS
+
+from zegclip.errors import InputError
+from zegclip.files import read_checkpoint
+
+from .launch import find_checkpoint
+
+
+def latest_checkpoint(work_dir: str | Path) -> tuple[str, int | None] | None:
+    """The newest checkpoint of a work dir that is whole, and its run's seed.
+
+    The work dir's, or mmengine would resume the run that this one starts from; the file in it, or
+    it would be looked for where the work dir was before it was moved. Of one that cannot be read
+    stderr says so, and the one before it is taken. What a killed run has half written is removed.
+
+    Raises:
+        InputError: the newest one is gone, or none can be read.
+    """
+    folder = Path(work_dir)
+    for part in folder.glob(".[ei][pt]*_*.*-*.pth"):
+        part.unlink(missing_ok=True)
+    saved = [file for kind in ("iter", "epoch") for file in folder.glob(f"{kind}_[0-9]*.pth")]
+    saved.sort(key=lambda file: int(file.stem.rpartition("_")[2]), reverse=True)
+    # (Empty, or not there yet, where the run was killed between the checkpoint and its name.)
+    if named := find_latest_checkpoint(work_dir):
+        places = folder / Path(named).name, Path(named)
+        last = find_checkpoint(str(next((p for p in places if p.is_file()), places[0])))
+        saved = [Path(last), *(file for file in saved if file.name != Path(last).name)]
+    for file in saved:
+        try:
+            return str(file), read_checkpoint(file).get("meta", {}).get("seed")
+        except InputError as error:
+            print(f"warning: {error}; going on from the one before it", file=sys.stderr)
+    if saved:
+        raise InputError(
+            f"no checkpoint in {work_dir} can be read: without --resume it begins anew"
+        )
+    return None
+
+
+@HOOKS.register_module()
+class ResumeHook(Hook):
+    """What mmengine's resuming leaves out.
+
+    - Random numbers (dropout) depend on the seed and the iteration, not on what was drawn before.
+    - The validation after a checkpoint's iteration, which a run may have been stopped in, is made.
+    """
+
+    priority = "LOWEST"  # the validation needs what other hooks prepare
+
+    def before_train(self, runner: Runner) -> None:
+        """Validate where the run may have been stopped while it did."""
+        loop, step = runner.train_loop, runner.iter
+        if not isinstance(loop, IterBasedTrainLoop) or runner.val_loop is None or not step:
+            return
+        due = step % loop.val_interval == 0 or step == loop.max_iters
+        if due and step >= loop.val_begin:
+            runner.val_loop.run()
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        """Let the iteration's random numbers begin at its own place."""
+        words = np.random.SeedSequence([runner.seed, runner.iter]).generate_state(1).tolist()
+        torch.manual_seed(words[0])
