@@ -3,14 +3,7 @@
 set -euo pipefail
 PROCESSES=$1
 shift
-ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-# The environment that `make setup` makes, unless another one is active or asked for.
-if [ -z "${PYTHON:-}" ]; then
-    PYTHON=python
-    if [ -z "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ] && [ -x "$ROOT/.venv/bin/python" ]; then
-        PYTHON=$ROOT/.venv/bin/python
-    fi
-fi
+. "$(dirname "${BASH_SOURCE[0]}")/python.sh"
 # torchrun would set one thread a process; the cores are shared out instead.
 if [ -z "${OMP_NUM_THREADS:-}" ] && [ "$PROCESSES" -gt 0 ] 2>/dev/null; then
     THREADS=$(($(nproc) / PROCESSES))

@@ -14,6 +14,7 @@ import importlib.util
 import io
 import math
 import os
+import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -210,7 +211,7 @@ def _write_files_whole() -> None:
 
 
 def _distribute_without_gpu() -> None:
-    """Let ``launcher='pytorch'`` run without a GPU: gloo, and no device ids for the model.
+    """Let launchers ``pytorch`` and ``slurm`` run without a GPU: gloo, no device ids for the model.
 
     mmengine calls ``torch.cuda.set_device`` whatever the backend is, and hands the local rank to
     ``MMDistributedDataParallel`` as the index of a GPU. With a GPU nothing changes.
@@ -226,12 +227,29 @@ def _distribute_without_gpu() -> None:
             kwargs.pop("init_backend", None)
             torch.distributed.init_process_group(backend="gloo", **kwargs)
 
+    def init_slurm(original: Callable[..., None], backend: str, **kwargs: Any) -> None:
+        if get_device() != "cpu":
+            original(backend, **kwargs)
+            return
+        # As torchrun would say it.
+        for name, value in (
+            ("RANK", "PROCID"),
+            ("WORLD_SIZE", "NTASKS"),
+            ("LOCAL_RANK", "LOCALID"),
+        ):
+            os.environ[name] = os.environ[f"SLURM_{value}"]
+        nodes = ["scontrol", "show", "hostname", os.environ["SLURM_NODELIST"]]
+        os.environ.setdefault("MASTER_ADDR", subprocess.check_output(nodes, text=True).split()[0])
+        os.environ.setdefault("MASTER_PORT", "29500")
+        torch.distributed.init_process_group(backend="gloo")
+
     def init_wrapper(original: Callable[..., None], self: Any, module: Any, **kwargs: Any) -> None:
         if all(parameter.device.type == "cpu" for parameter in module.parameters()):
             kwargs["device_ids"] = None
         original(self, module=module, **kwargs)
 
     _wrap(dist_utils, "_init_dist_pytorch", init_pytorch)
+    _wrap(dist_utils, "_init_dist_slurm", init_slurm)
     _wrap(MMDistributedDataParallel, "__init__", init_wrapper)
 
 

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Train on a Slurm cluster.
+#   tools/slurm_train.sh PARTITION JOB_NAME CONFIG [options of tools/train.py]
+# GPUS (4), GPUS_PER_NODE (4), CPUS_PER_TASK (5) and SRUN_ARGS as in mmseg. PYTHON chooses the
+# interpreter.
+set -euo pipefail
+if [ $# -lt 3 ]; then
+    sed -n '2,5s/^# \{0,1\}//p' "$0" >&2
+    exit 2
+fi
+TOOLS=$(cd "$(dirname "$0")" && pwd)
+. "$TOOLS/python.sh"
+# shellcheck disable=SC2086  (several options)
+exec srun --partition "$1" --job-name "$2" --ntasks "${GPUS:-4}" --kill-on-bad-exit=1 \
+    --ntasks-per-node "${GPUS_PER_NODE:-4}" --gres "gpu:${GPUS_PER_NODE:-4}" \
+    --cpus-per-task "${CPUS_PER_TASK:-5}" ${SRUN_ARGS:-} \
+    "$PYTHON" -u "$TOOLS/train.py" "${@:3}" --launcher slurm
