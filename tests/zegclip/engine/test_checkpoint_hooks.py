@@ -36,12 +36,12 @@ class Points(Dataset):
 
 
 class Line(BaseModel):
-    """A linear regression."""
+    """A regression, with dropout."""
 
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(0)
-        layers = [torch.nn.Linear(2, 4), torch.nn.ReLU(), torch.nn.Linear(4, 1)]
+        layers = [torch.nn.Linear(2, 4), torch.nn.Dropout(0.5), torch.nn.Linear(4, 1)]
         self.fit = torch.nn.Sequential(*layers)
 
     def forward(self, x: torch.Tensor, y: torch.Tensor, mode: str) -> dict[str, torch.Tensor]:
@@ -67,7 +67,7 @@ def make_runner(work_dir: Path, max_iters: int, resume: bool = False) -> Runner:
             dict(type="PolyLR", power=0.9, eta_min=1e-3, begin=0, end=4, by_epoch=False),
         ],
         default_hooks=dict(checkpoint=dict(type="CheckpointHook", by_epoch=False, interval=2)),
-        custom_hooks=[dict(type="mmseg.PlainCheckpointHook")],
+        custom_hooks=[dict(type="mmseg.PlainCheckpointHook"), dict(type="mmseg.ResumeHook")],
         log_processor=dict(by_epoch=False),
         randomness=dict(seed=0),
         resume=resume,
