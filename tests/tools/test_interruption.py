@@ -147,21 +147,18 @@ def test_an_exception_in_a_worker(toy_folder: Path, run_tool: Callable[..., None
 
 
 @pytest.mark.parametrize(
-    ("rate", "said", "left"),
+    ("rate", "interval", "said", "left"),
     [
-        (
-            "1e38",
-            r"iteration 3: loss_seg is .*images .*\.jpg.* last good checkpoint is .*iter_2",
-            2,
-        ),
-        ("1e39", r"iteration 1: the weight classify\.weight .* last good checkpoint is none", 0),
+        ("1e37", 1, r"iteration 2: the weight classify\.weight .* checkpoint is .*iter_1", 1),
+        ("1e39", 9, r"iteration 2: loss_seg is .*images .*\.jpg.* good checkpoint is none", 0),
     ],
 )
 def test_numbers_that_go_wrong(
-    toy_folder: Path, run_tool: Callable[..., None], rate: str, said: str, left: int
+    toy_folder: Path, run_tool: Callable[..., None], rate: str, interval: int, said: str, left: int
 ) -> None:
     """Losses, and weights of which no loss tells yet."""
-    options = [f"optim_wrapper.optimizer.lr={rate}", "default_hooks.checkpoint.interval=1"]
+    options = [f"optim_wrapper.optimizer.lr={rate}"]
+    options += [f"default_hooks.checkpoint.interval={interval}"]
     with pytest.raises(SystemExit, match=said):
         run_tool("train.py", TOY, "--work-dir", "w", "--cfg-options", *options)
     assert len(list(Path("w").glob("*.pth"))) == left

@@ -74,7 +74,7 @@ def test_a_class_that_a_run_lacks_and_the_order_of_classes() -> None:
 
 def test_self_training_starts_from_the_same_seeds_run(tmp_path: Path) -> None:
     name = "zegclip_mini_inductive"
-    starts = [tmp_path / name / f"seed_{seed}" / "iter_500.pth" for seed in (0, 1)]
+    starts = [tmp_path / name / f"seed_{seed}" / "iter_250.pth" for seed in (0, 1)]
     for path in starts:
         path.parent.mkdir(parents=True)
         path.touch()
