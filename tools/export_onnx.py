@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Export a trained model to ONNX, or as torch's own program; the vocabulary stays open.
+"""Export a model to ONNX, or as torch's own program; the vocabulary stays open.
 
 The file holds the image encoder and the head. Inputs: image (B, 3, H, W), float32, normalised,
 sides multiples of the patch size; class_embeddings (C, D), float32, unit rows; seen (C,), bool;
@@ -53,7 +53,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("config", help="as tools/test.py takes it")
-    add("checkpoint", help="what tools/train.py wrote: a .pth file")
+    what = "what tools/train.py wrote: a .pth file (a training_free config has none)"
+    add("checkpoint", nargs="?", help=what)
     add("--out", type=Path, required=True, metavar="ONNX", help="file to write")
     add("--words", help=f'classes, "cat, a red bus"; their embeddings go to {WORDS} beside it')
     add("--check", action="store_true", help="compare each file with torch before it is written")
@@ -129,6 +130,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     vocabulary = None if args.words is None else make_vocabulary(args.words)
     cfg, checkpoint = choose_files(args.config, args.checkpoint)
+    if checkpoint is None and vocabulary is None:
+        raise InputError('CLIP without training has no classes of its own: --words "cat, dog"')
     model = load_model(cfg, checkpoint, torch.device("cpu"))
     words = None if vocabulary is None else ClassWords.embed(model, vocabulary)
     program = export_program(model)

@@ -19,7 +19,7 @@ from zegclip.apis.onnx_inferencer import open_session, read_description
 from zegclip.errors import InputError
 
 
-@pytest.mark.parametrize("method", ["tagclip", "ldvc"])
+@pytest.mark.parametrize("method", ["tagclip", "ldvc", "training_free"])
 def test_the_graph_is_torchs_for_all_sizes(method: str) -> None:
     """The tool has compared them. LDVC's 4x4 regions fit none of the odd grids."""
     model, path, printed = exported(method)
@@ -42,7 +42,8 @@ def test_the_graph_is_torchs_for_all_sizes(method: str) -> None:
     assert len(content) < 4 * numbers + 1_000_000
     assert b"site-packages" not in content and b"image_encoder.py" not in content
     found = read_description(session, "file")
-    assert found["templates"] == ["a photo of a {}"] and found["vocabulary"]["unseen"]
+    assert found["templates"] == list(model.text_encoder.templates)
+    assert bool(found["vocabulary"]) == (method != "training_free")  # which has none of its own
     assert found["calibration"] == json.loads(json.dumps(model.decode_head.protocol(True)))
 
 
@@ -69,6 +70,8 @@ def test_its_words_are_image_demos(tmp_path: Path, capsys: pytest.CaptureFixture
         ((files_of("tagclip")[0], "none.pth"), "no checkpoint 'none.pth'"),
         (("none.py", files_of("tagclip")[1]), "no config 'none.py'"),
         ((*files_of("tagclip"), "--words", "cat, cat"), "twice"),
+        ((files_of("training_free")[0],), "CLIP without training has no classes of its own"),
+        ((files_of("zegclip")[0],), "names no checkpoint"),
     ],
 )
 def test_files_and_words_that_are_not_there(arguments: tuple[str, ...], message: str) -> None:

@@ -150,7 +150,7 @@ def test_an_exception_in_a_worker(toy_folder: Path, run_tool: Callable[..., None
     ("rate", "interval", "said", "left"),
     [
         ("1e37", 1, r"iteration 2: the weight classify\.weight .* checkpoint is .*iter_1", 1),
-        ("1e39", 9, r"iteration 2: loss_seg is .*images .*\.jpg.* good checkpoint is none", 0),
+        ("1e39", 9, r"iteration 2: loss is nan.*images .*\.jpg.* good checkpoint is none", 0),
     ],
 )
 def test_numbers_that_go_wrong(

@@ -27,7 +27,7 @@ class ExportedModel(nn.Module):
     It calls the segmentor's own image encoder and head.
 
     Args:
-        segmentor: a trained model.
+        segmentor: the model.
 
     Example:
         >>> image, T = torch.randn(1, 3, 512, 512), torch.randn(2, 512)
@@ -83,6 +83,8 @@ def describe(cfg: Config, model: ZeroShotSegmentor) -> dict[str, Any]:
         "config": Path(cfg.filename or "").name,  # for people
         "patch_size": model.image_encoder.patch_size,
         "background": asdict(model.decode_head.background),
+        "words_apart": model.decode_head.words_apart,
+        "averages_logits": model.decode_head.averages_logits,
         # of mmseg's SegDataPreProcessor
         "normalisation": {key: preprocessor[key] for key in arguments if key in preprocessor},
         "resize": steps,
@@ -100,7 +102,7 @@ def export_program(segmentor: ZeroShotSegmentor) -> torch.export.ExportedProgram
     """:class:`ExportedModel` as torch's program, for all sizes, batches and vocabularies.
 
     Args:
-        segmentor: a trained model, on the CPU, in evaluation mode.
+        segmentor: the model, on the CPU, in evaluation mode.
     """
     model = ExportedModel(segmentor).eval()
     patch = segmentor.image_encoder.patch_size

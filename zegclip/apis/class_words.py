@@ -14,8 +14,8 @@ import torch
 
 from zegclip.errors import InputError
 from zegclip.files import replacing
-from zegclip.segmentors import ZeroShotSegmentor
-from zegclip.vocabulary import Vocabulary
+from zegclip.segmentors import ReadOut, ZeroShotSegmentor
+from zegclip.vocabulary import Vocabulary, name_key
 
 # The file beside a model that is looked for where none is named.
 WORDS = "words.npz"
@@ -32,17 +32,20 @@ class ClassWords:
         (1, 512)
     """
 
-    words: Mapping[str, tuple[str, ...]]  # of each class, in the order of the rows
-    embeddings: np.ndarray  # T, (C, D) float32, unit rows
+    words: Mapping[str, tuple[str, ...]]  # of each class
+    queries: Mapping[str, tuple[str, ...]]  # of each row: a class, or a word by itself
+    embeddings: np.ndarray  # T, (Q, D) float32, unit rows
     text_fingerprint: str  # of what embedded them
 
     @classmethod
     @torch.no_grad()
     def embed(cls, model: ZeroShotSegmentor, vocabulary: Vocabulary) -> ClassWords:
-        """Embed a vocabulary with a model's text encoder."""
-        embeddings = model.text_encoder(vocabulary).float().cpu().numpy()
-        words = dict(zip(vocabulary.classes, vocabulary.words))
-        return cls(words, embeddings, text_fingerprint(model))
+        """Embed a vocabulary with a model's text encoder, and the words of its background."""
+        head = model.decode_head
+        queries = ReadOut(head, vocabulary, background=head.background).queries
+        embeddings = model.text_encoder(queries).float().cpu().numpy()
+        words, rows = (dict(zip(each.classes, each.words)) for each in (vocabulary, queries))
+        return cls(words, rows, embeddings, text_fingerprint(model))
 
     @classmethod
     def read(cls, path: str | Path) -> ClassWords:
@@ -53,19 +56,24 @@ class ClassWords:
         """
         try:
             with np.load(path, allow_pickle=False) as file:
-                words = {name: tuple(each) for name, each in json.loads(str(file["words"])).items()}
+                words, queries = (
+                    {name: tuple(each) for name, each in json.loads(str(file[key])).items()}
+                    for key in ("words", "queries")
+                )
                 embeddings, fingerprint = file["embeddings"], str(file["text_fingerprint"])
-            Vocabulary(tuple(words), synonyms=words, setting="cross_dataset")
-            if embeddings.shape[:1] != (len(words),) or not np.isfinite(embeddings).all():
-                raise ValueError("its embeddings are no finite numbers, a row for each class")
+            for each in (words, queries):
+                Vocabulary(tuple(each), synonyms=each, setting="cross_dataset")
+            if embeddings.shape[:1] != (len(queries),) or not np.isfinite(embeddings).all():
+                raise ValueError("its embeddings are no finite numbers, a row for each query")
         except Exception as error:  # whatever is wrong with a file of anybody's
             raise InputError(f"{path} cannot be read as class embeddings: {error}") from error
-        return cls(words, embeddings.astype(np.float32), fingerprint)
+        return cls(words, queries, embeddings.astype(np.float32), fingerprint)
 
     def save(self, path: str | Path) -> None:
         """Write an ``.npz``."""
         rest: dict[str, Any] = {
             "words": json.dumps(self.words),
+            "queries": json.dumps(self.queries),
             "text_fingerprint": self.text_fingerprint,
         }
         with replacing(path) as part:
@@ -73,16 +81,21 @@ class ClassWords:
 
     def rows(self, vocabulary: Vocabulary) -> np.ndarray:
         """Embeddings of a vocabulary's classes, ``(C, D)``; ``InputError`` if one is not here."""
-        order = {name: row for row, name in enumerate(self.words)}
+        saved = {name_key(name): row for row, name in enumerate(self.queries)}
+        rows = []
         for name, words in zip(vocabulary.classes, vocabulary.words):
-            if name not in order:
+            row = saved.get(name_key(name))
+            if row is None:
                 raise InputError(
-                    f"there is no saved embedding of {name!r}, only of {', '.join(order)}: save it "
-                    "too (tools/export_onnx.py --words), or give config and checkpoint instead"
+                    f"there is no saved embedding of {name!r}, only of {', '.join(self.queries)}: "
+                    "save it too (tools/export_onnx.py --words), or give config and checkpoint "
+                    "instead"
                 )
-            if name in vocabulary.synonyms and words != self.words[name]:
-                raise InputError(f"{name!r} was saved with the words {list(self.words[name])}")
-        return self.embeddings[[order[name] for name in vocabulary.classes]]
+            own = list(self.queries.values())[row]
+            if name in vocabulary.synonyms and words != own:
+                raise InputError(f"{name!r} was saved with the words {list(own)}")
+            rows.append(row)
+        return self.embeddings[rows]
 
 
 def text_fingerprint(model: ZeroShotSegmentor) -> str:

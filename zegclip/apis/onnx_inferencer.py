@@ -7,6 +7,7 @@ import math
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,11 @@ from zegclip.errors import InputError
 from zegclip.heads import HeadOutput, Prediction
 from zegclip.segmentors import (
     ImagePrediction,
+    ReadOut,
+    as_it_is,
     checked_test_cfg,
     cut_windows,
     predictions_of_images,
-    with_background,
 )
 from zegclip.segmentors.sliding_window import Box
 from zegclip.vocabulary import Background, Vocabulary
@@ -31,7 +33,7 @@ from .class_words import WORDS, ClassWords, text_fingerprint
 from .inferencer import ZeroShotInferencer
 from .preprocessing import Preprocessor, check_steps
 
-METADATA_KEY, VERSION = "zegclip", 4
+METADATA_KEY, VERSION = "zegclip", 5
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 # Boxes of some windows and their pixels (N, 3, h, w), whole patches.
 _Windows = tuple[list[Box], Tensor]
@@ -89,8 +91,7 @@ class OnnxInferencer(ZeroShotInferencer):
             self._text_encoder = segmentor.text_encoder
 
             def embed(vocabulary: Vocabulary) -> np.ndarray:
-                segmentor.set_vocabulary(vocabulary)
-                return segmentor.class_embeddings().numpy()
+                return segmentor.class_embeddings(vocabulary).numpy()
         else:
             file = str(words or Path(path).parent / WORDS)
             saved = ClassWords.read(file)
@@ -118,7 +119,7 @@ class OnnxInferencer(ZeroShotInferencer):
 
     def _check_words(self, vocabulary: Vocabulary) -> None:
         if self._text_encoder is None:
-            self.model.embed(vocabulary)
+            self.model.embed(self.model.read_out(vocabulary).queries)
         else:
             super()._check_words(vocabulary)
 
@@ -173,6 +174,7 @@ def read_description(session: Any, name: str) -> dict[str, Any]:
             raise InputError("mean or std is no number")
         found["test_cfg"] = checked_test_cfg(found["test_cfg"], found["patch_size"])
         found["background"] = Background(**found["background"])
+        found |= {key: bool(found[key]) for key in ("words_apart", "averages_logits")}
         found["own"] = Vocabulary.from_metainfo(v) if (v := found["vocabulary"]) else None
         found["preprocessor"] = SegDataPreProcessor(**statistics)
     except InputError as error:
@@ -184,6 +186,9 @@ def read_description(session: Any, name: str) -> dict[str, Any]:
 
 class _Graph:
     """What an inferencer asks of a segmentor, by an exported graph.
+
+    A graph gives probabilities. Where a head's windows are averaged as logits, their logarithms
+    are: they differ from the logits by one number at each pixel, which softmax does not see.
 
     Args:
         session: ONNX Runtime's.
@@ -199,10 +204,23 @@ class _Graph:
     ) -> None:
         self._session = session
         self._description = description
+        self._averages_logits = description["averages_logits"]
         self.embed = embed
 
     def set_vocabulary(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
+
+    def read_out(self, vocabulary: Vocabulary, background: Background | None = None) -> ReadOut:
+        """What the graph is asked for; it has calibrated itself."""
+
+        def softmax(output: HeadOutput) -> Prediction:
+            return Prediction(output.mask_logits.softmax(dim=1), output.extra_maps)
+
+        head: Any = SimpleNamespace(
+            words_apart=self._description["words_apart"],
+            predict=softmax if self._averages_logits else as_it_is,
+        )
+        return ReadOut(head, vocabulary, background=background)
 
     def encode_windows(self, inputs: Tensor) -> Iterator[_Windows]:
         return cut_windows(inputs, self._description["test_cfg"], self._description["patch_size"])
@@ -215,27 +233,21 @@ class _Graph:
         images: Tensor | None = None,
     ) -> list[ImagePrediction]:
         vocabulary = self._vocabulary
-        words = background.words_beside(vocabulary) if background else ()
+        read_out = self.read_out(vocabulary, background)
         inputs = {
-            "class_embeddings": self.embed(vocabulary.with_words(words)),
-            "seen": np.isin((*vocabulary.classes, *words), vocabulary.seen),
+            "class_embeddings": self.embed(read_out.queries),
+            "seen": np.isin(read_out.queries.classes, vocabulary.seen),
             "inductive": np.array(vocabulary.setting == "inductive"),
         }
-        own = len(vocabulary.classes)
-
-        def to_prediction(output: HeadOutput) -> Prediction:
-            prediction = Prediction(output.mask_logits[:, :own], output.extra_maps)
-            if background is None:
-                return prediction
-            others = output.mask_logits[:, own:]
-            return with_background(prediction, others, background, vocabulary.classes)
-
         groups = ((boxes, self._run(pixels, inputs)) for boxes, pixels in windows)
-        return predictions_of_images(groups, size, 1, to_prediction, images=images)
+        return predictions_of_images(groups, size, 1, read_out, self._averages_logits, images)
 
     def _run(self, pixels: Tensor, inputs: Mapping[str, np.ndarray]) -> HeadOutput:
-        """Probabilities and extra maps, at pixels already."""
+        """Probabilities, or their logarithms, and extra maps, at pixels already."""
         outputs = self._session.run(None, {"image": pixels.numpy(), **inputs})
         names = [output.name for output in self._session.get_outputs()]
         maps = dict(zip(names, map(torch.from_numpy, outputs)))
-        return HeadOutput(maps.pop("probabilities"), maps)
+        probabilities = maps.pop("probabilities")
+        if self._averages_logits:
+            probabilities.clamp_(min=torch.finfo(torch.float32).tiny).log_()
+        return HeadOutput(probabilities, maps)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from zegclip.errors import InputError
 
+from .bicubic import resize_bicubic
 from .block import feed_forward, run_block
 from .image_encoder import PromptedImageEncoder
 from .loading import LoadedClip
@@ -65,10 +66,9 @@ class TrainingFreeImageEncoder(PromptedImageEncoder):
 
     def _resize(self, table: Tensor, grid: tuple[int, int]) -> Tensor:
         """Bicubic, by factors a little larger than the grids' quotient, as published."""
-        if tuple(table.shape[2:]) == grid:
-            return table
-        factors = tuple((new + 0.1) / own for new, own in zip(grid, table.shape[2:]))
-        return F.interpolate(table, scale_factor=factors, mode="bicubic", align_corners=False)
+        # (Not by an if, which would export one of both ways.)
+        changed = sum((new - own) ** 2 for new, own in zip(grid, table.shape[2:]))
+        return resize_bicubic(table, grid, more=torch.sym_min(0.1, changed))
 
     def protocol(self) -> dict[str, Any]:
         own = {"neighbourhood": self.neighbourhood} if self.last_block == "naclip" else {}
@@ -135,6 +135,8 @@ def closeness(grid: tuple[int, int], deviation: float) -> Tensor:
     """NACLIP's ω, ``(1 + N, 1 + N)``: a Gaussian of two patches' distance, 0 for CLS."""
     rows, columns = (
         torch.exp(-((steps[:, None] - steps) ** 2) / (2 * deviation**2))
-        for steps in (torch.arange(float(side)) for side in grid)
+        for steps in (torch.arange(side, dtype=torch.float32) for side in grid)
     )
-    return F.pad(torch.kron(rows, columns), (1, 0, 1, 0))
+    # Their Kronecker product. (torch.kron is exported for one grid.)
+    both = (rows[:, None, :, None] * columns[:, None]).flatten(2).flatten(0, 1)
+    return F.pad(both, (1, 0, 1, 0))

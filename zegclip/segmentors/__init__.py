@@ -1,7 +1,7 @@
 """The segmentor that all methods share."""
 
 from .image_prediction import ImagePrediction, as_it_is, predictions_of_images
-from .read_out import with_background
+from .read_out import ReadOut
 from .sliding_window import checked_test_cfg, cut_windows, to_original
 from .tta_model import ZeroShotTTAModel
 from .zero_shot_segmentor import EncodedWindows, ZeroShotSegmentor
@@ -9,6 +9,7 @@ from .zero_shot_segmentor import EncodedWindows, ZeroShotSegmentor
 __all__ = [
     "EncodedWindows",
     "ImagePrediction",
+    "ReadOut",
     "ZeroShotSegmentor",
     "ZeroShotTTAModel",
     "as_it_is",
@@ -16,5 +17,4 @@ __all__ = [
     "cut_windows",
     "predictions_of_images",
     "to_original",
-    "with_background",
 ]

@@ -19,15 +19,17 @@ from zegclip.engine.load_model import load_model
 from zegclip.segmentors import ZeroShotSegmentor
 
 ROOT = Path(__file__).parents[3]
-METHODS = ("zegclip", "tagclip", "ldvc")
+METHODS = ("zegclip", "tagclip", "ldvc")  # the trained ones
 SCENE = make_scene("test", 0)[0].image  # 96 x 96, RGB
 WORDS = "cat, a red bus, bottle, aeroplane"
 FOLDER = tempfile.TemporaryDirectory()  # removed at the end
 
 
 @functools.cache
-def files_of(method: str) -> tuple[str, str]:
+def files_of(method: str) -> tuple[str, str | None]:
     """Config and checkpoint of a method; TagCLIP's is trained, others are as they start."""
+    if method == "training_free":
+        return str(ROOT / "configs" / "training_free_mini.py"), None
     config = str(ROOT / "configs" / f"{method}_mini_inductive.py")
     trained = ROOT / "data" / "mini" / "mini_model.pth"
     if method == "tagclip":
@@ -56,6 +58,6 @@ def exported(method: str) -> Exported:
     options = ["--out", str(path), "--program", str(path.with_suffix(".pt2")), "--check"]
     options += ["--words", WORDS]
     with contextlib.redirect_stdout(io.StringIO()) as printed:
-        export_onnx.main([config, checkpoint, *options])
+        export_onnx.main([config, *([checkpoint] if checkpoint else []), *options])
     model = load_model(Config.fromfile(config), checkpoint, torch.device("cpu"))
     return Exported(model, path, printed.getvalue())

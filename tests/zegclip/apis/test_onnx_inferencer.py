@@ -42,33 +42,42 @@ def assert_same(found: SegmentationResult, expected: SegmentationResult) -> None
         np.testing.assert_allclose(values, expected.extra_maps[name], atol=1e-3)
 
 
-@pytest.mark.parametrize("method", ["tagclip", "ldvc"])
+@pytest.mark.parametrize("method", ["tagclip", "ldvc", "training_free"])
 def test_the_text_encoder_in_torch(method: str) -> None:
     expected = ZeroShotInferencer(*files_of(method), device="cpu")
     found = OnnxInferencer(exported(method).path, None, *files_of(method))
     image = SCENE[:83, :90]  # sides that are no whole patches
-    for question in ((WORDS,), (WORDS, "cat, bottle"), ()):
+    synonyms = {"animal": ["cat", "dog"], "bus": ["a red bus", "coach"]}
+    for question in ((WORDS,), (WORDS, "cat, bottle"), (synonyms,), ()):
+        if method == "training_free" and not question:  # it has no classes of its own
+            continue
         assert_same(found(image, *question), expected(image, *question))
 
 
-def test_windows_and_resizing_are_the_files(tmp_path: Path) -> None:
-    config, checkpoint = files_of("tagclip")
+@pytest.mark.parametrize("method", ["tagclip", "training_free"])
+def test_windows_and_resizing_are_the_files(method: str, tmp_path: Path) -> None:
+    """Overlapping windows are averaged as probabilities, and without training as logits."""
+    config, checkpoint = files_of(method)
     cfg = Config.fromfile(config)
     cfg.model.test_cfg = dict(mode="slide", crop_size=(48, 60), stride=(30, 42), window_batch=3)
     step = dict(type="ResizeShortestEdge", scale=110, max_size=65536)
     cfg.test_dataloader.dataset.pipeline.insert(1, step)
     expected = ZeroShotInferencer(cfg, checkpoint, device="cpu")
     changes = describe(cfg, expected.model)
-    path = rewritten(exported("tagclip").path, tmp_path / "slide.onnx", **changes)
+    path = rewritten(exported(method).path, tmp_path / "slide.onnx", **changes)
     found = OnnxInferencer(path, None, config, checkpoint)
     assert len(found.encode(SCENE).windows) > 2
-    assert_same(found(SCENE, WORDS, seen="cat"), expected(SCENE, WORDS, seen="cat"))
+    for refine in (None, "pamr"):
+        options: dict[str, Any] = dict(text=WORDS, seen="cat", refine=refine)
+        assert_same(found(SCENE, **options), expected(SCENE, **options))
 
 
-def test_saved_words_need_no_text_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = ZeroShotInferencer(*files_of("tagclip"), device="cpu")
+@pytest.mark.parametrize("method", ["tagclip", "training_free"])
+def test_saved_words_need_no_text_encoder(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the method's own background are among them."""
+    expected = ZeroShotInferencer(*files_of(method), device="cpu")
     monkeypatch.setattr("zegclip.apis.onnx_inferencer.load_model", None)
-    found = OnnxInferencer(exported("tagclip").path)  # words.npz lies beside it
+    found = OnnxInferencer(exported(method).path)  # words.npz lies beside it
     assert found.classes == ("cat", "a red bus", "bottle", "aeroplane")
     assert_same(found(SCENE), expected(SCENE, WORDS))
     assert_same(found(found.encode(SCENE), "bottle, cat"), expected(SCENE, "bottle, cat"))
@@ -113,10 +122,11 @@ def test_messages(
 
 def test_class_words_come_back(tmp_path: Path) -> None:
     rows = np.eye(3, 4, dtype=np.float32)
-    words = ClassWords({"cat": ("cat", "kitten"), "bus": ("bus",), "röd": ("röd",)}, rows, "ab")
+    queries = {"cat": ("cat", "kitten"), "bus": ("bus",), "röd": ("röd",)}
+    words = ClassWords({"cat": ("cat", "kitten")}, queries, rows, "ab")
     words.save(tmp_path / "words.npz")
     read = ClassWords.read(tmp_path / "words.npz")
-    assert read.words == words.words and read.text_fingerprint == "ab"
+    assert (read.words, read.queries, read.text_fingerprint) == (words.words, queries, "ab")
     assert np.array_equal(read.rows(make_vocabulary("röd, cat")), rows[[2, 0]])
     with pytest.raises(InputError, match=r"saved with the words \['cat', 'kitten'\]"):
         read.rows(make_vocabulary({"cat": ["puma"]}))
