@@ -46,9 +46,9 @@ def test_predictions_of_methods_side_by_side(
     draw: Draw, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pairs = [*files_of("zegclip"), *TAGCLIP, *files_of("ldvc")]
-    width, height = size(draw("predictions", *pairs, "--names", "val_00001", "val_00000"))
+    width, height = size(draw("predictions", *pairs, "--names", "test_00001", "test_00000"))
     assert 5 * 200 < width < 6 * 250 and 2 * 200 < height < 3 * 300
-    assert "predictions: val_00001, val_00000" in capsys.readouterr().out
+    assert "predictions: test_00001, test_00000" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
