@@ -148,6 +148,7 @@ def test_options_of_speed_and_memory_change_no_number(
     # (Traced and differentiated, but without the minute of a C++ compiler.)
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
     torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()  # (of whatever was compiled before)
     encoders = []
     for options in ({}, {option: True}):
         torch.manual_seed(0)
