@@ -163,6 +163,7 @@ def main(argv: list[str] | None = None) -> None:
     scores, analyses, failed = compare(args)
     typed = shlex.join(["python", "tools/compare.py", *(sys.argv[1:] if argv is None else argv)])
     # Where the folder of runs is, is nobody's business.
+    typed = typed.replace(str(args.work_dir.parent), "FOLDER")
     text = json.dumps({"command": typed, **scores}, indent=2).replace(str(args.work_dir), "FOLDER")
     with replacing(args.work_dir / "results.json") as part:
         part.write_text(text + "\n", encoding="utf-8")
