@@ -9,9 +9,4 @@ if [ $# -lt 4 ]; then
     exit 2
 fi
 TOOLS=$(cd "$(dirname "$0")" && pwd)
-. "$TOOLS/python.sh"
-# shellcheck disable=SC2086  (several options)
-exec srun --partition "$1" --job-name "$2" --ntasks "${GPUS:-4}" --kill-on-bad-exit=1 \
-    --ntasks-per-node "${GPUS_PER_NODE:-4}" --gres "gpu:${GPUS_PER_NODE:-4}" \
-    --cpus-per-task "${CPUS_PER_TASK:-5}" ${SRUN_ARGS:-} \
-    "$PYTHON" -u "$TOOLS/test.py" "${@:3}" --launcher slurm
+exec "$TOOLS/slurm.sh" "$TOOLS/test.py" "$@"

@@ -79,6 +79,14 @@ def test_files_and_words_that_are_not_there(arguments: tuple[str, ...], message:
         export_onnx.main([*arguments, "--out", "model.onnx"])
 
 
+def test_calibration_that_a_file_cannot_hold(tmp_path: Path) -> None:
+    config = tmp_path / "calibrated.py"
+    base = files_of("training_free")[0]
+    config.write_text(f"_base_ = {base!r}\nmodel = dict(decode_head=dict(gamma=0.1))\n")
+    with pytest.raises(InputError, match="set gamma=0"):
+        export_onnx.main([str(config), "--words", "cat", "--out", str(tmp_path / "model.onnx")])
+
+
 def test_a_file_that_differs_is_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from zegclip.apis.class_words import text_fingerprint
 from zegclip.apis.onnx_inferencer import METADATA_KEY, VERSION
 from zegclip.apis.preprocessing import check_steps, image_steps
+from zegclip.errors import InputError
 from zegclip.segmentors import ZeroShotSegmentor
 
 INPUTS = ("image", "class_embeddings", "seen", "inductive")
@@ -71,8 +72,11 @@ def describe(cfg: Config, model: ZeroShotSegmentor) -> dict[str, Any]:
         model: with its checkpoint.
 
     Raises:
-        InputError: the config prepares images by a step that a file cannot ask for.
+        InputError: the config prepares images by a step that a file cannot ask for, or calibrates
+            a head whose windows are averaged before.
     """
+    if model.decode_head.averages_logits and model.decode_head.gamma:
+        raise InputError("this head's file holds probabilities without calibration: set gamma=0")
     preprocessor, meta = cfg.model.data_preprocessor, model.dataset_meta or {}
     arguments = ("mean", "std", "bgr_to_rgb", "size")
     known = ("classes", "unseen", "synonyms", "setting")
