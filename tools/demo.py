@@ -15,6 +15,9 @@ from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from pathlib import Path
 from typing import Any
 
+import zegclip  # noqa: F401  (before torch: it says how threads wait)
+
+# isort: split
 from mmengine.config import Config
 from mmengine.runner import Runner
 from results_table import read, record

@@ -9,6 +9,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import zegclip  # noqa: F401  (before torch: it says how threads wait)
+
+# isort: split
 from mmengine.config import Config
 from mmengine.runner import Runner
 

@@ -7,6 +7,9 @@ import os
 import sys
 from pathlib import Path
 
+import zegclip  # noqa: F401  (before torch: it says how threads wait)
+
+# isort: split
 from mmengine.config import Config
 from mmengine.runner import Runner
 

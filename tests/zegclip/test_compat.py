@@ -20,6 +20,7 @@ from mmengine.runner import CheckpointLoader, load_checkpoint
 
 from zegclip import compat
 from zegclip.errors import InputError
+from zegclip.files import PROJECT_ROOT
 
 WITHOUT_SIDE_EFFECTS = """
 import warnings, torch
@@ -210,3 +211,25 @@ def test_distributed_without_a_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 def test_cores_are_at_most_the_machines() -> None:
     assert 1 <= compat.available_cores() <= (os.cpu_count() or 1)
+
+
+@pytest.mark.parametrize("program", ["train.py", "test.py", "demo.py"])
+@pytest.mark.parametrize("own", [{}, {"GOMP_SPINCOUNT": "7"}, {"OMP_WAIT_POLICY": "active"}])
+def test_how_threads_wait_is_said_before_torch_is_there(program: str, own: dict[str, str]) -> None:
+    code = """if True:
+        import os, runpy, sys
+        class Torch:
+            def find_spec(self, name, *_):
+                if name == "torch":
+                    sys.exit(os.environ.get("GOMP_SPINCOUNT", "nothing"))
+        sys.meta_path.insert(0, Torch())
+        sys.path.insert(0, "tools")
+        runpy.run_path(f"tools/{sys.argv[1]}", run_name="imported")
+    """
+    clean = {k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    command = [sys.executable, "-c", code, program]
+    done = subprocess.run(
+        command, cwd=PROJECT_ROOT, env=clean | own, capture_output=True, text=True
+    )
+    expected = {"": "10000", "GOMP_SPINCOUNT": "7", "OMP_WAIT_POLICY": "nothing"}
+    assert done.stderr.strip() == expected["".join(own)]
