@@ -23,7 +23,7 @@ from types import ModuleType
 from typing import Any
 
 # Threads that wait for each other spin this long, a thirtieth of the usual time, and then sleep:
-# beside other busy processes a step took up to 15 times as long. (Read once, while torch is imported.)
+# beside busy processes a step took up to 15 times as long. (Read while torch is imported.)
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
