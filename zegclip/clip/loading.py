@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 from collections.abc import Mapping
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from zegclip.compat import ImportedLater
-from zegclip.errors import InputError
+from zegclip.errors import InputError, did_you_mean
 from zegclip.files import find_path
 
 from .weight_files import read_weights
@@ -133,7 +132,7 @@ def _find_config(model_name: str) -> dict[str, Any]:
     else:
         config = open_clip.get_model_config(model_name)
         if config is None:
-            hint = _did_you_mean(model_name, open_clip.list_models())
+            hint = did_you_mean(model_name, open_clip.list_models())
             raise InputError(f"open_clip has no model {model_name!r}{hint}")
     vision, text = config["vision_cfg"], config["text_cfg"]
     if (
@@ -193,7 +192,7 @@ def _check_weights(model_name: str, config: Mapping[str, Any], weights: str) -> 
     )
     raise InputError(
         f"CLIP weights not found: {path} is no file, and {weights!r} is no tag of {model_name}"
-        f"{_did_you_mean(weights, tags)}; put the file there{file}{download}"
+        f"{did_you_mean(weights, tags)}; put the file there{file}{download}"
     )
 
 
@@ -217,8 +216,3 @@ def _check_activation(
 def _with_other_activation(model_name: str, config: Mapping[str, Any]) -> str:
     suffix = "-quickgelu"
     return model_name.removesuffix(suffix) if config.get("quick_gelu") else model_name + suffix
-
-
-def _did_you_mean(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=3)
-    return f" (did you mean {' or '.join(close)}?)" if close else ""

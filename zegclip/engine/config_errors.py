@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import re
 import traceback
 from typing import Any
 
 from mmengine.registry.build_functions import build_from_cfg
+
+from zegclip.errors import did_you_mean
 
 # Every part of a run goes through this function of mmengine's.
 _BUILDS = build_from_cfg.__code__
@@ -37,7 +38,7 @@ def refused_settings(error: Exception) -> str | None:
     if found := _UNEXPECTED.search(str(error)):
         name, setting = found.groups()
         own = setting in part["args"]
-        hint = _did_you_mean(setting, _settings(kind) if own else ())
+        hint = did_you_mean(setting, _settings(kind) if own else ())
         return f"{kind.__name__ if own else name} takes no setting {setting!r}{hint}"
     place = f"{last.f_code.co_filename}:{line}"
     values = [f"{k}={v!r}" for k, v in part["args"].items() if isinstance(v, (int, float, str))]
@@ -52,7 +53,7 @@ def _unknown(name: str, registry: Any) -> str:
         known |= scope.module_dict.keys()
         scope = scope.parent
     return (
-        f"type={name!r} is no {registry.name} that is known{_did_you_mean(name, known)}; one of "
+        f"type={name!r} is no {registry.name} that is known{did_you_mean(name, known)}; one of "
         "your own is imported by the config's custom_imports"
     )
 
@@ -61,8 +62,3 @@ def _settings(kind: Any) -> set[str]:
     """Arguments of a class and of those that it is derived from."""
     makers = [each.__init__ for each in getattr(kind, "__mro__", [])] or [kind]
     return {name for each in makers for name in inspect.signature(each).parameters}
-
-
-def _did_you_mean(name: str, known: Any) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from zegclip.clip import check_clip
 from zegclip.compat import limit_threads
 from zegclip.datasets import ZeroShotDataset
 from zegclip.datasets.from_config import LOADERS, dataset_class, iter_datasets
-from zegclip.errors import InputError
+from zegclip.errors import InputError, did_you_mean
 from zegclip.files import PROJECT_ROOT, find_path
 
 from .checkpoint_hooks import HalfwayCheckpointHook
@@ -64,9 +63,9 @@ def _check_optimizer(optimizer: Mapping[str, Any]) -> None:
     kind = optimizer.get("type")
     kind = OPTIMIZERS.get(kind) if isinstance(kind, str) else kind
     if kind is None:
-        close = difflib.get_close_matches(str(optimizer.get("type")), OPTIMIZERS.parent.module_dict)
-        hint = f" (did you mean {' or '.join(close)}?)" if close else ""
-        raise InputError(f"optim_wrapper.optimizer.type={optimizer.get('type')!r} is none{hint}")
+        name = str(optimizer.get("type"))
+        hint = did_you_mean(name, OPTIMIZERS.parent.module_dict)
+        raise InputError(f"optim_wrapper.optimizer.type={name!r} is none{hint}")
     takes = inspect.signature(kind).parameters.values()
     names = {"type", *(each.name for each in takes)}
     left = [name for name in optimizer if name not in names]
@@ -86,8 +85,7 @@ def _check_checkpoints(hook: Mapping[str, Any]) -> None:
     makers = (HalfwayCheckpointHook.__init__, Runner.save_checkpoint)
     known = {"type", *(name for each in makers for name in inspect.signature(each).parameters)}
     if unknown := [name for name in hook if name not in known]:
-        close = difflib.get_close_matches(unknown[0], known, n=1)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        hint = did_you_mean(unknown[0], known)
         raise InputError(f"default_hooks.checkpoint takes no setting {unknown[0]!r}{hint}")
 
 

@@ -92,8 +92,8 @@ def test_fingerprint_follows_weights_and_activation(
     ("name", "weights", "words"),
     [
         ("ViT-B-16-quickgelu", "data/clip/no.pt", ["clip/no.pt", "OpenAI's ViT-B-16.pt", "openai"]),
-        ("ViT-B-16-quickgelu", "opanai", ["'opanai'", "did you mean openai"]),
-        ("ViT-B-17", "openai", ["ViT-B-17", "did you mean", "ViT-B-16"]),
+        ("ViT-B-16-quickgelu", "opanai", ["'opanai'", "did you mean 'openai'"]),
+        ("ViT-B-17", "openai", ["ViT-B-17", "did you mean 'ViT-B-16"]),
         ("RN50", "openai", ["RN50", "not a plain ViT", "ViT-B-16-quickgelu"]),
         ("coca_ViT-B-32", "laion2b_s13b_b90k", ["coca_ViT-B-32", "not a plain ViT"]),
         ("no.json", "random", ["config not found", "no.json"]),
