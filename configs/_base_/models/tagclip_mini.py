@@ -1,5 +1,5 @@
-# TagCLIP on the tiny CLIP of the mini benchmark. The background's threshold is the best one on
-# selection scenes (tools/analyze.py, "background").
+# TagCLIP on the tiny CLIP of the mini benchmark. The background's threshold is from selection
+# scenes (tools/analyze.py, "background").
 _base_ = "./zegclip_mini.py"
 model = dict(
     decode_head=dict(
