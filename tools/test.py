@@ -80,6 +80,8 @@ def main() -> None:
     if args.from_predictions is not None:
         score_folder(cfg, args.from_predictions)
     else:
+        if args.out:  # (one process alone makes it in mmseg's metrics, and the others are faster)
+            Path(args.out).mkdir(parents=True, exist_ok=True)
         if args.tta:
             cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
             own = cfg.model.get("data_preprocessor") or cfg.get("data_preprocessor")

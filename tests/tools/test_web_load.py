@@ -26,6 +26,16 @@ SECRET = "nobody's business"
 MEGABYTES_MORE = 500  # 20 sessions are kept, each with its picture's embeddings
 
 
+class ChangingSet(set[str]):
+    """Files of which one is added while another thread looks through them, the first time."""
+
+    def __iter__(self) -> Iterator[str]:
+        if "one more" not in self:
+            self.add("one more")
+            raise RuntimeError("Set changed size during iteration")
+        return super().__iter__()
+
+
 @pytest.fixture
 def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The page in this process; uploads are removed after 30 s instead of an hour."""
@@ -34,6 +44,7 @@ def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     def build_page(*args: Any) -> gradio.Blocks:
         page = build(*args)
         page.delete_cache = (1, 30)
+        page.temp_file_sets.insert(0, ChangingSet())
         pages.append(page)
         return page
 

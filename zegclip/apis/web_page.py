@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gradio
+from gradio import route_utils
 
 from zegclip.vocabulary import Background
 
@@ -20,6 +22,16 @@ click into your picture for every word's score there. Other words for the same p
 answered faster: it is encoded once."""
 NARROWEST = 240  # pixels of a column: three stand side by side, on a phone one
 DEFAULT_WORDS = ["person", "cat", "dog", "car", "bird"]
+_remove_old_files = route_utils.delete_files_created_by_app
+
+
+def _go_on_removing(page: gradio.Blocks, age: int | None) -> None:
+    """Gradio's removal of old uploads, which an upload at the same moment would end for good."""
+    with contextlib.suppress(RuntimeError):  # the set of files changed: next time
+        _remove_old_files(page, age)
+
+
+route_utils.delete_files_created_by_app = _go_on_removing
 
 
 def build_page(
