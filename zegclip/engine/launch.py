@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import gc
 import os
 import re
 import sys
@@ -80,8 +81,10 @@ def run(main: Callable[[], None]) -> None:
         text = f"error: {message}" + (f" (process {rank})" if alone else "")
         raise SystemExit(text if rank == "0" or alone else 1) from None
     finally:
-        # Its threads would be ended with the process, which gloo's do not always survive.
+        # Its threads would be ended with the process, which gloo's do not always survive. They
+        # are joined when nobody holds it any more, and the runner's model does.
         if torch.distributed.is_initialized():
+            gc.collect()
             torch.distributed.destroy_process_group()
 
 

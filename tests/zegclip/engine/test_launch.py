@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from mmengine.config import Config
+from torch.nn.parallel import DistributedDataParallel
 
 from zegclip.compat import set_up
 from zegclip.engine.launch import (
@@ -162,3 +166,24 @@ def test_only_what_the_user_gave_wrong_is_a_message(
     with pytest.raises(raised) as caught:
         run(main)
     assert str(caught.value) == message
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts threads in /proc")
+def test_no_thread_of_a_process_group_outlives_the_run() -> None:
+    """Python ends a thread that still wants the interpreter, and gloo's end the process then."""
+
+    def main() -> None:
+        torch.distributed.init_process_group(
+            "gloo", store=torch.distributed.HashStore(), rank=0, world_size=1
+        )
+        runner: list[Any] = [DistributedDataParallel(torch.nn.Linear(1, 1))]
+        runner.append(runner)  # as mmengine's, which its hooks and loops refer to
+        runner[0](torch.ones(1, 1)).sum().backward()
+        assert threads() > before
+
+    def threads() -> int:
+        return len(os.listdir("/proc/self/task"))
+
+    before = threads()
+    run(main)
+    assert threads() == before
