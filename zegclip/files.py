@@ -129,7 +129,7 @@ def as_checkpoint(content: Any, name: str) -> dict[str, Any]:
     """What was read of a file, if it has a checkpoint's form: a state dict, or one beside its meta.
 
     Raises:
-        InputError: it has another form.
+        InputError: it has another form, or a weight that is NaN.
     """
     parts = [content.get(key) for key in ("state_dict", "meta")] if type(content) is dict else []
     if not isinstance(content, dict) or any(not isinstance(part or {}, dict) for part in parts):
@@ -137,6 +137,12 @@ def as_checkpoint(content: Any, name: str) -> dict[str, Any]:
             f"{name} holds a {type(content).__name__} that is no checkpoint: give a file that "
             "tools/train.py wrote, or a state dict"
         )
+    for key, value in (content.get("state_dict") or content).items():
+        if torch.is_tensor(value) and value.isnan().any():
+            raise InputError(
+                f"{name}: the weight {key} is NaN, so the training that wrote it had gone wrong: "
+                "take an earlier checkpoint, or train anew"
+            )
     return content
 
 

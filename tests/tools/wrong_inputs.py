@@ -298,6 +298,8 @@ CHECKPOINTS = [
           files={"model.pth": saved({"state_dict": 3})}),
     Wrong("numbers for weights", TEST, "of another model than the config",
           files={"model.pth": saved({"state_dict": {"clip_fingerprint": 3}})}),
+    Wrong("weights that are no numbers", TEST, r"model\.pth: the weight x is NaN, .*earlier",
+          files={"model.pth": saved({"state_dict": {"x": torch.full((2,), torch.nan)}})}),
     Wrong("meta in words", TEST, r"model\.pth holds a dict that is no checkpoint",
           files={"model.pth": changed(meta="mine")}),
     Wrong("of a training that saw the unseen", TEST, "trained on sofa .*config that trained it",
