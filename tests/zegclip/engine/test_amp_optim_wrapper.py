@@ -36,6 +36,16 @@ def test_float16_leaves_out_the_step_whose_gradients_overflow() -> None:
     assert model.weight.tolist() == before and wrapper.loss_scaler.get_scale() == 2.0**15
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_gradients_are_clipped_without_the_loss_scale(dtype: str) -> None:
+    model = torch.nn.Linear(2, 1, bias=False)
+    before = model.weight.detach().clone()
+    wrapper = build(model, dtype=dtype, clip_grad=dict(max_norm=0.1))
+    wrapper.update_params(model(torch.tensor([[3.0, 4.0]])).sum())
+    moved = (before - model.weight).tolist()[0]
+    assert moved == pytest.approx([0.5 * 0.1 * 0.6, 0.5 * 0.1 * 0.8], rel=1e-4)
+
+
 @pytest.mark.parametrize("before", ["bfloat16", "float16"])
 @pytest.mark.parametrize("after", ["bfloat16", "float16"])
 def test_a_run_goes_on_in_either_type(before: str, after: str) -> None:
