@@ -63,6 +63,7 @@ setup(
         "matplotlib",
         "numpy>=2.1",
         "opencv-python",
+        "pandas",
         "pillow",
         "rich",
         "safetensors",
@@ -71,9 +72,9 @@ setup(
     extras_require={
         "demo": ["gradio>=6"],
         "export": ["onnx>=1.18", "onnxruntime>=1.22", "onnxscript>=0.5"],
-        "tables": ["pandas", "scipy"],  # tools/compare.py, tools/summarize.py
+        "compare": ["scipy"],  # tools/compare.py
         "data": ["scipy"],  # tools/prepare_dataset.py context, from MATLAB's files
-        "test": ["hypothesis", "mypy", "pandas", "pytest", "ruff", "scipy", "selenium"],
+        "test": ["hypothesis", "mypy", "pytest", "ruff", "scipy", "selenium"],
         "video": ["av"],  # tools/image_demo.py clip.mp4
         "visualization": ["tensorboard"],
     },

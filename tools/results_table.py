@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Render the recorded results (docs/results/*.json) as the tables of the README and docs/.
 
-Whoever records a result (--record of demo, compare, analyze, summarize and get_flops) renews the
+Whoever records a result (--record of demo, compare, summarize and get_flops) renews the
 tables too; run this after a change of a JSON by hand.
 
 example: python tools/results_table.py

@@ -47,7 +47,9 @@ def score_folder(cfg: Config, folder: str | Path) -> dict[str, Any]:
             something else, or the config has no such data set or metric.
 
     Example:
-        >>> score_folder(load_config("zegclip_voc_inductive"), "pngs")["hIoU"]  # doctest: +SKIP
+        >>> cfg = Config.fromfile("configs/zegclip_voc_inductive.py")
+        >>> cfg.work_dir = "work_dirs/theirs"
+        >>> score_folder(cfg, "pngs")["hIoU"]  # doctest: +SKIP
     """
     folder, path = Path(folder), Path(cfg.work_dir) / "report.json"
     if path.exists():
