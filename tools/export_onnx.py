@@ -3,8 +3,9 @@
 
 The file holds the image encoder and the head. Inputs: image (B, 3, H, W), float32, normalised,
 sides multiples of the patch size; class_embeddings (C, D), float32, unit rows; seen (C,), bool;
-inductive (), bool: whether to calibrate. Outputs: probabilities (B, C, H, W) and what else the
-method has, such as TagCLIP's trusty_map (B, 1, H, W). B, C, H and W are free.
+calibrated (C,), bool: in the inductive setting all classes, but no words of the background.
+Outputs: probabilities (B, C, H, W) and what else the method has, such as TagCLIP's trusty_map
+(B, 1, H, W). B, C, H and W are free.
 The text encoder is not in it: --words saves the embeddings of your classes as words.npz beside it,
 or zegclip.apis.OnnxInferencer takes the text encoder in torch.
 --program writes the same for torch.export.load(); H and W are two patches or more there.
@@ -72,7 +73,8 @@ def random_inputs(
     image += 0.3 * torch.randn(image.shape, generator=generator)
     embeddings = torch.randn(classes, model.image_encoder.embed_dims, generator=generator)
     seen = torch.arange(classes) % 3 > 0
-    inputs = (image, F.normalize(embeddings, dim=-1), seen, torch.tensor(inductive))
+    calibrated = (torch.arange(classes) < max(1, classes - 1)) & inductive
+    inputs = (image, F.normalize(embeddings, dim=-1), seen, calibrated)
     return dict(zip(INPUTS, inputs))
 
 

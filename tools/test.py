@@ -67,6 +67,8 @@ def parse_args() -> tuple[argparse.Namespace, Config]:
     if args.out:
         metrics = cfg.test_evaluator
         (metrics if isinstance(metrics, dict) else metrics[0])["output_dir"] = args.out
+    if args.show_dir and args.launcher != "none":  # (mmseg draws on the first process alone)
+        parser.error("--show-dir draws in one process: leave --launcher out")
     if args.show_dir:
         cfg.default_hooks.visualization = dict(type="DrawReadableHook", draw=True)
         cfg.visualizer.save_dir = args.show_dir

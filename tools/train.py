@@ -68,8 +68,6 @@ def parse_args() -> Config:
         if "base_batch_size" not in (cfg.get("auto_scale_lr") or {}):
             parser.error(f"{args.config} says no auto_scale_lr.base_batch_size to scale from")
         cfg.auto_scale_lr.enable = True
-    if args.deterministic:  # CUDA's matrix products ask for it
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     given = {"seed": args.seed, "deterministic": args.deterministic or None}
     given = {key: value for key, value in given.items() if value is not None}
     cfg.randomness = {"seed": None, **(cfg.get("randomness") or {}), **given}

@@ -219,21 +219,23 @@ def _distribute_without_gpu() -> None:
     """Let launchers ``pytorch`` and ``slurm`` run without a GPU: gloo, no device ids for the model.
 
     mmengine calls ``torch.cuda.set_device`` whatever the backend is, and hands the local rank to
-    ``MMDistributedDataParallel`` as the index of a GPU. With a GPU nothing changes.
+    ``MMDistributedDataParallel`` as the index of a GPU. With a GPU nothing changes, but that a
+    model without anything to learn can be tested.
     """
     from mmengine.device import get_device
     from mmengine.dist import utils as dist_utils
     from mmengine.model import MMDistributedDataParallel
+    from mmengine.runner import Runner
 
     def init_pytorch(original: Callable[..., None], backend: str, **kwargs: Any) -> None:
-        if get_device() != "cpu":
+        if get_device() not in ("cpu", "mps"):
             original(backend, **kwargs)
         else:
             kwargs.pop("init_backend", None)
             torch.distributed.init_process_group(backend="gloo", **kwargs)
 
     def init_slurm(original: Callable[..., None], backend: str, **kwargs: Any) -> None:
-        if get_device() != "cpu":
+        if get_device() not in ("cpu", "mps"):
             original(backend, **kwargs)
             return
         # As torchrun would say it.
@@ -248,6 +250,11 @@ def _distribute_without_gpu() -> None:
         os.environ.setdefault("MASTER_PORT", "29500")
         torch.distributed.init_process_group(backend="gloo")
 
+    def wrap_model(original: Callable[..., Any], self: Any, cfg: Any, model: Any) -> Any:
+        if any(parameter.requires_grad for parameter in model.parameters()):
+            return original(self, cfg, model)
+        return model.to(get_device())  # torch refuses to wrap what learns nothing
+
     def init_wrapper(original: Callable[..., None], self: Any, module: Any, **kwargs: Any) -> None:
         if all(parameter.device.type == "cpu" for parameter in module.parameters()):
             kwargs["device_ids"] = None
@@ -256,6 +263,7 @@ def _distribute_without_gpu() -> None:
     _wrap(dist_utils, "_init_dist_pytorch", init_pytorch)
     _wrap(dist_utils, "_init_dist_slurm", init_slurm)
     _wrap(MMDistributedDataParallel, "__init__", init_wrapper)
+    _wrap(Runner, "wrap_model", wrap_model)
 
 
 def _wrap(owner: Any, name: str, replacement: Callable[..., Any]) -> None:

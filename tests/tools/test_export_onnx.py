@@ -10,12 +10,14 @@ from typing import Any
 import export_onnx
 import image_demo
 import pytest
+import torch
 from PIL import Image
-from support.onnx_graph import export_program, write_onnx
+from support.onnx_graph import describe, export_program, write_onnx
 
 from tests.zegclip.apis.models import SCENE, exported, files_of
 from tests.zegclip.segmentors.test_zero_shot_segmentor import build
 from zegclip.apis.onnx_inferencer import open_session, read_description
+from zegclip.engine.load_model import choose_files, load_model
 from zegclip.errors import InputError
 
 
@@ -30,7 +32,7 @@ def test_the_graph_is_torchs_for_all_sizes(method: str) -> None:
     assert f"written: {path}" in printed and "torch.onnx" not in printed  # the exporter's remarks
     session = open_session(path)
     shapes = {each.name: each.shape for each in session.get_inputs()}
-    assert list(shapes) == ["image", "class_embeddings", "seen", "inductive"]
+    assert list(shapes) == ["image", "class_embeddings", "seen", "calibrated"]
     free = [shapes["image"][axis] for axis in (0, 2, 3)] + shapes["seen"]
     assert all(isinstance(side, str) for side in free)
     extra = ["trusty_map"] if method == "tagclip" else []
@@ -85,6 +87,14 @@ def test_calibration_that_a_file_cannot_hold(tmp_path: Path) -> None:
     config.write_text(f"_base_ = {base!r}\nmodel = dict(decode_head=dict(gamma=0.1))\n")
     with pytest.raises(InputError, match="set gamma=0"):
         export_onnx.main([str(config), "--words", "cat", "--out", str(tmp_path / "model.onnx")])
+
+
+def test_a_preprocessor_beside_the_model() -> None:
+    model = load_model(*choose_files(*files_of("zegclip")), torch.device("cpu"))
+    cfg, _ = choose_files(*files_of("zegclip"))
+    expected = describe(cfg, model)
+    cfg.data_preprocessor = cfg.model.pop("data_preprocessor")
+    assert describe(cfg, model) == expected
 
 
 def test_a_file_that_differs_is_not_written(

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+TOOLS = Path(__file__).parents[2] / "tools"
 
 
 def test_is_tested_without_a_checkpoint(
@@ -26,6 +31,25 @@ def test_is_tested_without_a_checkpoint(
     assert [each["last_block"] for each in protocols] == ["naclip", "clearclip"]
     assert protocols[0]["fingerprint"] != protocols[1]["fingerprint"]
     assert protocols[0]["checkpoint"] is None and reports[0] != reports[1]
+
+
+@pytest.mark.slow
+def test_in_two_processes(tmp_path: Path) -> None:
+    """torch refuses to wrap a model of which nothing is learned for several."""
+    scenes = [f"test_dataloader.{each}" for each in ("dataset.number=3", "num_workers=0")]
+    scenes += [f"test_dataloader.dataset.data_root={tmp_path}"]
+    config, reports = "configs/training_free_mini.py", []
+    for processes in ("1", "2"):
+        words = [TOOLS / "dist_test.sh", config, processes, "--work-dir", processes]
+        subprocess.run(
+            [*words, "--cfg-options", *scenes],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHON": sys.executable, "CUDA_VISIBLE_DEVICES": ""},
+            check=True,
+            timeout=300,
+        )
+        reports.append(json.loads((tmp_path / processes / "report.json").read_text()))
+    assert reports[0] == reports[1]
 
 
 def test_is_not_trained(run_tool: Callable[..., None]) -> None:

@@ -102,6 +102,8 @@ COMMANDS = [
     Wrong("a misspelt option", f"{SET} trian_cfg.max_iters=3", r"trian_cfg.*set train_cfg"),
     Wrong("an option behind a list's end", f"{SET} train_dataloader.dataset.pipeline.9.type=X",
           "--cfg-options cannot be applied: Index 9"),
+    Wrong("pictures by several processes", f"{TEST} --show-dir x --launcher pytorch",
+          "--show-dir draws in one process"),
     Wrong("an unknown launcher", f"{TRAIN} --launcher foo", "--launcher: invalid choice: 'foo'"),
     Wrong("a seed in words", f"{TRAIN} --seed one", "--seed: invalid int value: 'one'"),
     Wrong("a file as work dir", f"{TRAIN} --work-dir mine.py", r"mine\.py cannot be used: File ex"),
@@ -125,6 +127,9 @@ COMMANDS = [
     Wrong("a shape of no patches", "get_flops.py mine.py --shape 0 0", "multiples of 6"),
     Wrong("a figure that nobody draws", "visualize.py map mine.py model.pth --out x.png",
           "figure: invalid choice: 'map'"),
+    Wrong("to analyse, a background that is no class", "analyze.py mine.py model.pth",
+          "background needs a class called background here; .*background=None leaves it out",
+          "model = dict(test_cfg=dict(background=dict(threshold=0.5)))"),
     Wrong("an image that is not there", "visualize.py predictions mine.py model.pth --out x.png "
           "--names zebra", "no image 'zebra' among the 2"),
     Wrong("no runs", "summarize.py data", r"no finished run's report\.json in data"),

@@ -33,7 +33,7 @@ def export(args: Namespace) -> Iterator[Row]:
             torch.randn(1, 3, args.size, args.size),
             F.normalize(torch.randn(classes, model.image_encoder.embed_dims), dim=-1),
             torch.arange(classes) % 3 > 0,
-            torch.tensor(True),
+            torch.ones(classes, dtype=torch.bool),
         )
         with tempfile.TemporaryDirectory() as folder:
             write_onnx(model, program, Path(folder, "model.onnx"), {})

@@ -18,7 +18,7 @@ from zegclip.apis.preprocessing import check_steps, image_steps
 from zegclip.errors import InputError
 from zegclip.segmentors import ZeroShotSegmentor
 
-INPUTS = ("image", "class_embeddings", "seen", "inductive")
+INPUTS = ("image", "class_embeddings", "seen", "calibrated")
 OPSET = 18
 
 
@@ -32,8 +32,8 @@ class ExportedModel(nn.Module):
 
     Example:
         >>> image, T = torch.randn(1, 3, 512, 512), torch.randn(2, 512)
-        >>> seen, inductive = torch.tensor([True, False]), torch.tensor(True)
-        >>> ExportedModel(segmentor)(image, T, seen, inductive)[0].shape
+        >>> seen, calibrated = torch.tensor([True, False]), torch.tensor([True, True])
+        >>> ExportedModel(segmentor)(image, T, seen, calibrated)[0].shape
         torch.Size([1, 2, 512, 512])
     """
 
@@ -43,7 +43,7 @@ class ExportedModel(nn.Module):
         self.decode_head = segmentor.decode_head
 
     def forward(
-        self, image: Tensor, class_embeddings: Tensor, seen: Tensor, inductive: Tensor
+        self, image: Tensor, class_embeddings: Tensor, seen: Tensor, calibrated: Tensor
     ) -> tuple[Tensor, ...]:
         """Predict.
 
@@ -51,7 +51,8 @@ class ExportedModel(nn.Module):
             image: ``(B, 3, H, W)`` float32, normalised; sides are multiples of the patch size.
             class_embeddings: ``(C, D)`` float32, unit rows.
             seen: ``(C,)`` bool.
-            inductive: ``()`` bool: whether to calibrate.
+            calibrated: ``(C,)`` bool: in the inductive setting all classes, but no words of the
+                background.
 
         Returns:
             Probabilities ``(B, C, H, W)`` and the head's extra maps ``(B, K, H, W)``.
@@ -59,9 +60,10 @@ class ExportedModel(nn.Module):
         output = self.decode_head(*self.image_encoder(image), class_embeddings)
         output = output.upsampled((image.shape[-2], image.shape[-1]))
         plain = self.decode_head.predict(output)
-        calibrated = self.decode_head.calibrate(plain, seen)
-        both = ((each.probabilities, *each.extra_maps.values()) for each in (calibrated, plain))
-        return tuple(torch.where(inductive, *pair) for pair in zip(*both))
+        seen_less = self.decode_head.calibrate(plain, seen).probabilities
+        chosen = calibrated[:, None, None]
+        probabilities = torch.where(chosen, seen_less, plain.probabilities)
+        return (probabilities, *plain.extra_maps.values())
 
 
 def describe(cfg: Config, model: ZeroShotSegmentor) -> dict[str, Any]:
@@ -77,7 +79,9 @@ def describe(cfg: Config, model: ZeroShotSegmentor) -> dict[str, Any]:
     """
     if model.decode_head.averages_logits and model.decode_head.gamma:
         raise InputError("this head's file holds probabilities without calibration: set gamma=0")
-    preprocessor, meta = cfg.model.data_preprocessor, model.dataset_meta or {}
+    # (It may stand beside the model, as mmengine's runner takes it.)
+    preprocessor = cfg.model.get("data_preprocessor") or cfg.data_preprocessor
+    meta = model.dataset_meta or {}
     arguments = ("mean", "std", "bgr_to_rgb", "size")
     known = ("classes", "unseen", "synonyms", "setting")
     steps = [dict(step) for step in image_steps(cfg)]
@@ -115,7 +119,7 @@ def export_program(segmentor: ZeroShotSegmentor) -> torch.export.ExportedProgram
         torch.zeros(2, 3, 9 * patch, 11 * patch),
         torch.eye(5, segmentor.image_encoder.embed_dims),
         torch.arange(5) < 3,
-        torch.tensor(True),
+        torch.arange(5) < 4,
     )
     dim = torch.export.Dim
     classes = dim("classes")
@@ -123,7 +127,7 @@ def export_program(segmentor: ZeroShotSegmentor) -> torch.export.ExportedProgram
         {0: dim("batch"), 2: patch * dim("rows"), 3: patch * dim("columns")},
         {0: classes},
         {0: classes},
-        None,
+        {0: classes},
     )
     return torch.export.export(model, example, dynamic_shapes=shapes, strict=False)
 

@@ -33,7 +33,7 @@ from .class_words import WORDS, ClassWords, text_fingerprint
 from .inferencer import ZeroShotInferencer
 from .preprocessing import Preprocessor, check_steps
 
-METADATA_KEY, VERSION = "zegclip", 5
+METADATA_KEY, VERSION = "zegclip", 6
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 # Boxes of some windows and their pixels (N, 3, h, w), whole patches.
 _Windows = tuple[list[Box], Tensor]
@@ -234,10 +234,12 @@ class _Graph:
     ) -> list[ImagePrediction]:
         vocabulary = self._vocabulary
         read_out = self.read_out(vocabulary, background)
+        asked = read_out.queries.classes
+        calibrated = vocabulary.classes if vocabulary.setting == "inductive" else ()
         inputs = {
             "class_embeddings": self.embed(read_out.queries),
-            "seen": np.isin(read_out.queries.classes, vocabulary.seen),
-            "inductive": np.array(vocabulary.setting == "inductive"),
+            "seen": np.isin(asked, vocabulary.seen),
+            "calibrated": np.isin(asked, calibrated),
         }
         groups = ((boxes, self._run(pixels, inputs)) for boxes, pixels in windows)
         return predictions_of_images(groups, size, 1, read_out, self._averages_logits, images)

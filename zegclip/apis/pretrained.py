@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from zegclip.clip import PromptedImageEncoder, TextEncoder
 from zegclip.compat import ImportedLater
 from zegclip.errors import InputError
-from zegclip.files import find_path, replacing
+from zegclip.files import PROJECT_ROOT, replacing
 from zegclip.heads import ZeroShotHead
 from zegclip.losses import MaskLoss
 from zegclip.segmentors import ZeroShotSegmentor
@@ -100,7 +100,7 @@ def read(folder: Path) -> tuple[Config, str]:
 def check(content: Mapping[str, Any]) -> None:
     """``InputError`` if a config asks for more than our own models and plain values."""
     # It imports the methods of this project.
-    Config.fromfile(find_path("configs/_base_/default_runtime.py"))
+    Config.fromfile(PROJECT_ROOT / "configs/_base_/default_runtime.py")
     _check_plain(content["model"], ("model",))
     _check_plain(content["test_pipeline"], ("test_pipeline",))
     check_steps(content["test_pipeline"])

@@ -25,10 +25,10 @@ DEFAULT_WORDS = ["person", "cat", "dog", "car", "bird"]
 _remove_old_files = route_utils.delete_files_created_by_app
 
 
-def _go_on_removing(page: gradio.Blocks, age: int | None) -> None:
+def _go_on_removing(blocks: gradio.Blocks, age: int | None) -> None:
     """Gradio's removal of old uploads, which an upload at the same moment would end for good."""
     with contextlib.suppress(RuntimeError):  # the set of files changed: next time
-        _remove_old_files(page, age)
+        _remove_old_files(blocks, age)
 
 
 route_utils.delete_files_created_by_app = _go_on_removing

@@ -90,7 +90,7 @@ class ZeroShotDataset(BaseSegDataset):
             metainfo={"ignore_rule": f"labels {ignored} ignored"}
             | self._with_split(metainfo, unseen, setting, synonyms),
             data_root=root or None,
-            data_prefix=dict(data_prefix or {"img_path": "", "seg_map_path": ""}),
+            data_prefix=_without_none(data_prefix or {"img_path": "", "seg_map_path": ""}),
             **kwargs,
         )
 
@@ -111,7 +111,7 @@ class ZeroShotDataset(BaseSegDataset):
             return [str(root)]
         parts = [
             *_listed(config.get("ann_file") or ()),
-            *(config.get("data_prefix") or {}).values(),
+            *_without_none(config.get("data_prefix") or {}).values(),
         ]
         return [str(root / part) for part in parts if not (root / part).exists()]
 
@@ -265,3 +265,8 @@ class ZeroShotDataset(BaseSegDataset):
 
 def _listed(values: str | Sequence[str]) -> list[str]:
     return [values] if isinstance(values, str) else [*values]
+
+
+def _without_none(prefix: Mapping[str, str | None]) -> dict[str, str]:
+    """Folders; what is ``None`` is not there: ``data_prefix.seg_map_path=None``."""
+    return {key: folder for key, folder in prefix.items() if folder is not None}

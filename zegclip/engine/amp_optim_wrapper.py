@@ -36,7 +36,7 @@ class AmpOptimWrapper(MMEngineAmpOptimWrapper):
     def __init__(
         self, loss_scale: Any = "dynamic", dtype: str | torch.dtype | None = None, **kwargs: Any
     ) -> None:
-        if get_device() != "cpu":
+        if get_device() not in ("cpu", "mps"):
             super().__init__(loss_scale=loss_scale, dtype=dtype, **kwargs)
             return
         name = str(dtype or "bfloat16").removeprefix("torch.")
@@ -45,7 +45,7 @@ class AmpOptimWrapper(MMEngineAmpOptimWrapper):
         kwargs.pop("use_fsdp", None)
         OptimWrapper.__init__(self, **kwargs)
         self._scale_update_param = None
-        self.loss_scaler = torch.amp.GradScaler("cpu", enabled=name == "float16")
+        self.loss_scaler = torch.amp.GradScaler(get_device(), enabled=name == "float16")
         self.cast_dtype = getattr(torch, name)
 
     @contextmanager

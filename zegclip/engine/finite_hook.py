@@ -20,7 +20,7 @@ class FiniteHook(Hook):
     """Stop where a loss is NaN or infinite, or a weight that would be saved.
 
     In float16 the loss scaler leaves such a step out, and the training goes on; 20 of them in a
-    row end it as well. (mmengine has the losses' values on the CPU already, for its log.)
+    row end it as well. (For its log mmengine waits for the losses' values in each step anyway.)
     """
 
     priority = "VERY_HIGH"  # before a checkpoint is written

@@ -28,8 +28,9 @@ from .config_errors import refused_settings
 # What mmengine's runner and our tools read of a config; every other top-level name is a variable.
 _READ = frozenset(
     {
-        "auto_scale_lr", "custom_hooks", "data_preprocessor", "default_hooks",
-        "default_scope", "env_cfg", "experiment_name", "launcher", "load_from", "log_level",
+        "activation_checkpointing", "auto_scale_lr", "compile", "custom_hooks",
+        "data_preprocessor", "default_hooks", "default_scope", "efficient_conv_bn_eval", "env_cfg",
+        "experiment_name", "find_unused_parameters", "launcher", "load_from", "log_level",
         "log_processor", "model", "model_wrapper_cfg", "optim_wrapper", "param_scheduler",
         "randomness", "resume", "sync_bn", "test_cfg", "test_dataloader",
         "test_evaluator", "train_cfg", "train_dataloader", "tta_model", "tta_pipeline", "val_cfg",
@@ -38,8 +39,9 @@ _READ = frozenset(
 )  # fmt: skip
 _OF_TRAINING = frozenset(
     {
-        "auto_scale_lr", "optim_wrapper", "param_scheduler", "resume", "train_cfg",
-        "train_dataloader", "val_cfg", "val_dataloader", "val_evaluator",
+        "activation_checkpointing", "auto_scale_lr", "efficient_conv_bn_eval", "load_from",
+        "optim_wrapper", "param_scheduler", "resume", "train_cfg", "train_dataloader", "val_cfg",
+        "val_dataloader", "val_evaluator",
     }
 )  # fmt: skip
 # Hooks that no run goes without, whatever a config has put in the place of our schedules'.
@@ -81,11 +83,19 @@ def run(main: Callable[[], None]) -> None:
         text = f"error: {message}" + (f" (process {rank})" if alone else "")
         raise SystemExit(text if rank == "0" or alone else 1) from None
     finally:
-        # Its threads would be ended with the process, which gloo's do not always survive. They
-        # are joined when nobody holds it any more, and the runner's model does.
         if torch.distributed.is_initialized():
-            gc.collect()
-            torch.distributed.destroy_process_group()
+            _leave_processes(failed=sys.exc_info()[0] is not None)
+
+
+def _leave_processes(failed: bool) -> None:
+    """Take the process group down, where this does not wait for the other processes in vain."""
+    # NCCL's ends with all processes together, but those of one that failed wait for it elsewhere.
+    if failed and torch.distributed.get_backend() == "nccl":
+        return
+    # Gloo's threads would be ended with the process, which they do not always survive. They are
+    # joined when nobody holds the group any more, and the runner's model does.
+    gc.collect()
+    torch.distributed.destroy_process_group()
 
 
 def _message(error: Exception) -> str | None:
@@ -267,6 +277,9 @@ def load_config(args: argparse.Namespace, trains: bool = True) -> Config:
     for name, kind in _HOOKS.items():
         if not any(hook and hook.get("type") == kind for hook in hooks):
             cfg.setdefault("default_hooks", {})[name] = dict(type=kind)
+    deterministic = getattr(args, "deterministic", False)
+    if deterministic or (cfg.get("randomness") or {}).get("deterministic"):
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # CUDA's products ask for it
     if cfg.get("load_from") and "://" not in cfg.load_from:
         cfg.load_from = str(find_path(cfg.load_from))
     if args.work_dir is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -100,19 +101,22 @@ def _config_name(checkpoint: str) -> str:
 
 
 def _read(checkpoint: str) -> dict[str, Any]:
-    if "://" not in checkpoint:
-        content = read_checkpoint(find_path(checkpoint))
-    elif not checkpoint.startswith(("https://", "http://")):
-        raise InputError(f"{checkpoint}: a checkpoint is a file, or at an http(s) address")
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            file = str(Path(folder) / "checkpoint.pth")
-            try:
-                torch.hub.download_url_to_file(checkpoint, file)
-            except OSError as error:
-                raise InputError(f"{checkpoint} cannot be downloaded: {error}") from error
-            content = read_checkpoint(file)
+    is_file = "://" not in checkpoint
+    content = read_checkpoint(find_path(checkpoint)) if is_file else _download(checkpoint)
     return as_checkpoint(content, checkpoint)
+
+
+@functools.lru_cache(maxsize=1)  # asked for its config, and for its weights
+def _download(address: str) -> Any:
+    if not address.startswith(("https://", "http://")):
+        raise InputError(f"{address}: a checkpoint is a file, or at an http(s) address")
+    with tempfile.TemporaryDirectory() as folder:
+        file = str(Path(folder) / "checkpoint.pth")
+        try:
+            torch.hub.download_url_to_file(address, file)
+        except OSError as error:
+            raise InputError(f"{address} cannot be downloaded: {error}") from error
+        return read_checkpoint(file)
 
 
 def load_model(cfg: Config, checkpoint: str | None, device: torch.device) -> ZeroShotSegmentor:

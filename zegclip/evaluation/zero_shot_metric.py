@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmengine.dist import all_gather_object
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from mmseg.registry import METRICS
@@ -128,15 +129,19 @@ class ZeroShotIoUMetric(BaseMetric):
     def _write(self, image: str, prediction: Tensor) -> None:
         """Write a label map; one of another image of that name is not replaced."""
         path = self.output_dir / f"{Path(image).stem}.png"  # type: ignore[operator]
+        self._check_owner(path, image)
+        kind = np.uint8 if len(self.dataset_meta["classes"]) <= IGNORE_INDEX else np.uint16
+        with replacing(path) as part:
+            Image.fromarray(prediction.squeeze(0).cpu().numpy().astype(kind)).save(part)
+
+    def _check_owner(self, path: Path, image: str) -> None:
+        """``InputError`` if a label map's file is another image's."""
         other = self._written.setdefault(path, image)
         if other != image:
             raise InputError(
                 f"{other} and {image} would both be {path}: test each folder by itself "
                 "(data_prefix.img_path)"
             )
-        kind = np.uint8 if len(self.dataset_meta["classes"]) <= IGNORE_INDEX else np.uint16
-        with replacing(path) as part:
-            Image.fromarray(prediction.squeeze(0).cpu().numpy().astype(kind)).save(part)
 
     def _settle(self) -> None:
         """Check the counts that wait, and make results of them."""
@@ -163,14 +168,24 @@ class ZeroShotIoUMetric(BaseMetric):
         num_classes = len(self.dataset_meta["classes"])
         high = high if high >= _IDS else int(ids.max(initial=0))
         if low < 0 or high >= num_classes:
+            hint = "do model and data set have the same class list?"
+            if high == IGNORE_INDEX:
+                hint = "where 255 means no class, set test_evaluator.allow_no_class=True"
             raise InputError(
                 f"{what} holds the id {low if low < 0 else high}, but the {num_classes} classes "
-                f"are 0..{num_classes - 1}; do model and data set have the same class list?"
+                f"are 0..{num_classes - 1}; {hint}"
             )
 
     def evaluate(self, size: int) -> dict:
-        """Count what waits, then mmengine's: collect all results and compute the metrics."""
+        """Count what waits, then mmengine's: collect all results and compute the metrics.
+
+        Raises:
+            InputError: two processes wrote files of one name.
+        """
         self._settle()
+        for written in all_gather_object(self._written):
+            for path, image in written.items():
+                self._check_owner(path, image)
         return super().evaluate(size)
 
     def compute_metrics(

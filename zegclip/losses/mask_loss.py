@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-import torch.distributed as dist
+from mmengine.dist import all_reduce
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
@@ -22,11 +22,8 @@ def mean_over_ranks(count: Tensor) -> Tensor:
         float32 scalar, the same on every process. Dividing by it and letting DDP average the
         gradients equals dividing one process's loss over the whole batch by the whole count.
     """
-    count = count.float()
-    if dist.is_available() and dist.is_initialized():
-        count = count.clone()
-        dist.all_reduce(count)
-        count /= dist.get_world_size()
+    count = count.float().clone()  # (averaged in place)
+    all_reduce(count, op="mean")
     return count.clamp(min=1)
 
 

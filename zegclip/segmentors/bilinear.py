@@ -36,7 +36,8 @@ class Taps(NamedTuple):
 
     def to(self, device: torch.device) -> Taps:
         """On a device; nothing waits for it."""
-        return Taps(*(each.to(device, non_blocking=True) for each in self))
+        weight = self.weight.float() if device.type == "mps" else self.weight  # (has no float64)
+        return Taps(*(each.to(device, non_blocking=True) for each in (self.index, weight)))
 
 
 @functools.lru_cache(maxsize=64)  # the same few sizes again and again

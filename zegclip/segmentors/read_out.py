@@ -83,7 +83,8 @@ def with_background(
     """
     classes = prediction.probabilities
     place = names.index(BACKGROUND) if BACKGROUND in names else len(names)
-    least = -torch.inf if background.threshold is None else background.threshold
+    # Without a threshold nothing is below it. (Not infinite: maps are interpolated.)
+    least = -1.0 if background.threshold is None else background.threshold
     floor = torch.full_like(classes[:, :1], least)
     best = torch.cat([floor, classes[:, place : place + 1], others], dim=1).amax(1, keepdim=True)
     parts = [classes[:, :place], best, classes[:, place + 1 :]]

@@ -11,6 +11,8 @@ from mmseg.models.segmentors import SegTTAModel
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
+from zegclip.vocabulary import IGNORE_INDEX
+
 
 @MODELS.register_module()
 class ZeroShotTTAModel(SegTTAModel):
@@ -41,6 +43,8 @@ class ZeroShotTTAModel(SegTTAModel):
                     mean = torch.stack(versions).mean(dim=0)
                     first.set_data({name: PixelData(data=mean)})
             labels = first.seg_logits.data.argmax(dim=0, keepdim=True)
+            # The map after the classes' is that of none of them.
+            labels[labels == len(self.module.vocabulary.classes)] = IGNORE_INDEX
             first.set_data({"pred_sem_seg": PixelData(data=labels)})
             merged.append(first)
         return merged

@@ -52,6 +52,9 @@ def test_the_text_encoder_in_torch(method: str) -> None:
         if method == "training_free" and not question:  # it has no classes of its own
             continue
         assert_same(found(image, *question), expected(image, *question))
+    if method != "training_free":  # words of the background are not calibrated as unseen classes
+        question = dict(classes=WORDS, seen=["cat"], background="wall, a blue sky")
+        assert_same(found(image, **question), expected(image, **question))
 
 
 @pytest.mark.parametrize("method", ["tagclip", "training_free"])

@@ -209,6 +209,17 @@ def test_nothing_is_imported(
     assert not (folder / "ran").exists()
 
 
+def test_no_config_of_the_current_folder_is_run(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model's folder may bring one under a name of ours."""
+    monkeypatch.chdir(folder)
+    Path("configs/_base_").mkdir(parents=True)
+    Path("configs/_base_/default_runtime.py").write_text("open('ran', 'w').close()\n")
+    ZeroShotInferencer.from_pretrained(".", device="cpu")
+    assert not Path("ran").exists()
+
+
 def test_damaged_files_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     weights = folder / "model.safetensors"
     content = weights.read_bytes()

@@ -239,6 +239,12 @@ class TestFiles:
         with pytest.raises(InputError, match=message):
             voc20(tree, "train.txt")
 
+    def test_without_masks(self, tree: Path) -> None:
+        folders = FOLDERS | {"seg_map_path": None}
+        config = dict(data_root=str(tree), data_prefix=folders, ann_file=f"{LISTS}/train.txt")
+        assert VOC20Dataset.missing(config) == []
+        assert "seg_map_path" not in VOC20Dataset(**config, pipeline=[]).get_data_info(0)
+
     def test_first_missing_files_are_named_and_the_rest_counted(self, tree: Path) -> None:
         names = [f"x{i}" for i in range(8)]
         (tree / LISTS / "aug.txt").write_text("\n".join(["c", *names]))

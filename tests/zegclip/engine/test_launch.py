@@ -66,8 +66,9 @@ class TestOptionsThatNothingReads:
 
     @pytest.mark.parametrize(
         "option",
-        ["train_cfg.max_iters", "model.decode_head.gamma", "env_cfg.mp_cfg.opencv_num_threads",
-         "randomness.seed", "work_dir", "train_dataloader.dataset.pipeline.4.crop_size"],
+        ["find_unused_parameters", "compile.mode", "train_cfg.max_iters",
+         "model.decode_head.gamma", "env_cfg.mp_cfg.opencv_num_threads", "randomness.seed",
+         "work_dir", "train_dataloader.dataset.pipeline.4.crop_size"],
     )  # fmt: skip
     def test_others_pass(self, option: str) -> None:
         check_options(Config.fromfile(PROJECT_ROOT / VOC), {option: 1})
@@ -85,9 +86,18 @@ def test_without_workers_none_persist() -> None:
 
 
 def test_options_of_the_training_are_errors_in_a_test() -> None:
-    arguments = make_parser("", "").parse_args([VOC, "--cfg-options", "train_cfg.max_iters=7"])
-    with pytest.raises(InputError, match=r"train_cfg\.max_iters \(of the training\)"):
-        load_config(arguments, trains=False)
+    for option in ("train_cfg.max_iters", "load_from"):
+        arguments = make_parser("", "").parse_args([VOC, "--cfg-options", f"{option}=7"])
+        with pytest.raises(InputError, match=rf"{option} \(of the training\)"):
+            load_config(arguments, trains=False)
+
+
+def test_deterministic_is_prepared_for_wherever_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    load(VOC)
+    assert "CUBLAS_WORKSPACE_CONFIG" not in os.environ
+    load(VOC, "--cfg-options", "randomness.deterministic=True")
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
 
 
 def test_no_run_goes_without_our_hooks(tmp_path: Path) -> None:
@@ -187,3 +197,23 @@ def test_no_thread_of_a_process_group_outlives_the_run() -> None:
     before = threads()
     run(main)
     assert threads() == before
+
+
+@pytest.mark.parametrize(("backend", "left"), [("gloo", True), ("nccl", False)])
+def test_who_fails_does_not_wait_for_the_others(
+    backend: str, left: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NCCL's group is taken down by all together, and they are waiting in a step."""
+    monkeypatch.setattr(torch.distributed, "get_backend", lambda: backend)
+
+    def main() -> None:
+        torch.distributed.init_process_group(
+            "gloo", store=torch.distributed.HashStore(), rank=0, world_size=1
+        )
+        raise InputError("broken")
+
+    with pytest.raises(SystemExit, match="broken"):
+        run(main)
+    assert torch.distributed.is_initialized() is not left
+    if not left:
+        torch.distributed.destroy_process_group()

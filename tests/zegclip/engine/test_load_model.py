@@ -29,7 +29,10 @@ def test_a_downloaded_checkpoint_is_read_as_data(
     with pytest.raises(InputError, match="refused"):
         load_model(cfg, "https://host/sly.pth", torch.device("cpu"))
     assert file is not None
-    model = load_model(cfg, "https://host/mini.pth", torch.device("cpu"))
+    named, address = choose_files(None, "https://host/mini.pth")
+    assert Path(named.filename).stem == "tagclip_mini_inductive"
+    served.clear()  # it was downloaded once
+    model = load_model(cfg, address, torch.device("cpu"))
     assert model.vocabulary.unseen and not model.training
     with pytest.raises(InputError, match="a file, or at an http"):
         load_model(cfg, "s3://host/mini.pth", torch.device("cpu"))

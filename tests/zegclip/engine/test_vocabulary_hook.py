@@ -67,6 +67,13 @@ def test_training_and_validation_must_agree_on_the_split() -> None:
         (meta(), meta(classes=("tree", "cat", "dog"), unseen=("cat",)), "cat"),
         (meta(setting="supervised"), meta(classes=("tree", "dog"), unseen=("dog",)), True),
         (meta(), meta(classes=("tree", "Cat", "dog"), unseen=("Cat",)), "Cat"),
+        # Nor does another name: VOC's pottedplant is COCO-Stuff's potted plant.
+        (
+            meta(synonyms={"cat": ("potted plant",)}),
+            meta(classes=("tree", "pottedplant"), unseen=("pottedplant",),
+                 synonyms={"pottedplant": ("potted plant", "house plant")}),
+            "pottedplant",
+        ),
         (meta(), meta(setting="transductive"), False),
         (meta(setting="transductive"), meta(setting="transductive"), False),
         (meta(setting="supervised"), meta(setting="transductive"), True),

@@ -138,7 +138,7 @@ def test_errors_name_the_image(prediction: Any, label: Any, message: str) -> Non
 def test_no_class_is_allowed_on_request_only() -> None:
     sample = {"pred_sem_seg": {"data": torch.tensor([[[255, 5]]])}}
     sample["gt_sem_seg"] = {"data": torch.tensor([[[0, 255]]])}
-    with pytest.raises(InputError, match="holds the id 255"):
+    with pytest.raises(InputError, match="holds the id 255.*evaluator.allow_no_class=True"):
         metric().process(None, [sample])
     ours = metric()
     ours.allow_no_class = True
@@ -194,3 +194,13 @@ class TestImagesWithoutLabels:
         ours = metric(output_dir=str(tmp_path))
         with pytest.raises(InputError, match=r"x/a\.jpg and y/a\.jpg would both be .*a\.png"):
             ours.process(None, [self.unlabelled("x/a.jpg"), self.unlabelled("y/a.jpg")])
+
+    def test_those_of_other_processes_too(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ours = metric(output_dir=str(tmp_path))
+        ours.process(None, [self.unlabelled("x/a.jpg")])
+        theirs = {tmp_path / "a.png": "y/a.jpg"}
+        monkeypatch.setattr(zero_shot_metric, "all_gather_object", lambda own: [own, theirs])
+        with pytest.raises(InputError, match=r"x/a\.jpg and y/a\.jpg would both be .*a\.png"):
+            ours.evaluate(1)

@@ -46,6 +46,15 @@ def test_what_is_under_the_threshold_is_background(threshold: float) -> None:
     assert torch.equal(found.argmax(dim=1), torch.where(best < threshold, 1, label))
 
 
+def test_a_background_that_is_asked_for_nothing_is_nowhere() -> None:
+    """And stays a number when its map is interpolated."""
+    vocabulary = Vocabulary(("cat", "sky"), setting="cross_dataset")
+    read_out = ReadOut(TrainingFreeHead(8), vocabulary, background=Background(words=("sky",)))
+    found = read_out(HeadOutput(torch.randn(1, 2, 5, 5))).probabilities
+    assert found.shape[1] == 3 and found.isfinite().all()
+    assert (found.argmax(dim=1) < 2).all()
+
+
 def test_words_that_are_one_to_clip_are_asked_once() -> None:
     synonyms = {"cat": ("cat", "Wall"), "heaven": ("sky",), "room": ("wall", "door")}
     vocabulary = Vocabulary(("cat", "heaven", "room"), synonyms=synonyms, setting="cross_dataset")

@@ -227,6 +227,10 @@ def test_flips_are_averaged_in_test_time_augmentation(model: ZeroShotSegmentor) 
     assert not torch.allclose(*maps)
     torch.testing.assert_close(merged.seg_logits.data, (maps[0] + maps[1]) / 2)
     assert torch.equal(merged.pred_sem_seg.data[0], merged.seg_logits.data.argmax(dim=0))
+    nothing = versions[0].clone()  # the last map is that of none of the classes
+    nothing.seg_logits.data = torch.cat([maps[0], torch.ones(1, *maps[0].shape[1:])])
+    (merged,) = tta.merge_preds([[nothing]])
+    assert (merged.pred_sem_seg.data == 255).all()
 
 
 def test_padding_of_the_data_preprocessor_is_removed(model: ZeroShotSegmentor) -> None:
