@@ -53,8 +53,8 @@ def test_the_text_encoder_in_torch(method: str) -> None:
             continue
         assert_same(found(image, *question), expected(image, *question))
     if method != "training_free":  # words of the background are not calibrated as unseen classes
-        question = dict(classes=WORDS, seen=["cat"], background="wall, a blue sky")
-        assert_same(found(image, **question), expected(image, **question))
+        options = dict(seen=["cat"], background="wall, a blue sky")
+        assert_same(found(image, WORDS, **options), expected(image, WORDS, **options))
 
 
 @pytest.mark.parametrize("method", ["tagclip", "training_free"])
