@@ -60,9 +60,9 @@ class ExportedModel(nn.Module):
         output = self.decode_head(*self.image_encoder(image), class_embeddings)
         output = output.upsampled((image.shape[-2], image.shape[-1]))
         plain = self.decode_head.predict(output)
-        seen_less = self.decode_head.calibrate(plain, seen).probabilities
+        adjusted = self.decode_head.calibrate(plain, seen).probabilities
         chosen = calibrated[:, None, None]
-        probabilities = torch.where(chosen, seen_less, plain.probabilities)
+        probabilities = torch.where(chosen, adjusted, plain.probabilities)
         return (probabilities, *plain.extra_maps.values())
 
 
