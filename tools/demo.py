@@ -24,7 +24,8 @@ from results_table import read, record
 from rich.console import Console
 from rich.table import Table
 
-from zegclip.engine.launch import ConfigOptions, methods_with, run
+from zegclip.engine.config_options import ConfigOptions
+from zegclip.engine.launch import methods_with, run
 from zegclip.evaluation import COLUMNS
 from zegclip.files import PROJECT_ROOT
 from zegclip.visualization import FIGURES, Method, images_with

@@ -26,7 +26,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from zegclip.datasets import ZeroShotDataset
-from zegclip.engine.launch import ConfigOptions, find_config, methods_with, run
+from zegclip.engine.config_options import ConfigOptions
+from zegclip.engine.launch import find_config, methods_with, run
 from zegclip.errors import InputError
 from zegclip.files import PROJECT_ROOT
 from zegclip.segmentors import ZeroShotSegmentor

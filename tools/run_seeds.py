@@ -25,7 +25,8 @@ from support.markdown_table import markdown, number
 from support.runs import Run, command_line, run_all
 
 from zegclip.engine import start_up
-from zegclip.engine.launch import ConfigOptions, find_config, run
+from zegclip.engine.config_options import ConfigOptions
+from zegclip.engine.launch import find_config, run
 from zegclip.errors import InputError
 from zegclip.evaluation import COLUMNS, protocol_fingerprint
 from zegclip.files import PROJECT_ROOT, replacing

@@ -126,7 +126,7 @@ def set_up() -> None:
     _find_mmseg_configs()
     _read_checkpoints_as_data()
     _write_files_whole()
-    _distribute_without_gpu()
+    _run_several_processes()
 
 
 def available_cores() -> int:
@@ -215,12 +215,12 @@ def _write_files_whole() -> None:
     register_backend("local", WholeFileBackend, force=True, prefixes="")
 
 
-def _distribute_without_gpu() -> None:
-    """Let launchers ``pytorch`` and ``slurm`` run without a GPU: gloo, no device ids for the model.
+def _run_several_processes() -> None:
+    """Let launchers ``pytorch`` and ``slurm`` run without a GPU, and test what learns nothing.
 
     mmengine calls ``torch.cuda.set_device`` whatever the backend is, and hands the local rank to
-    ``MMDistributedDataParallel`` as the index of a GPU. With a GPU nothing changes, but that a
-    model without anything to learn can be tested.
+    ``MMDistributedDataParallel`` as the index of a GPU: here it is gloo and no device ids. With a
+    GPU that stays as it is.
     """
     from mmengine.device import get_device
     from mmengine.dist import utils as dist_utils

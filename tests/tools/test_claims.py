@@ -50,3 +50,8 @@ def test_claims_wait_for_an_analysis() -> None:
 def test_a_number_that_is_not_there_is_left_out() -> None:
     assert number_at({"a": {"b": 1.0}}, "a/b") == 1.0
     assert number_at({"a": {"b": None}}, "a/b") is number_at({}, "a/b") is None
+
+
+def test_of_one_seed_it_is_said_and_other_seeds_do_not_count() -> None:
+    (claim,) = (each for each in CLAIMS if each.text.startswith("gain") and each.paper == "LDVC")
+    assert "one seed: 50 / 40, +10.0 |" in table(analysis(claim, [50.0], [40.0, 99.0, 99.0]))

@@ -86,8 +86,10 @@ def _verdict(claim: Claim, analysis: Mapping[str, Any], schedule: str) -> str:
     if found is None or places[0] == places[1]:
         return ""
     shown = found.p < 0.05 and (found.mean > 0) == (claim.sign == ">")
-    means = " / ".join(f"{np.mean(list(values.values())):.3g}" for values in (ours, theirs))
-    return f"{'**shown**' if shown else 'not shown'}: {means}, {found}"
+    seeds = ours.keys() & theirs.keys()  # of which the difference is
+    means = " / ".join(f"{np.mean([v[seed] for seed in seeds]):.3g}" for v in (ours, theirs))
+    word = "one seed" if len(seeds) == 1 else "**shown**" if shown else "not shown"
+    return f"{word}: {means}, {found}"
 
 
 def _numbers(analysis: Mapping[str, Any], row: str, path: str) -> dict[int | None, float]:

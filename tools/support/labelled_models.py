@@ -12,7 +12,8 @@ from mmseg.registry import DATASETS
 
 from zegclip.datasets import ZeroShotDataset
 from zegclip.engine import check_not_trained, start_up
-from zegclip.engine.launch import ConfigOptions, find_checkpoint, load_config
+from zegclip.engine.config_options import ConfigOptions
+from zegclip.engine.launch import find_checkpoint, load_config
 from zegclip.engine.load_model import choose_device, load_model
 from zegclip.errors import InputError
 from zegclip.segmentors import ZeroShotSegmentor

@@ -9,12 +9,12 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.logging import print_log
 from mmseg.registry import MODELS
 
@@ -24,26 +24,8 @@ from zegclip.errors import InputError
 from zegclip.files import PROJECT_ROOT, find_path
 
 from .config_errors import refused_settings
+from .config_options import ConfigOptions, check_options
 
-# What mmengine's runner and our tools read of a config; every other top-level name is a variable.
-_READ = frozenset(
-    {
-        "activation_checkpointing", "auto_scale_lr", "compile", "custom_hooks",
-        "data_preprocessor", "default_hooks", "default_scope", "efficient_conv_bn_eval", "env_cfg",
-        "experiment_name", "find_unused_parameters", "launcher", "load_from", "log_level",
-        "log_processor", "model", "model_wrapper_cfg", "optim_wrapper", "param_scheduler",
-        "randomness", "resume", "sync_bn", "test_cfg", "test_dataloader",
-        "test_evaluator", "train_cfg", "train_dataloader", "tta_model", "tta_pipeline", "val_cfg",
-        "val_dataloader", "val_evaluator", "visualizer", "work_dir",
-    }
-)  # fmt: skip
-_OF_TRAINING = frozenset(
-    {
-        "activation_checkpointing", "auto_scale_lr", "efficient_conv_bn_eval", "load_from",
-        "optim_wrapper", "param_scheduler", "resume", "train_cfg", "train_dataloader", "val_cfg",
-        "val_dataloader", "val_evaluator",
-    }
-)  # fmt: skip
 # Hooks that no run goes without, whatever a config has put in the place of our schedules'.
 _HOOKS = {
     "vocabulary": "VocabularyHook",
@@ -51,11 +33,6 @@ _HOOKS = {
     "plain_checkpoint": "PlainCheckpointHook",
     "resume": "ResumeHook",
     "finite": "FiniteHook",
-}
-# Of these mmengine takes what it knows and passes over the rest.
-_READ_BELOW = {
-    "auto_scale_lr": ("base_batch_size", "enable"),
-    "env_cfg": ("cudnn_benchmark", "dist_cfg", "mp_cfg", "resource_limit"),
 }
 # What a path says that cannot be written to. (Files that are read are looked for.)
 _REFUSED_PATHS = (FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
@@ -108,18 +85,6 @@ def _message(error: Exception) -> str | None:
     if text.startswith("Caught ") and "DataLoader worker" in text:
         text = text.rpartition(f"{InputError.__name__}: ")[2].strip() or text
     return text
-
-
-class ConfigOptions(DictAction):
-    """mmengine's ``KEY=VALUE``, with a message for what is none."""
-
-    def __call__(
-        self, parser: Any, namespace: Any, values: Any, option_string: str | None = None
-    ) -> None:
-        try:
-            super().__call__(parser, namespace, values, option_string)
-        except (ValueError, AssertionError):  # no "=", or brackets that are not closed
-            parser.error(f"{option_string} {' '.join(values)}: give KEY=VALUE, lists as [1,2]")
 
 
 def make_parser(description: str, example: str, runs: bool = True) -> argparse.ArgumentParser:
@@ -259,7 +224,7 @@ def load_config(args: argparse.Namespace, trains: bool = True) -> Config:
     cfg.launcher = args.launcher
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     if args.cfg_options is not None:
-        check_options(cfg, args.cfg_options, _READ if trains else _READ - _OF_TRAINING)
+        check_options(cfg, args.cfg_options, trains)
         try:
             cfg.merge_from_dict(args.cfg_options)
         except (KeyError, TypeError) as error:  # an index behind a list's end, a key of no dict
@@ -287,50 +252,3 @@ def load_config(args: argparse.Namespace, trains: bool = True) -> Config:
     elif cfg.get("work_dir") is None:
         cfg.work_dir = os.path.join("work_dirs", path.stem)
     return cfg
-
-
-def check_options(cfg: Config, options: Mapping[str, Any], read: Set[str] = _READ) -> None:
-    """Refuse ``--cfg-options`` that no part of a run reads: it would be believed to be another.
-
-    Args:
-        cfg: the config, without the options.
-        options: values by dotted key.
-        read: the top-level names that the run reads.
-
-    Raises:
-        InputError: a misspelt key, or a variable from which other keys were computed when the
-            config was read; names the key that counts or the one probably meant.
-    """
-    for option in options:
-        key, _, rest = option.partition(".")
-        below = rest.partition(".")[0]
-        if key in _READ_BELOW and below and below not in _READ_BELOW[key]:
-            _refuse(option, difflib.get_close_matches(below, _READ_BELOW[key], 1), f"{key}.")
-        # (Where the model has its own, mmengine does not look at the one beside it.)
-        shadowed = key == "data_preprocessor" and key in (cfg.get("model") or {})
-        if key in read and not shadowed:
-            continue
-        if key in _READ and not shadowed:
-            _refuse(f"{option} (of the training)", [])
-        computed = cfg.get(key)
-        places = ["--unseen CLASS CLASS ..."] if key == "unseen" else []
-        for path, value in _entries({n: v for n, v in cfg.to_dict().items() if n in read - {key}}):
-            same = isinstance(value, (list, tuple, dict, str)) and value == computed
-            if same or path.rpartition(".")[2] == key:
-                places.append(path)
-        _refuse(option, places[:4] or difflib.get_close_matches(key, read, 1))
-
-
-def _refuse(option: str, meant: list[str], prefix: str = "") -> None:
-    hint = "; set " + " and ".join(prefix + place for place in meant) if meant else ""
-    raise InputError(f"--cfg-options {option}: no part of a run reads it{hint}")
-
-
-def _entries(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Everything in a nested config with its dotted key, the outermost first."""
-    items = value.items() if isinstance(value, Mapping) else enumerate(value)
-    for key, inner in items:
-        place = f"{path}.{key}" if path else str(key)
-        yield place, inner
-        if isinstance(inner, (Mapping, list, tuple)):
-            yield from _entries(inner, place)

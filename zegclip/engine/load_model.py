@@ -147,6 +147,7 @@ def load_model(cfg: Config, checkpoint: str | None, device: torch.device) -> Zer
     if checkpoint is None:
         return model.to(device).eval()
     content = _read(checkpoint)
+    _download.cache_clear()  # (it may be large)
     try:
         model.load_state_dict(content.get("state_dict", content))
     except InputError as error:

@@ -1,0 +1,96 @@
+"""What ``--cfg-options`` may change: what some part of a run reads."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mmengine.config import Config, DictAction
+
+from zegclip.errors import InputError
+
+# What mmengine's runner and our tools read of a config; every other top-level name is a variable.
+_READ = frozenset(
+    {
+        "activation_checkpointing", "auto_scale_lr", "compile", "custom_hooks",
+        "data_preprocessor", "default_hooks", "default_scope", "efficient_conv_bn_eval", "env_cfg",
+        "experiment_name", "find_unused_parameters", "launcher", "load_from", "log_level",
+        "log_processor", "model", "model_wrapper_cfg", "optim_wrapper", "param_scheduler",
+        "randomness", "resume", "sync_bn", "test_cfg", "test_dataloader",
+        "test_evaluator", "train_cfg", "train_dataloader", "tta_model", "tta_pipeline", "val_cfg",
+        "val_dataloader", "val_evaluator", "visualizer", "work_dir",
+    }
+)  # fmt: skip
+_OF_TRAINING = frozenset(
+    {
+        "activation_checkpointing", "auto_scale_lr", "efficient_conv_bn_eval", "load_from",
+        "optim_wrapper", "param_scheduler", "resume", "train_cfg", "train_dataloader", "val_cfg",
+        "val_dataloader", "val_evaluator",
+    }
+)  # fmt: skip
+# Of these mmengine takes what it knows and passes over the rest.
+_READ_BELOW = {
+    "auto_scale_lr": ("base_batch_size", "enable"),
+    "env_cfg": ("cudnn_benchmark", "dist_cfg", "mp_cfg", "resource_limit"),
+}
+
+
+class ConfigOptions(DictAction):
+    """mmengine's ``KEY=VALUE``, with a message for what is none."""
+
+    def __call__(
+        self, parser: Any, namespace: Any, values: Any, option_string: str | None = None
+    ) -> None:
+        try:
+            super().__call__(parser, namespace, values, option_string)
+        except (ValueError, AssertionError):  # no "=", or brackets that are not closed
+            parser.error(f"{option_string} {' '.join(values)}: give KEY=VALUE, lists as [1,2]")
+
+
+def check_options(cfg: Config, options: Mapping[str, Any], trains: bool = True) -> None:
+    """Refuse ``--cfg-options`` that no part of a run reads: it would be believed to be another.
+
+    Args:
+        cfg: the config, without the options.
+        options: values by dotted key.
+        trains: False for a test, in which those of the training are errors.
+
+    Raises:
+        InputError: a misspelt key, or a variable from which other keys were computed when the
+            config was read; names the key that counts or the one probably meant.
+    """
+    read = _READ if trains else _READ - _OF_TRAINING
+    for option in options:
+        key, _, rest = option.partition(".")
+        below = rest.partition(".")[0]
+        if key in _READ_BELOW and below and below not in _READ_BELOW[key]:
+            _refuse(option, difflib.get_close_matches(below, _READ_BELOW[key], 1), f"{key}.")
+        # (Where the model has its own, mmengine does not look at the one beside it.)
+        shadowed = key == "data_preprocessor" and key in (cfg.get("model") or {})
+        if key in read and not shadowed:
+            continue
+        if key in _READ and not shadowed:
+            _refuse(f"{option} (of the training)", [])
+        computed = cfg.get(key)
+        places = ["--unseen CLASS CLASS ..."] if key == "unseen" else []
+        for path, value in _entries({n: v for n, v in cfg.to_dict().items() if n in read - {key}}):
+            same = isinstance(value, (list, tuple, dict, str)) and value == computed
+            if same or path.rpartition(".")[2] == key:
+                places.append(path)
+        _refuse(option, places[:4] or difflib.get_close_matches(key, read, 1))
+
+
+def _refuse(option: str, meant: list[str], prefix: str = "") -> None:
+    hint = "; set " + " and ".join(prefix + place for place in meant) if meant else ""
+    raise InputError(f"--cfg-options {option}: no part of a run reads it{hint}")
+
+
+def _entries(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Everything in a nested config with its dotted key, the outermost first."""
+    items = value.items() if isinstance(value, Mapping) else enumerate(value)
+    for key, inner in items:
+        place = f"{path}.{key}" if path else str(key)
+        yield place, inner
+        if isinstance(inner, (Mapping, list, tuple)):
+            yield from _entries(inner, place)
