@@ -35,14 +35,17 @@ def test_every_command_runs(
     lines = [line for block in blocks for line in block.splitlines() if line.startswith("python ")]
     assert len(lines) == 9
     for line in lines:
-        line = line.replace("docs/demo.png", str(ROOT / "docs" / "demo.png")).replace("400", "2")
+        line = line.replace("docs/scene.png", str(ROOT / "docs" / "scene.png")).replace("400", "2")
         _, tool, *arguments = shlex.split(line, comments=True)
         try:
             run_tool(tool.removeprefix("tools/"), *arguments)
         except SystemExit as end:  # (what check_env says is missing is this machine's affair)
             assert not end.code or "check_env" in tool, line
     assert openai_clip.downloads == 1
-    assert {"photo.png", "demo.png"} <= {p.name for p in Path("work_dirs/image_demo").iterdir()}
+    assert {"photo.png", "scene.png"} <= {p.name for p in Path("work_dirs/image_demo").iterdir()}
+    found = np.asarray(Image.open("work_dirs/image_demo/labels/scene.png"))
+    shares = [(found == label).mean() for label in range(3)]
+    assert min(shares) > 0.05 and 0.5 < (found == 255).mean() < 0.7  # bus, cat, dog; no wall
     for folder in ("first", "ldvc_mini_inductive"):
         assert 0 <= json.loads(Path(f"work_dirs/{folder}/report.json").read_text())["pAcc"] <= 100
     assert len(list(Path("work_dirs/first/labels").glob("*.png"))) == 12
