@@ -18,14 +18,18 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from mmengine.config import Config
 from support.analysis_tables import Results, of_section, tables
 from support.labelled_models import add_pairs, labelled_data, load, paired, read_pair
 
 import ldvc  # noqa: F401  (registers its analyses, as the next one does)
 import tagclip  # noqa: F401
+from zegclip.datasets import ZeroShotDataset
 from zegclip.engine.launch import run
+from zegclip.errors import InputError
 from zegclip.evaluation import ANALYSES, analyse, code_version, data_protocol
 from zegclip.files import PROJECT_ROOT, replacing
+from zegclip.vocabulary import BACKGROUND
 
 
 def draw(results: Results) -> Figure | None:
@@ -58,6 +62,16 @@ def write(content: dict[str, Any], folder: Path) -> None:
             figure.savefig(part)
 
 
+def check(cfg: Config, dataset: ZeroShotDataset) -> None:
+    """``InputError`` where a model cannot be loaded, or has a background that is no class."""
+    model = load(cfg, dataset)
+    if model.test_cfg.get("background") and BACKGROUND not in model.vocabulary.classes:
+        raise InputError(
+            f"{cfg.filename}: model.test_cfg.background needs a class called {BACKGROUND} here; "
+            "--cfg-options model.test_cfg.background=None leaves it out"
+        )
+
+
 def main(argv: list[str] | None = None) -> None:
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     add_pairs(parser)
@@ -76,7 +90,7 @@ def main(argv: list[str] | None = None) -> None:
     ]
     pairs = [(cfg, labelled_data(config, cfg)) for config, cfg in configs]
     for pair in pairs:  # all are checked before the work begins, and only one is kept in memory
-        load(*pair)
+        check(*pair)
     results: dict[str, list[dict[str, Any]]] = {}
     for title, (cfg, dataset) in zip(titles, pairs):
         found = analyse(load(cfg, dataset), dataset, cfg.load_from)
@@ -84,10 +98,7 @@ def main(argv: list[str] | None = None) -> None:
     content = {
         "command": shlex.join(["python", "tools/analyze.py", *(argv or sys.argv[1:])]),
         "code": code_version(),
-        "data": {
-            title: data_protocol(dataset.metainfo, len(dataset))
-            for title, (_, dataset) in zip(titles, pairs)
-        },
+        "data": {title: data_protocol(data) for title, (_, data) in zip(titles, pairs)},
         "results": results,
     }
     write(content, args.out)

@@ -114,10 +114,15 @@ def main(argv: list[str] | None = None) -> None:
             f"{path.stem}, seed {failed[0].seed}, failed: see {failed[0].folder}/output.txt"
         )
     reports = [report for each in runs if (report := each.report())]
+    if len(protocols := {protocol_fingerprint(each["protocol"]) for each in reports}) > 1:
+        raise InputError(
+            f"{args.work_dir}: the seeds were judged by different protocols (tools/summarize.py "
+            "says in what they differ): remove the older runs"
+        )
     typed = sys.argv[1:] if argv is None else argv
     results = {
         "command": shlex.join(["python", "tools/run_seeds.py", *typed]),
-        "protocol": protocol_fingerprint(reports[0]["protocol"]),
+        "protocol": protocols.pop(),
         **summary(reports),
         "runs": [
             {**(each.record() or {}), "command": command_line(each), "per_class": r["per_class"]}

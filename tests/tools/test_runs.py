@@ -62,6 +62,24 @@ def test_what_is_not_this_run_is_done_again(
     assert second.report() is not None
 
 
+def test_judged_or_started_in_another_way_is_another_run(fake: FakeRuns, tmp_path: Path) -> None:
+    first, _ = pair(tmp_path)
+    weights = {name: tmp_path / f"{name}.pth" for name in "ab"}
+    for name, file in weights.items():
+        file.write_text(name)
+    for option in (
+        {},
+        {"model.test_cfg.mode": "slide"},
+        {"val_dataloader.dataset.split": "selection"},
+        {"load_from": str(weights["a"])},
+        {"load_from": str(weights["b"])},
+    ):
+        before = len(fake.commands)
+        changed = replace(first, options=LAST | option)
+        assert run_all([changed]) == [] and run_all([changed]) == []
+        assert len(fake.commands) == before + 1, option
+
+
 def test_a_checkpoint_that_was_not_copied_is_made_again(fake: FakeRuns, tmp_path: Path) -> None:
     first, second = pair(tmp_path)
     run_all([first])

@@ -21,6 +21,7 @@ from mmengine.config import Config
 
 from zegclip.compat import available_cores
 from zegclip.evaluation import COLUMNS, training_fingerprint
+from zegclip.evaluation.protocol import digest
 from zegclip.files import PROJECT_ROOT, find_path, replacing
 
 # What each tool is told its folder with, and what it leaves there.
@@ -116,15 +117,19 @@ class Run:
         return {"seed": self.seed, **scores, **made}
 
     def _identity(self) -> dict[str, Any]:
-        """What it does, wherever its folder lies, and from what."""
+        """What it does, wherever its folder lies, from what, and how it is judged."""
         config = self.resolved()
-        start = None
-        if self.start:
-            made = self.start.parent / "run.json"
-            start = [self.start.name, json.loads(made.read_text()) if made.is_file() else None]
+        start: Any = self.start or config.get("load_from")
+        if start:
+            file = find_path(start)
+            made = file.parent / "run.json"
+            start = [file.name, json.loads(made.read_text()) if made.is_file() else _digest(file)]
+        mode = "val" if self.tool == "train" else "test"
+        data, metrics = config[f"{mode}_dataloader"].dataset, config.get(f"{mode}_evaluator")
         return {
             "tool": self.tool,
             "config": training_fingerprint(config.to_dict()),
+            "judged": digest([config.model.get("test_cfg"), data, metrics]),
             "seed": self.seed,
             "clip": _digest(find_path(config.model.clip.weights)),
             "start": start,

@@ -130,10 +130,11 @@ def _find_config(model_name: str) -> dict[str, Any]:
             raise InputError(f"{path} is no JSON: {error}") from None
         config = config.get("model_cfg", config)  # as on the Hugging Face Hub
     else:
-        config = open_clip.get_model_config(model_name)
-        if config is None:
+        # (Not "hf-hub:NAME" nor "local-dir:PATH": open_clip would run such a place's tokenizer.)
+        if model_name not in open_clip.list_models():
             hint = did_you_mean(model_name, open_clip.list_models())
             raise InputError(f"open_clip has no model {model_name!r}{hint}")
+        config = open_clip.get_model_config(model_name)
     vision, text = config["vision_cfg"], config["text_cfg"]
     if (
         "timm_model_name" in vision
@@ -141,6 +142,7 @@ def _find_config(model_name: str) -> dict[str, Any]:
         or vision.get("attentional_pool")
         or vision.get("pool_type") == "none"
         or "hf_model_name" in text
+        or (model_name.endswith(".json") and "hf_tokenizer_name" in text)
         or config.get("custom_text")
         or "multimodal_cfg" in config
         or any(part.get(key) for part in (vision, text) for key in _OTHER_BLOCKS)

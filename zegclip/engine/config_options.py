@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -30,6 +31,7 @@ _OF_TRAINING = frozenset(
     }
 )  # fmt: skip
 # Of these mmengine takes what it knows and passes over the rest.
+_SPACE = "\0"
 _READ_BELOW = {
     "auto_scale_lr": ("base_batch_size", "enable"),
     "env_cfg": ("cudnn_benchmark", "dist_cfg", "mp_cfg", "resource_limit"),
@@ -37,7 +39,13 @@ _READ_BELOW = {
 
 
 class ConfigOptions(DictAction):
-    """mmengine's ``KEY=VALUE``, with a message for what is none."""
+    """mmengine's ``KEY=VALUE``; spaces within a word stay, and what is none gets a message."""
+
+    @staticmethod
+    def _parse_iterable(val: str) -> Any:
+        # mmengine's own deletes every space: "a photo of a {}" would become "aphotoofa{}".
+        text = re.sub(r"\s*([,)\]])", r"\1", re.sub(r"([,(\[])\s*", r"\1", val.strip()))
+        return _with_spaces(DictAction._parse_iterable(text.replace(" ", _SPACE)))
 
     def __call__(
         self, parser: Any, namespace: Any, values: Any, option_string: str | None = None
@@ -46,6 +54,12 @@ class ConfigOptions(DictAction):
             super().__call__(parser, namespace, values, option_string)
         except (ValueError, AssertionError):  # no "=", or brackets that are not closed
             parser.error(f"{option_string} {' '.join(values)}: give KEY=VALUE, lists as [1,2]")
+
+
+def _with_spaces(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_with_spaces, value))
+    return value.replace(_SPACE, " ") if isinstance(value, str) else value
 
 
 def check_options(cfg: Config, options: Mapping[str, Any], trains: bool = True) -> None:

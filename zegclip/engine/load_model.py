@@ -48,8 +48,8 @@ def choose_files(
 
     Args:
         config: a path (as the tools take it: relative to here, the repository or its configs), or
-            a config that is read already. ``None``: the one that lies beside the checkpoint, or
-            the repository's that the checkpoint says it was trained with.
+            a config that is read already. ``None``: the one with which the checkpoint was trained,
+            in the folder where the training wrote both, or the repository's of that name.
         checkpoint: a path; ``None``: the config's ``load_from``. Both ``None``: CLIP without
             training, with OpenAI's ViT-B/16.
 
@@ -81,17 +81,23 @@ def choose_files(
 
 
 def _config_of(checkpoint: str) -> str:
-    """The config of a checkpoint: beside it, or the repository's of the name that it carries."""
-    file = Path(checkpoint)
-    name = _config_name(checkpoint)
-    candidates = [file.with_suffix(".py"), file.parent / f"{name}.py"]
-    candidates.append(PROJECT_ROOT / "configs" / f"{name}.py")
-    for candidate in candidates:
-        if candidate.is_file():
-            return str(candidate)
+    """The config of a checkpoint: its training's, or the repository's of the name that it carries.
+
+    A config is a program. The one beside a checkpoint is run only where a training of this machine
+    wrote both, which mmengine's ``last_checkpoint`` says with the folder's full path.
+    """
+    folder, name = Path(checkpoint).resolve().parent, f"{_config_name(checkpoint)}.py"
+    beside, ours = folder / name, PROJECT_ROOT / "configs" / name
+    last = folder / "last_checkpoint"
+    if beside.is_file() and last.is_file() and Path(last.read_text()).parent == folder:
+        return str(beside)
+    if ours.is_file():
+        return str(ours)
+    found = next(filter(Path.is_file, (beside, folder / f"{Path(checkpoint).stem}.py")), None)
+    hint = f"; {found} is run only if you name it, because a config is a program" if found else ""
     raise InputError(
-        f"which config {checkpoint} was trained with cannot be told (there is no "
-        f"{candidates[0].name} beside it): give it (config=PATH, --config PATH)"
+        f"which config {checkpoint} was trained with cannot be told: give it (config=PATH, "
+        f"--config PATH){hint}"
     )
 
 

@@ -20,8 +20,8 @@ class VocabularyHook(Hook):
 
     It also refuses what would make an "unseen" number a wrong one: training without unseen classes
     outside the supervised setting, training and validation with different splits of the same
-    classes, testing a checkpoint on classes called unseen that its training has seen, and a
-    "cross-dataset" test on the training's own classes.
+    classes, testing a checkpoint on classes called unseen that its training has seen (or called
+    seen that it has not), and a "cross-dataset" test on the training's own classes.
     """
 
     priority = "VERY_HIGH"
@@ -70,6 +70,7 @@ class VocabularyHook(Hook):
         test = runner.test_dataloader.dataset.metainfo
         if self._trained_on is not None:
             check_not_trained(self._trained_on, test)
+            _check_trained(self._trained_on, test)
         _give(runner, test)
 
 
@@ -88,6 +89,17 @@ def _check_same_split(train: Mapping[str, Any], val: Mapping[str, Any]) -> None:
             f"training takes {sorted(ours.unseen)} as unseen, validation "
             f"{sorted(theirs.unseen)}: give all three loaders the same split, "
             "train_dataloader = val_dataloader = test_dataloader = dict(dataset=dict(unseen=...))"
+        )
+
+
+def _check_trained(trained_on: Mapping[str, Any], test: Mapping[str, Any]) -> None:
+    trained, tested = Vocabulary.from_metainfo(trained_on), Vocabulary.from_metainfo(test)
+    if trained.classes != tested.classes or "supervised" in (trained.setting, tested.setting):
+        return
+    if hidden := [name for name in tested.seen if name in trained.unseen]:
+        raise InputError(
+            f"the model was not trained on {', '.join(hidden)}, which this config calls seen: test "
+            "a checkpoint with the config that trained it"
         )
 
 

@@ -67,7 +67,7 @@ def score_folder(cfg: Config, folder: str | Path) -> dict[str, Any]:
         raise InputError(f"{type(dataset).__name__} is no ZeroShotDataset that has masks")
     extra = _score(dataset, folder, metric)
     summary = metric.summary or {}
-    protocol = data_protocol(dataset.metainfo, len(dataset))
+    protocol = data_protocol(dataset)
     protocol |= {
         "predictions": folder.resolve().name,
         "predictions_folder": str(folder.resolve()),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from zegclip.vocabulary import Vocabulary
@@ -18,12 +19,21 @@ OF_THE_RUN = frozenset(
 )  # fmt: skip
 
 
-def data_protocol(metainfo: Mapping[str, Any], num_images: int) -> dict[str, Any]:
-    """The data set's part of the protocol, from its metainfo and how many images it has."""
+def data_protocol(dataset: Any, skipped: int = 0) -> dict[str, Any]:
+    """The data set's part of the protocol.
+
+    Args:
+        dataset: mmengine's, with a vocabulary in its metainfo.
+        skipped: how many of its images could not be read.
+    """
+    metainfo = dataset.metainfo
     vocabulary = Vocabulary.from_metainfo(metainfo)
+    # Two halves of a data set may hold equally many.
+    paths = [dataset.get_data_info(index).get("img_path", index) for index in range(len(dataset))]
     return {
         "dataset": metainfo.get("dataset_name", "unknown"),
-        "images": num_images,
+        "images": len(dataset) - skipped,
+        "image_names": digest(sorted(Path(str(path)).stem for path in paths)),
         "setting": vocabulary.setting,
         "unseen": list(vocabulary.unseen),
         "num_classes": len(vocabulary.classes),

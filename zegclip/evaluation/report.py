@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from mmengine.device import get_device
-from mmengine.dist import is_main_process
+from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import BaseLoop, Runner
 from mmseg.registry import HOOKS
@@ -73,8 +73,8 @@ class ReportHook(Hook):
         """Write down how the model is trained."""
         meta = checkpoint.setdefault("meta", {})
         meta["max_iters"] = runner.max_iters
-        meta["training"] = training_fingerprint(runner.cfg)
-        meta["settings"] = training_settings(runner.cfg)
+        meta["training"] = training_fingerprint(runner.cfg, get_world_size())
+        meta["settings"] = training_settings(runner.cfg, get_world_size())
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Remember how the model was trained.
@@ -85,7 +85,8 @@ class ReportHook(Hook):
         """
         meta = checkpoint.get("meta") or {}
         if runner._resume and isinstance(runner._train_loop, BaseLoop) and "settings" in meta:
-            if changed := list(changes(meta["settings"], training_settings(runner.cfg))):
+            settings = training_settings(runner.cfg, get_world_size())
+            if changed := list(changes(meta["settings"], settings)):
                 raise InputError(
                     f"a run goes on with the settings that it began with; {', '.join(changed)} "
                     "would make it another one: without --resume, with another --work-dir (and "
@@ -162,10 +163,10 @@ class ReportHook(Hook):
                 "seed": runner.seed,
                 "iteration": runner.iter or None,
                 "max_iters": runner.max_iters,
-                "training": training_fingerprint(runner.cfg),
+                "training": training_fingerprint(runner.cfg, get_world_size()),
             }
         protocol = {
-            **data_protocol(dataset.metainfo, len(dataset) - len(metric.skipped if metric else ())),
+            **data_protocol(dataset, len(metric.skipped if metric else ())),
             "pipeline": json.loads(json.dumps(evaluated.get("pipeline", []), default=str)),
             **getattr(model, "protocol", dict)(),
             "stage": stage,

@@ -14,12 +14,16 @@ from zegclip.datasets.from_config import iter_datasets
 from .protocol import digest
 
 
-def training_settings(cfg: Config | Mapping[str, Any]) -> dict[str, Any]:
+def training_settings(cfg: Config | Mapping[str, Any], processes: int = 1) -> dict[str, Any]:
     """What of a complete config decides what is learned, as plain data by the config's keys.
 
-    Model, training data, batch of a process, optimiser, schedule, length and custom hooks; not the
-    seed, where files lie, workers and testing. (The number of processes and the checkpoint that
-    self-training starts from are not here either: no config says them.)
+    Model, training data, batch of all processes, optimiser, schedule, length and custom hooks; not
+    the seed, where files lie, workers and testing. (Nor the checkpoint that self-training starts
+    from: it is another file for every seed.)
+
+    Args:
+        cfg: complete.
+        processes: that train together, each with a batch of the config's size.
     """
     cfg = cfg.to_dict() if isinstance(cfg, Config) else cfg
     loader, length = cfg.get("train_dataloader") or {}, cfg.get("train_cfg") or {}
@@ -34,7 +38,7 @@ def training_settings(cfg: Config | Mapping[str, Any]) -> dict[str, Any]:
         "custom_hooks": cfg.get("custom_hooks") or [],
         "auto_scale_lr.enable": bool((cfg.get("auto_scale_lr") or {}).get("enable")),
         "train_dataloader.dataset": dataset,
-        "train_dataloader.batch_size": loader.get("batch_size"),
+        "train_dataloader.batch_size": (batch := loader.get("batch_size")) and batch * processes,
         "train_cfg.max_iters": length.get("max_iters"),
         **{f"train_cfg.{key}": length[key] for key in ("max_epochs",) if key in length},
         "optim_wrapper": cfg.get("optim_wrapper"),
@@ -43,9 +47,9 @@ def training_settings(cfg: Config | Mapping[str, Any]) -> dict[str, Any]:
     return json.loads(json.dumps(settings, default=str))
 
 
-def training_fingerprint(cfg: Config | Mapping[str, Any]) -> str:
+def training_fingerprint(cfg: Config | Mapping[str, Any], processes: int = 1) -> str:
     """12 hexadecimal digits, equal for runs of which one may take the mean: but for the seed."""
-    *rest, optimizer, schedule = training_settings(cfg).values()
+    *rest, optimizer, schedule = training_settings(cfg, processes).values()
     return digest([*rest, {"optim_wrapper": optimizer, "param_scheduler": schedule}])
 
 

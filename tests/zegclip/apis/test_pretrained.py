@@ -160,6 +160,8 @@ def changed(content: dict[str, Any], place: str, value: Any) -> None:
         ("model.text_encoder.cache_dir", "/tmp", "cache_dir cannot be in"),
         ("model.clip.weights", "/etc/passwd", "is a file of one machine"),
         ("model.clip.model_name", "../up.json", "is a file of one machine"),
+        ("model.clip.model_name", "hf-hub:evil/clip", "no model 'hf-hub:evil/clip'"),
+        ("model.clip.model_name", "local-dir:/evil", "no model 'local-dir:/evil'"),
         ("model.clip.weights", "none/such.pt", "CLIP weights not found"),
         ("model.clip.cache", "x", "not model_name and weights"),
         ("model.image_encoder.clip", {"weights": "x"}, "model.image_encoder.clip cannot be in"),

@@ -97,6 +97,9 @@ def test_fingerprint_follows_weights_and_activation(
         ("RN50", "openai", ["RN50", "not a plain ViT", "ViT-B-16-quickgelu"]),
         ("coca_ViT-B-32", "laion2b_s13b_b90k", ["coca_ViT-B-32", "not a plain ViT"]),
         ("no.json", "random", ["config not found", "no.json"]),
+        # open_clip would run the tokenizer that such a place names.
+        ("hf-hub:somebody/clip", "random", ["no model 'hf-hub:somebody/clip'"]),
+        ("local-dir:/somewhere", "random", ["no model 'local-dir:/somewhere'"]),
         # The other activation: tags of both models, and of the other one alone.
         ("ViT-B-16", "openai", ["QuickGELU", "use model_name='ViT-B-16-quickgelu'"]),
         ("ViT-B-16", "dfn2b", ["QuickGELU", "use model_name='ViT-B-16-quickgelu'"]),

@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mmengine.config import Config
 
 from tests.zegclip.engine.test_launch import VOC, load
-from zegclip.engine.config_options import check_options
+from zegclip.engine.config_options import ConfigOptions, check_options
 from zegclip.errors import InputError
 from zegclip.files import PROJECT_ROOT
+
+
+@pytest.mark.parametrize(
+    ("typed", "value"),
+    [
+        ("[a photo of a {}., {}]", ["a photo of a {}.", "{}"]),
+        ("paved road", "paved road"),
+        ("['dining room', 'road (paved)']", ["dining room", "road (paved)"]),
+        ("[(1, 2), [ a , b c ], 0.5, None, True]", [(1, 2), ["a", "b c"], 0.5, None, True]),
+    ],
+)
+def test_spaces_within_a_word_stay(typed: str, value: Any) -> None:
+    parser = ArgumentParser()
+    parser.add_argument("--cfg-options", nargs="+", action=ConfigOptions)
+    options = parser.parse_args(["--cfg-options", f"key={typed}"]).cfg_options
+    assert options == {"key": value}
+    if isinstance(value, list):  # and as tools pass a value on
+        assert parser.parse_args(["--cfg-options", f"key={value}"]).cfg_options == options
 
 
 class TestOptionsThatNothingReads:

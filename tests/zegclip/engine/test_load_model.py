@@ -36,3 +36,19 @@ def test_a_downloaded_checkpoint_is_read_as_data(
     assert model.vocabulary.unseen and not model.training
     with pytest.raises(InputError, match="a file, or at an http"):
         load_model(cfg, "s3://host/mini.pth", torch.device("cpu"))
+
+
+def test_a_config_is_run_only_where_a_training_of_this_machine_wrote_it(tmp_path: Path) -> None:
+    """Whoever wrote a checkpoint chooses the name in it."""
+    config, checkpoint = tmp_path / "job.py", tmp_path / "iter_9.pth"
+    config.write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\nload_from = 'x.pth'\n")
+    torch.save({"state_dict": {}, "meta": {"config": "job"}}, checkpoint)
+    with pytest.raises(InputError, match=r"job\.py is run only if you name it"):
+        choose_files(None, checkpoint)
+    (tmp_path / "last_checkpoint").write_text("/another/machine/iter_9.pth")
+    with pytest.raises(InputError, match=r"job\.py is run only if you name it"):
+        choose_files(None, checkpoint)
+    assert not (tmp_path / "ran").exists()
+    (tmp_path / "last_checkpoint").write_text(str(checkpoint.resolve()))
+    cfg, _ = choose_files(None, checkpoint)
+    assert cfg.filename == str(config.resolve()) and (tmp_path / "ran").exists()

@@ -70,8 +70,11 @@ def test_training_and_validation_must_agree_on_the_split() -> None:
         # Nor does another name: VOC's pottedplant is COCO-Stuff's potted plant.
         (
             meta(synonyms={"cat": ("potted plant",)}),
-            meta(classes=("tree", "pottedplant"), unseen=("pottedplant",),
-                 synonyms={"pottedplant": ("potted plant", "house plant")}),
+            meta(
+                classes=("tree", "pottedplant"),
+                unseen=("pottedplant",),
+                synonyms={"pottedplant": ("potted plant", "house plant")},
+            ),
             "pottedplant",
         ),
         (meta(), meta(setting="transductive"), False),
@@ -91,6 +94,17 @@ def test_a_checkpoint_is_not_tested_on_what_it_has_seen_as_unseen(
     else:
         hook.before_test_epoch(run)
         assert run.model.dataset_meta is tested
+
+
+def test_a_checkpoint_is_not_tested_on_what_it_has_not_seen_as_seen() -> None:
+    """Those classes would count in mIoU(S)."""
+    run, hook = runner(meta(), meta(), meta()), VocabularyHook()
+    fewer = meta(unseen=("dog", "bus"))
+    hook.after_load_checkpoint(run, {"meta": {"dataset_meta": fewer}, "state_dict": {}})
+    hook.before_train(run)  # a training may go on with more classes
+    hook.after_load_checkpoint(run, {"meta": {"dataset_meta": fewer}, "state_dict": {}})
+    with pytest.raises(InputError, match="not trained on bus, which this config calls seen"):
+        hook.before_test_epoch(run)
 
 
 def test_training_does_not_start_from_what_has_seen_the_unseen() -> None:

@@ -19,6 +19,7 @@ from zegclip.errors import InputError
 from zegclip.evaluation import (
     ReportHook,
     ZeroShotIoUMetric,
+    data_protocol,
     protocol_fingerprint,
     scores,
     write_report,
@@ -38,9 +39,15 @@ PIPELINE = [{"type": "Resize", "scale": (8, 4)}]
 MODEL = {"clip": {"model_name": "ViT", "weights": "w.pt"}, "gamma": 0.1, "inference": {"mode": "x"}}
 
 
+def images(*paths: str) -> Any:
+    """What is read of a data set of images."""
+    info = {"metainfo": META, "get_data_info": lambda self, index: {"img_path": self[index]}}
+    return type("Data", (list,), info)(paths)
+
+
 def runner(work_dir: Path, metrics: list[Any], model: Any = None) -> Any:
     """What the hook reads of mmengine's runner."""
-    dataset = type("Data", (list,), {"metainfo": META})([1, 2, 3])
+    dataset = images("a.jpg", "b.jpg", "c.jpg")
     loop = SimpleNamespace(
         evaluator=SimpleNamespace(metrics=metrics), dataloader=SimpleNamespace(dataset=dataset)
     )
@@ -92,6 +99,7 @@ def test_numbers_and_protocol(tmp_path: Path, stage: str) -> None:
     assert protocol == {
         "dataset": "two things",
         "images": 3,
+        "image_names": data_protocol(images("x/c.png", "b.png", "a.png"))["image_names"],
         "setting": "inductive",
         "unseen": ["tvmonitor"],
         "num_classes": 2,
@@ -125,6 +133,28 @@ def test_a_tested_checkpoint_says_how_it_was_trained(tmp_path: Path) -> None:
     hook.after_test_epoch(run)
     protocol = written(tmp_path)["protocol"]
     assert protocol["iteration"] is protocol["training"] is protocol["max_iters"] is None
+
+
+def test_other_images_are_another_protocol() -> None:
+    """Of a validation and a test set of equal size no mean is taken."""
+    assert data_protocol(images("a.jpg", "b.jpg")) != data_protocol(images("a.jpg", "c.jpg"))
+
+
+def test_a_resumed_run_has_the_batch_of_all_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, hook = runner(tmp_path, [evaluated()]), ReportHook()
+    run._resume, checkpoint = True, {}
+    for processes, batch in ((1, 16), (2, 8), (2, 16)):
+        monkeypatch.setattr("zegclip.evaluation.report.get_world_size", lambda n=processes: n)
+        run.cfg["train_dataloader"] = {"batch_size": batch}
+        if not checkpoint:
+            hook.before_save_checkpoint(run, checkpoint)
+        if processes * batch == 16:
+            hook.after_load_checkpoint(run, checkpoint)
+            continue
+        with pytest.raises(InputError, match=r"train_dataloader\.batch_size \(16 -> 32\)"):
+            hook.after_load_checkpoint(run, checkpoint)
 
 
 def test_only_the_main_process_with_our_metric_writes(
