@@ -71,11 +71,13 @@ class OpenaiClip:
         save_file(open_clip.CLIP(**self.config).state_dict(), file)
         return file
 
-    def download_pretrained(self, entry: dict[str, Any], prefer_hf_hub: bool) -> str:
+    def download_pretrained(
+        self, entry: dict[str, Any], prefer_hf_hub: bool = True, cache_dir: str | None = None
+    ) -> str:
         if not self.reachable:
             raise OSError("no network")
         self.downloads += 1
-        return str(self.save(self.folder / "downloaded.safetensors"))
+        return str(self.save(Path(cache_dir or self.folder) / "downloaded.safetensors"))
 
     def get_hf_file_metadata(self, url: str) -> SimpleNamespace:
         if not self.reachable or self.hub_is_down:

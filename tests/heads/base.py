@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -153,6 +154,14 @@ class HeadTester:
         masks = head(patches, unit(1, 32, seed=2), classes).mask_logits
         stacked = torch.stack([similarity.flatten(), masks.flatten()])
         assert torch.corrcoef(stacked)[0, 1] > 0.9
+
+    def test_starts_from_a_file_where_it_is_told_to(self, tmp_path: Path) -> None:
+        state = self.build_head().state_dict()
+        torch.save(state, tmp_path / "head.pth")
+        pretrained = {"type": "Pretrained", "checkpoint": str(tmp_path / "head.pth")}
+        head = MODELS.build({**self.head, "embed_dims": 32, "init_cfg": pretrained})
+        head.init_weights()
+        assert all(value.equal(state[key]) for key, value in head.state_dict().items())
 
     def test_save_and_load(self) -> None:
         head, other = self.build_head(), self.build_head()

@@ -196,7 +196,9 @@ class PromptedImageEncoder(BaseModule):
                     fresh = fresh.expand(tokens.shape[0], -1, -1)
                     tokens, fresh = torch.cat([tokens, fresh], dim=1), None
             if self.checkpoint_activations and torch.is_grad_enabled():
-                tokens = checkpoint(self._run_block, block, tokens, fresh, use_reentrant=False)
+                # (A frozen block draws no random numbers.)
+                same = dict(use_reentrant=False, preserve_rng_state=False)
+                tokens = checkpoint(self._run_block, block, tokens, fresh, **same)
             else:
                 tokens = self._run_block(block, tokens, fresh)
             if index + 1 == self.patch_level:

@@ -35,6 +35,11 @@ class TextTower(nn.Module):
         mask = mask if mask is None else mask.to(self.positional_embedding.device)
         self.register_buffer("attn_mask", mask, persistent=False)
 
+    def structure(self) -> list[object]:
+        """What of it no weight shows: heads, pooling, whether attention is causal."""
+        heads = self.transformer.resblocks[0].attn.num_heads
+        return [heads, self.pool_type, self.eos_id, self.attn_mask is not None]
+
     def forward(self, tokens: Tensor) -> Tensor:
         """Encode texts: token ids ``(N, L)`` -> unit rows ``(N, D)``."""
         hidden, length = self.embed(tokens), tokens.shape[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
@@ -65,7 +66,14 @@ def fetch_tag(model_name: str, tag: str) -> Path:
                     f"downloading CLIP {model_name}, {tag} ({size / 1e6:.0f} MB), once, to {where}"
                 )
                 print(text, file=sys.stderr)
-            return Path(open_clip.download_pretrained(entry, prefer_hf_hub=from_hub))
+            if from_hub:
+                return Path(open_clip.download_pretrained(entry))
+            # (open_clip writes to the file itself, which another process may read meanwhile.)
+            kept = Path("~/.cache/clip").expanduser()
+            kept.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=kept) as part:
+                file = open_clip.download_pretrained(entry, prefer_hf_hub=False, cache_dir=part)
+                return Path(file).replace(kept / Path(file).name)
         except Exception as error:  # whatever the network or the Hub raises
             problems.append(str(error).split("\n")[0])
     reason = f"cannot be downloaded: {'; '.join(problems)}"

@@ -1,20 +1,20 @@
 """What runs around the model: hooks, mixed precision, resuming, checks before work starts."""
 
 from .amp_optim_wrapper import AmpOptimWrapper
-from .batch_size_hook import BatchSizeHook
 from .checkpoint_hooks import HalfwayCheckpointHook, PlainCheckpointHook
 from .finite_hook import FiniteHook
 from .pseudo_label_hook import PseudoLabelHook
+from .recipe_hook import RecipeHook
 from .resume import ResumeHook
 from .vocabulary_hook import VocabularyHook, check_not_trained
 
 __all__ = [
     "AmpOptimWrapper",
-    "BatchSizeHook",
     "FiniteHook",
     "HalfwayCheckpointHook",
     "PlainCheckpointHook",
     "PseudoLabelHook",
+    "RecipeHook",
     "ResumeHook",
     "VocabularyHook",
     "check_not_trained",

@@ -62,6 +62,19 @@ def _with_spaces(value: Any) -> Any:
     return value.replace(_SPACE, " ") if isinstance(value, str) else value
 
 
+def apply_options(cfg: Config, options: Mapping[str, Any] | None, trains: bool = True) -> None:
+    """Change a config as ``--cfg-options`` says; see :func:`check_options`.
+
+    Raises:
+        InputError: an option changes nothing that a run reads, or cannot be applied.
+    """
+    check_options(cfg, options or {}, trains)
+    try:
+        cfg.merge_from_dict(options or {})
+    except (KeyError, TypeError) as error:  # an index behind a list's end, a key of no dict
+        raise InputError(f"--cfg-options cannot be applied: {error.args[0]:.200}") from None
+
+
 def check_options(cfg: Config, options: Mapping[str, Any], trains: bool = True) -> None:
     """Refuse ``--cfg-options`` that no part of a run reads: it would be believed to be another.
 

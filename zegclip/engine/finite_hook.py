@@ -11,8 +11,9 @@ from mmseg.registry import HOOKS
 
 from zegclip.errors import InputError
 
-# Steps in a row that float16's loss scaling may leave out.
-_SKIPPED = 20
+# Steps in a row that float16's loss scaling may leave out, and the least scale: it is halved with
+# every step whose gradients are not finite, and starts far above 1.
+_SKIPPED, _LEAST_SCALE = 20, 2**-10
 
 
 @HOOKS.register_module()
@@ -20,7 +21,8 @@ class FiniteHook(Hook):
     """Stop where a loss is NaN or infinite, or a weight that would be saved.
 
     In float16 the loss scaler leaves such a step out, and the training goes on; 20 of them in a
-    row end it as well. (For its log mmengine waits for the losses' values in each step anyway.)
+    row end it as well, and gradients that no scale makes finite. (For its log mmengine waits for
+    the losses' values in each step anyway.)
     """
 
     priority = "VERY_HIGH"  # before a checkpoint is written
@@ -38,14 +40,20 @@ class FiniteHook(Hook):
         """
         values = {name: value.item() for name, value in (outputs or {}).items()}
         wrong = [f"{name} is {v}" for name, v in values.items() if not math.isfinite(v)]
+        scaler = getattr(runner.optim_wrapper, "loss_scaler", None)
         if not wrong:
             self._skipped = 0
+            if scaler is not None and scaler.is_enabled() and scaler.get_scale() < _LEAST_SCALE:
+                _stop(
+                    runner,
+                    f"iteration {runner.iter + 1}: gradients are not finite, whatever the loss is "
+                    "scaled by, and nothing is learned any more",
+                )
             return
         self._skipped += 1
         samples = data_batch.get("data_samples", ()) if isinstance(data_batch, dict) else ()
         images = ", ".join(str(sample.metainfo.get("img_path", "?")) for sample in samples)
         text = f"iteration {runner.iter + 1}: {', '.join(wrong)} (images {images})"
-        scaler = getattr(runner.optim_wrapper, "loss_scaler", None)
         if scaler is None or not scaler.is_enabled() or self._skipped >= _SKIPPED:
             _stop(runner, text)
         runner.logger.warning(f"{text}; float16's loss scaling leaves this step out")

@@ -24,7 +24,7 @@ from zegclip.errors import InputError
 from zegclip.files import PROJECT_ROOT, find_path
 
 from .config_errors import refused_settings
-from .config_options import ConfigOptions, check_options
+from .config_options import ConfigOptions, apply_options
 
 # Hooks that no run goes without, whatever a config has put in the place of our schedules'.
 _HOOKS = {
@@ -223,12 +223,7 @@ def load_config(args: argparse.Namespace, trains: bool = True) -> Config:
     cfg = read_config(path)
     cfg.launcher = args.launcher
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
-    if args.cfg_options is not None:
-        check_options(cfg, args.cfg_options, trains)
-        try:
-            cfg.merge_from_dict(args.cfg_options)
-        except (KeyError, TypeError) as error:  # an index behind a list's end, a key of no dict
-            raise InputError(f"--cfg-options cannot be applied: {error.args[0]:.200}") from None
+    apply_options(cfg, args.cfg_options, trains)
     for mode in ("val", "test"):
         if cfg.get(LOADERS[mode]) is None:  # mmengine refuses the rest without it
             cfg[f"{mode}_cfg"] = cfg[f"{mode}_evaluator"] = None
@@ -240,6 +235,8 @@ def load_config(args: argparse.Namespace, trains: bool = True) -> Config:
                 dataset["unseen"] = args.unseen
     hooks = [*(cfg.get("default_hooks") or {}).values(), *(cfg.get("custom_hooks") or ())]
     for name, kind in _HOOKS.items():
+        if (cfg.get("default_hooks") or {}).get(name, kind) is None:
+            raise InputError(f"default_hooks.{name}=None: a run needs its {kind}")
         if not any(hook and hook.get("type") == kind for hook in hooks):
             cfg.setdefault("default_hooks", {})[name] = dict(type=kind)
     deterministic = getattr(args, "deterministic", False)

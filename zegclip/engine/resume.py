@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop, Runner, find_latest_checkpoint
 from mmseg.registry import HOOKS
@@ -31,7 +33,8 @@ def latest_checkpoint(work_dir: str | Path) -> tuple[str, int | None] | None:
     folder = Path(work_dir)
     for part in folder.glob(".[ei][pt]*_*.*-*.pth"):
         part.unlink(missing_ok=True)
-    saved = [file for kind in ("iter", "epoch") for file in folder.glob(f"{kind}_[0-9]*.pth")]
+    # (Not what somebody has copied or published: iter_2000_old.pth, iter_2000-1a2b3c4d.pth.)
+    saved = [file for file in folder.glob("*.pth") if re.fullmatch(r"(iter|epoch)_\d+", file.stem)]
     saved.sort(key=lambda file: int(file.stem.rpartition("_")[2]), reverse=True)
     # (Empty, or not there yet, where the run was killed between the checkpoint and its name.)
     if named := find_latest_checkpoint(work_dir):
@@ -71,5 +74,7 @@ class ResumeHook(Hook):
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Let the iteration's random numbers begin at its own place."""
-        words = np.random.SeedSequence([runner.seed, runner.iter]).generate_state(1).tolist()
+        # (Each process its own; a third word of 0 changes nothing.)
+        entropy = [runner.seed, runner.iter, get_rank()]
+        words = np.random.SeedSequence(entropy).generate_state(1).tolist()
         torch.manual_seed(words[0])

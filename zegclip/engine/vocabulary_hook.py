@@ -13,6 +13,9 @@ from mmseg.registry import HOOKS
 from zegclip.errors import InputError
 from zegclip.vocabulary import Vocabulary, name_key
 
+# What of a training's data says which classes it saw.
+_SPLIT = ("classes", "unseen", "synonyms", "setting", "dataset_name")
+
 
 @HOOKS.register_module()
 class VocabularyHook(Hook):
@@ -27,11 +30,19 @@ class VocabularyHook(Hook):
     priority = "VERY_HIGH"
 
     def __init__(self) -> None:
-        self._trained_on: Mapping[str, Any] | None = None
+        self._trained_on: list[Mapping[str, Any]] = []  # the last training's at the end
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Remember what the model was trained on."""
-        self._trained_on = (checkpoint.get("meta") or {}).get("dataset_meta")
+        """Remember what the model was trained on, and before that, what it started from."""
+        meta = checkpoint.get("meta") or {}
+        last = meta.get("dataset_meta")
+        self._trained_on = [*meta.get("trained_before", ()), *([last] if last else ())]
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Write down what was trained on before this training."""
+        checkpoint.setdefault("meta", {})["trained_before"] = [
+            {key: each[key] for key in _SPLIT if key in each} for each in self._trained_on[:-1]
+        ]
 
     def before_train(self, runner: Runner) -> None:
         """Check the split, and give the model the training's classes."""
@@ -47,13 +58,15 @@ class VocabularyHook(Hook):
                 f"{train.get('dataset_name', 'the data set')} is unseen: name some "
                 "(dataset=dict(unseen=[...])), or set setting='supervised'"
             )
-        if self._trained_on is not None:  # load_from or resume: what it has seen stays seen
-            check_not_trained(self._trained_on, train)
+        for each in self._trained_on:  # load_from or resume: what it has seen stays seen
+            check_not_trained(each, train)
         if runner.val_loop is not None:
             val = runner.val_dataloader.dataset.metainfo
             _check_same_split(train, val)
             check_not_trained(train, val)
-        self._trained_on = train
+        if runner._resume and self._trained_on:  # (it is this training's own)
+            self._trained_on.pop()
+        self._trained_on.append(train)
         _give(runner, train)
 
     def before_val_epoch(self, runner: Runner) -> None:
@@ -68,9 +81,10 @@ class VocabularyHook(Hook):
     def before_test_epoch(self, runner: Runner) -> None:
         """Give the model the test's classes."""
         test = runner.test_dataloader.dataset.metainfo
-        if self._trained_on is not None:
-            check_not_trained(self._trained_on, test)
-            _check_trained(self._trained_on, test)
+        for each in self._trained_on:
+            check_not_trained(each, test)
+        if self._trained_on:
+            _check_trained(self._trained_on[-1], test)
         _give(runner, test)
 
 

@@ -17,6 +17,7 @@ from mmengine.runner import BaseLoop, Runner
 from mmseg.registry import HOOKS
 
 import zegclip
+from zegclip.datasets.from_config import iter_datasets
 from zegclip.errors import InputError
 from zegclip.files import PROJECT_ROOT, replacing
 from zegclip.vocabulary import Vocabulary
@@ -68,6 +69,7 @@ class ReportHook(Hook):
 
     def __init__(self) -> None:
         self._trained: dict[str, Any] = {}
+        self._other_settings: list[str] = []
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Write down how the model is trained."""
@@ -92,6 +94,16 @@ class ReportHook(Hook):
                     "would make it another one: without --resume, with another --work-dir (and "
                     "load_from=CHECKPOINT to start from its weights)"
                 )
+        self._other_settings = []
+        if not isinstance(runner._train_loop, BaseLoop) and "settings" in meta:
+            model = runner.cfg.get("model") or {}
+            model = training_settings({"model": model.get("module", model)})["model"]
+            self._other_settings = [*changes(meta["settings"]["model"], model, "model")]
+        if self._other_settings:
+            runner.logger.warning(
+                "the model is not tested as it was trained, but with "
+                f"{', '.join(self._other_settings)}"
+            )
         self._trained = {key: meta.get(key) for key in ("seed", "max_iters", "training")}
         self._trained["iteration"] = meta.get("iter")
 
@@ -153,7 +165,10 @@ class ReportHook(Hook):
         while not hasattr(model, "protocol") and hasattr(model, "module"):  # DDP, averaging
             model = model.module
         mode = "val" if stage == "validation" else "test"
-        evaluated = (runner.cfg.get(f"{mode}_dataloader") or {}).get("dataset") or {}
+        evaluated = iter_datasets((runner.cfg.get(f"{mode}_dataloader") or {}).get("dataset"))
+        pipelines: list[Any] = []  # of data sets that are joined: each way once
+        for pipeline in (each.get("pipeline", []) for each in evaluated):
+            pipelines += [pipeline] if pipeline not in pipelines else []
         # In a test, as the checkpoint says: the test's config may differ, and a model from the
         # middle of a training is none of its results. (Until a training is begun, mmengine keeps
         # the loop's config in its place.)
@@ -167,7 +182,9 @@ class ReportHook(Hook):
             }
         protocol = {
             **data_protocol(dataset, len(metric.skipped if metric else ())),
-            "pipeline": json.loads(json.dumps(evaluated.get("pipeline", []), default=str)),
+            "pipeline": json.loads(
+                json.dumps([step for each in pipelines for step in each], default=str)
+            ),
             **getattr(model, "protocol", dict)(),
             "stage": stage,
             **{key: trained.get(key) for key in ("iteration", "max_iters", "training", "seed")},
@@ -177,6 +194,8 @@ class ReportHook(Hook):
             "device": _device(),
             "code": code_version(),
         }
+        if self._other_settings:
+            protocol["other_settings"] = self._other_settings
         return protocol | {"fingerprint": protocol_fingerprint(protocol)}
 
 

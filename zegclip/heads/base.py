@@ -111,8 +111,10 @@ class ZeroShotHead(BaseModule, metaclass=ABCMeta):
         self.background = Background(**(background or {"threshold": 0.5}))
 
     def init_weights(self) -> None:
-        """Start the linear layers (``init_std``, ``aligned_start``)."""
+        """Start the linear layers (``init_std``, ``aligned_start``), or as ``init_cfg`` says."""
         super().init_weights()
+        if self.init_cfg:
+            return
         if self.init_std is not None:
             for module in self.modules():
                 if isinstance(module, nn.Linear):

@@ -39,7 +39,7 @@ class EncodedWindows(NamedTuple):
 
     Attributes:
         boxes: (top, left, bottom, right) of each window in the image, pixels.
-        patch_embeddings: V, ``(N, D, h, w)``, N windows of each image in turn.
+        patch_embeddings: V, ``(N, D, h, w)``: box by box, of each all images.
         cls_embedding: g, ``(N, D)``.
     """
 

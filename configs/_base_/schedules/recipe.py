@@ -28,7 +28,7 @@ default_hooks = dict(
     sampler_seed=dict(type="DistSamplerSeedHook"),
     visualization=dict(type="SegVisualizationHook"),
     vocabulary=dict(type="VocabularyHook"),  # class names and split: from the data to the model
-    batch_size=dict(type="BatchSizeHook"),  # warns where the batch is not the recipe's
+    recipe=dict(type="RecipeHook"),  # warns where batch, updates or warm-up are not the recipe's
     pseudo_labels=dict(type="PseudoLabelHook"),  # transductive: pixels labelled with which class
     report=dict(type="ReportHook"),  # report.json beside the log
     plain_checkpoint=dict(type="PlainCheckpointHook"),  # checkpoints that load as data

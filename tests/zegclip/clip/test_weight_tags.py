@@ -30,6 +30,9 @@ def test_a_download_says_what_how_large_and_where_to(
     said = f"downloading CLIP ViT-B-16-quickgelu, openai ({size} MB), once, to "
     assert line.startswith(said) and where in line
     assert openai_clip.downloads == 1
+    # What several processes take from there is whole.
+    kept = [file.name for file in Path("~/.cache/clip").expanduser().glob("*")]
+    assert kept == (["downloaded.safetensors"] if hub_is_down else [])
 
 
 @pytest.mark.parametrize("offline", [False, True])

@@ -53,6 +53,16 @@ def test_float16_goes_on_for_a_while(tmp_path: Path, caplog: pytest.LogCaptureFi
         step(hook, scaled, float("inf"))
 
 
+def test_gradients_that_no_scale_makes_finite(tmp_path: Path) -> None:
+    hook, scaled = FiniteHook(), runner(tmp_path, scaled=True)
+    step(hook, scaled, 1.0)
+    scaled.optim_wrapper.loss_scaler.load_state_dict(
+        scaled.optim_wrapper.loss_scaler.state_dict() | {"scale": 2.0**-11}
+    )
+    with pytest.raises(InputError, match="iteration 7: gradients are not finite"):
+        step(hook, scaled, 1.0)
+
+
 def test_weights_that_are_no_numbers_are_not_saved(tmp_path: Path) -> None:
     checkpoint = {"meta": {"iter": 7}}
     FiniteHook().before_save_checkpoint(runner(tmp_path), checkpoint)

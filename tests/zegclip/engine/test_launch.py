@@ -70,6 +70,12 @@ def test_no_run_goes_without_our_hooks(tmp_path: Path) -> None:
     assert "VocabularyHook" not in ours  # it is there already
 
 
+@pytest.mark.parametrize("name", ["vocabulary", "resume"])
+def test_our_hooks_are_not_switched_off_in_silence(name: str) -> None:
+    with pytest.raises(InputError, match=rf"default_hooks\.{name}=None: a run needs its .*Hook"):
+        load(VOC, "--cfg-options", f"default_hooks.{name}=None")
+
+
 def test_options_and_work_dir() -> None:
     cfg = load("tagclip_voc_inductive", "--cfg-options", "train_cfg.max_iters=7")
     assert cfg.train_cfg.max_iters == 7

@@ -32,7 +32,12 @@ def runner(train: dict[str, Any], val: dict[str, Any], test: dict[str, Any]) -> 
     }
     loop = Loop.__new__(Loop)
     return SimpleNamespace(
-        model=nn.Module(), val_loop=loop, train_loop=loop, _train_loop=loop, **loaders
+        model=nn.Module(),
+        val_loop=loop,
+        train_loop=loop,
+        _train_loop=loop,
+        _resume=False,
+        **loaders,
     )
 
 
@@ -113,6 +118,29 @@ def test_training_does_not_start_from_what_has_seen_the_unseen() -> None:
     hook.after_load_checkpoint(run, {"meta": {"dataset_meta": supervised}, "state_dict": {}})
     with pytest.raises(InputError, match="trained on dog"):
         hook.before_train(run)
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_what_was_trained_on_before_stays_seen(resumed: bool) -> None:
+    """Supervised on one data set, then on another one, then tested on the first."""
+    other = meta(classes=("tree", "road"), unseen=("tree",))
+    run, hook = runner(other, other, meta()), VocabularyHook()
+    first = {"meta": {"dataset_meta": meta(setting="supervised")}}
+    hook.after_load_checkpoint(run, first)
+    hook.before_train(run)
+    saved: dict[str, Any] = {"meta": {"dataset_meta": other}}
+    hook.before_save_checkpoint(run, saved)
+    if resumed:
+        run._resume, hook = True, VocabularyHook()
+        hook.after_load_checkpoint(run, saved)
+        hook.before_train(run)
+        saved = {"meta": {"dataset_meta": other}}
+        hook.before_save_checkpoint(run, saved)
+    assert len(saved["meta"]["trained_before"]) == 1
+    hook = VocabularyHook()
+    hook.after_load_checkpoint(run, saved)
+    with pytest.raises(InputError, match="trained on dog"):
+        hook.before_test_epoch(run)
 
 
 def test_a_supervised_training_is_not_validated_as_inductive() -> None:

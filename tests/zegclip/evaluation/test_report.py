@@ -117,6 +117,17 @@ def test_numbers_and_protocol(tmp_path: Path, stage: str) -> None:
     }
 
 
+def test_the_protocol_of_wrapped_data_sets(tmp_path: Path) -> None:
+    """Joined data sets that are read alike are no other protocol than one."""
+    other = [{"type": "Resize", "scale": (4, 4)}]
+    for inner, steps in (([PIPELINE, PIPELINE], PIPELINE), ([PIPELINE, other], PIPELINE + other)):
+        run = runner(tmp_path, [evaluated()])
+        joined = {"datasets": [{"pipeline": each} for each in inner]}
+        run.cfg["val_dataloader"] = {"dataset": {"dataset": joined, "times": 2}}
+        ReportHook().after_val_epoch(run)
+        assert written(tmp_path)["protocol"]["pipeline"] == json.loads(json.dumps(steps))
+
+
 def test_a_tested_checkpoint_says_how_it_was_trained(tmp_path: Path) -> None:
     run, hook = runner(tmp_path, [evaluated()]), ReportHook()
     checkpoint: dict[str, Any] = {"meta": {"iter": 5, "seed": 3}}
@@ -155,6 +166,29 @@ def test_a_resumed_run_has_the_batch_of_all_processes(
             continue
         with pytest.raises(InputError, match=r"train_dataloader\.batch_size \(16 -> 32\)"):
             hook.after_load_checkpoint(run, checkpoint)
+
+
+def test_a_model_that_is_tested_in_another_way_than_trained_is_another_protocol(
+    tmp_path: Path,
+) -> None:
+    """Heads of attention, say, are in no weight's shape."""
+    run, hook = runner(tmp_path, [evaluated()]), ReportHook()
+    said: list[str] = []
+    run.logger = SimpleNamespace(info=said.append, warning=said.append)
+    run.cfg["model"], checkpoint = {"decode_head": {"num_heads": 8}}, {}
+    hook.before_save_checkpoint(run, checkpoint)
+    run._train_loop = None
+    found = []
+    for model in ({"num_heads": 8}, {"num_heads": 4}):
+        # (With test-time augmentation the model is inside of another one.)
+        run.cfg["model"] = {"type": "SegTTAModel", "module": {"decode_head": model}}
+        hook.after_load_checkpoint(run, checkpoint)
+        hook.after_test_epoch(run)
+        found.append(written(tmp_path)["protocol"])
+    changed = "model.decode_head.num_heads (8 -> 4)"
+    assert "other_settings" not in found[0] and found[1]["other_settings"] == [changed]
+    assert found[0]["fingerprint"] != found[1]["fingerprint"]
+    assert f"the model is not tested as it was trained, but with {changed}" in said
 
 
 def test_only_the_main_process_with_our_metric_writes(
