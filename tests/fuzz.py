@@ -23,7 +23,7 @@ from safetensors.torch import save
 
 from zegclip.clip.weight_files import read_weights
 from zegclip.datasets import LoadImageFromFile, read_image, read_mask
-from zegclip.datasets.images import image_size
+from zegclip.datasets.images import AVIF, image_size
 from zegclip.errors import InputError
 from zegclip.files import read_checkpoint
 
@@ -59,6 +59,8 @@ def sound() -> dict[str, bytes]:
         "plain.bmp": (photo, {}),
         "plain.ppm": (photo, {}),
     }
+    if AVIF:
+        pictures["turned.avif"] = (photo, {"exif": exif})
     files = {}
     for name, (image, options) in pictures.items():
         content = io.BytesIO()

@@ -24,7 +24,7 @@ from support.model_options import add_checkpoint
 
 from zegclip.apis import OnnxInferencer, SegmentationResult, ZeroShotInferencer, make_vocabulary
 from zegclip.apis.outputs import FORMATS, VIDEOS, OutputFolder, VideoReader, video_writer
-from zegclip.datasets.images import SUFFIXES
+from zegclip.datasets.images import SUFFIXES, UNREAD_SUFFIXES
 from zegclip.engine.launch import run
 from zegclip.errors import InputError
 from zegclip.files import replacing
@@ -49,7 +49,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         'probability that a class must have (0.5), or words for all else ("sky, wall")',
     )
     add("--refine", choices=["pamr"], help="bring masks to the image's edges")
-    add("--config", help="default: the one beside the checkpoint, or CLIP without training")
+    add("--config", help="default: the one that the checkpoint was trained with, if it can be told")
     model = add_checkpoint(parser)
     model.add_argument(
         "--model", metavar="NAME", help="user/name on the Hugging Face Hub, or a folder as there"
@@ -61,14 +61,15 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="what tools/export_onnx.py wrote; words come from words.npz beside it, or from the "
         "text encoder of --config and --checkpoint",
     )
-    out = "a folder, or a .png for one image (default: %(default)s)"
+    out = "a folder; or a .png for one photograph, an .mp4 for one video (default: %(default)s)"
     add("--out", type=Path, default="work_dirs/image_demo", help=out)
     add(
         "--save",
         nargs="+",
         choices=FORMATS,
         default=[],
-        help="more files: labels/NAME.png, coco.json, labelme/NAME.json, report.html",
+        help="more files: labels/NAME.png, coco.json, labelme/NAME.json, report.html; of a video's "
+        "frames labels/NAME/000001.png, ...",
     )
     add("--json", type=Path, help="write every class's share of the pixels there")
     add("--device", help="cuda, cpu, ... (default: cuda where there is one)")
@@ -88,6 +89,8 @@ def read_background(text: str) -> bool | float | str:
 def find_images(arguments: Sequence[str]) -> list[Path]:
     """The files that the arguments mean, each once, in their order.
 
+    It prints which pictures of a folder are left out.
+
     Raises:
         InputError: an argument means no file.
     """
@@ -97,7 +100,12 @@ def find_images(arguments: Sequence[str]) -> list[Path]:
         files = [path]
         if path.is_dir():
             # (A Mac puts a ._photo.jpg, which is no picture, beside each photo.jpg.)
-            files = sorted(f for f in path.glob("[!.]*") if f.suffix.lower() in SUFFIXES)
+            inside = sorted(path.glob("[!.]*"))
+            files = [file for file in inside if file.suffix.lower() in SUFFIXES]
+            unread = Counter(map(str.lower, (file.suffix for file in inside)))
+            skipped = [f"{unread[kind]} {kind}" for kind in UNREAD_SUFFIXES if unread[kind]]
+            if skipped:
+                print(f"{argument}: skipped: {', '.join(skipped)} (convert them to .jpg)")
         elif not path.exists():
             files = sorted(map(Path, glob.glob(str(path), recursive=True)))
         if not files:
@@ -114,22 +122,32 @@ def is_video(path: Path) -> bool:
 def choose_outputs(images: Sequence[Path], out: Path) -> list[Path]:
     """What is drawn of each: NAME.png or NAME.mp4, with a number before equal names.
 
+    Names that differ in case only are one file on a Mac and on Windows, so they count as equal.
+
     Raises:
-        InputError: one file is named for several images, or a picture would replace an image.
+        InputError: one file is named for several images or for another kind of picture, or a
+            picture would replace an image.
     """
-    if out.suffix.lower() in (".png", ".mp4"):
+    kinds = [".mp4" if is_video(image) else ".png" for image in images]
+    if out.suffix.lower() in (*SUFFIXES, *UNREAD_SUFFIXES, *VIDEOS) and not out.is_dir():
         outputs = [out] * len(images)
         if len(images) > 1:
             raise InputError(f"--out {out} is one file for {len(images)} images: name a folder")
+        if out.suffix.lower() != kinds[0]:
+            raise InputError(f"--out {out}: {images[0]} becomes a {kinds[0]}, or name a folder")
     else:
-        stems = Counter(image.stem for image in images)
-        names = [f"{index}_" * (stems[image.stem] > 1) for index, image in enumerate(images)]
-        kinds = [".mp4" if is_video(image) else ".png" for image in images]
-        outputs = [
-            out / f"{name}{image.stem}{kind}" for name, image, kind in zip(names, images, kinds)
-        ]
-    if own := {file.resolve() for file in outputs} & {file.resolve() for file in images}:
-        raise InputError(f"{own.pop()} would be replaced by its own picture: set another --out")
+        stems = Counter(image.stem.casefold() for image in images)
+        outputs = []
+        for index, (image, kind) in enumerate(zip(images, kinds)):
+            name = image.stem
+            if stems[name.casefold()] > 1:
+                while name.casefold() in stems:
+                    name = f"{index}_{name}"
+            outputs.append(out / f"{name}{kind}")
+    originals = {str(image.resolve()).casefold() for image in images}
+    for output in outputs:
+        if str(output.resolve()).casefold() in originals:
+            raise InputError(f"{output} would replace an image by a picture: set another --out")
     return outputs
 
 
@@ -151,10 +169,10 @@ def demo_video(video: Path, output: Path, segment: Segment, files: OutputFolder)
     """Segment every frame of a video and draw them into another; shares are their means."""
     frames, areas = VideoReader(video), Counter[str]()
     with video_writer(output, frames.rate) as add:
-        for number, frame in enumerate(frames, start=1):
+        for number, (frame, time) in enumerate(frames, start=1):
             result = segment(frame)
-            add(np.asarray(result.draw(legend="all")))
-            files.add(f"{output.stem}_{number:06}", result, None)
+            add(np.asarray(result.draw(legend="all")), time)
+            files.add(f"{output.stem}/{number:06}", result, None)  # (beside NAME.png of a photo)
             areas.update(result.areas())
             print(f"\r{video}  {number} frames  {output}", end="", flush=True)
     print()
@@ -196,12 +214,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     written = OutputFolder(outputs[0].parent, args.save, settings | options_said)
     options = dict(background=background, refine=args.refine)
     segment = functools.partial(inferencer, text=vocabulary, **options)
+    outputs[0].parent.mkdir(parents=True, exist_ok=True)  # before work, or each image would fail
     for image, output in zip(images, outputs):
         try:
             demo = demo_video if is_video(image) else demo_image
             done[str(image)] = demo(image, output, segment, written)
         except InputError as error:
             failed[str(image)] = str(error)
+        except OSError as error:  # such as a name that is too long with what is added to it
+            failed[str(image)] = f"{image}: {error}"
     written.finish()
     if args.json:
         content = settings | dict(images=done, failed=failed)

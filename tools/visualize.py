@@ -53,7 +53,11 @@ def parse_args() -> argparse.Namespace:
         help="this many images, those of the first 100 that show most of the unseen classes, or of "
         "--classes (default: 4)",
     )
-    which.add_argument("--names", nargs="+", help="these images, by file name without suffix")
+    which.add_argument(
+        "--names",
+        nargs="+",
+        help="these images, by file name without suffix (folder/name.jpg where several have it)",
+    )
     parser.add_argument(
         "--classes",
         nargs="+",

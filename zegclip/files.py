@@ -62,8 +62,9 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # In the same folder, so that it is only renamed; the suffix often says the format.
-    part = path.with_name(f".{path.stem}.{os.getpid()}-{threading.get_ident()}{path.suffix}")
+    # In the same folder, so that it is only renamed; the suffix often says the format. (Of the
+    # name a part: it may be as long as the file system allows.)
+    part = path.with_name(f".{path.stem[:20]}.{os.getpid()}-{threading.get_ident()}{path.suffix}")
     try:
         yield part
         os.replace(part, path)

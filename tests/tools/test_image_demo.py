@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from fractions import Fraction
 from pathlib import Path
 
 import image_demo
@@ -23,6 +25,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for index, name in enumerate(("a.png", "b.jpg")):
         Image.fromarray(make_scene("test", index)[0].image).save(tmp_path / "photos" / name)
     (tmp_path / "photos" / "c.jpg").write_bytes(b"no picture")
+    (tmp_path / "clip.mp4").write_bytes(b"no video")
     (tmp_path / "photos" / "notes.txt").write_text("not looked at")
     (tmp_path / "photos" / "._a.png").write_bytes(b"of a Mac, no picture")
     monkeypatch.chdir(tmp_path)
@@ -70,7 +73,10 @@ def test_one_word_is_not_everywhere(capsys: pytest.CaptureFixture[str]) -> None:
         (["x/*.png"], r"x/\*.png: there is no such image"),
         (["empty"], "empty: there is no such image"),
         (["photos", "--out", "one.png"], "one file for 3 images"),
-        (["photos/a.png", "--out", "photos"], "replaced by its own picture"),
+        (["photos/a.png", "--out", "x.mp4"], r"x\.mp4: photos/a\.png becomes a \.png, or name"),
+        (["photos/a.png", "--out", "x.jpg"], r"x\.jpg: photos/a\.png becomes a \.png, or name"),
+        (["clip.mp4", "--out", "x.png"], r"x\.png: clip\.mp4 becomes a \.mp4, or name a folder"),
+        (["photos/a.png", "--out", "photos"], r"photos/a\.png would replace an image by a picture"),
         (["photos/a.png", "--classes", "cat, Cat"], "names twice"),
         (["photos/a.png", "--classes", "cat", "--seen", "dog"], "seen names no class: 'dog'"),
         (["photos/a.png"], 'looks for what it is told: --classes "cat, dog"'),
@@ -106,12 +112,13 @@ def test_a_video_has_the_same_colours_in_every_frame() -> None:
             add(make_scene("test", index)[0].image)
     arguments = ["clip.mp4", "photos/a.png", "--mini", "--classes", "cat, bottle, plant"]
     image_demo.main([*arguments, "--out", "out", "--save", "index", "--json", "out/areas.json"])
-    assert [f.name for f in sorted(Path("out/labels").iterdir())] == [
-        "a.png", "clip_000001.png", "clip_000002.png"
+    labels = sorted(Path("out/labels").rglob("*.png"))
+    assert [str(file.relative_to("out/labels")) for file in labels] == [
+        "a.png", "clip/000001.png", "clip/000002.png"
     ]  # fmt: skip
-    palettes = {tuple(Image.open(f).getpalette()) for f in Path("out/labels").iterdir()}
-    assert len(palettes) == 1
-    frames = list(VideoReader("out/clip.mp4"))
+    assert len({tuple(Image.open(file).getpalette()) for file in labels}) == 1
+    frames, times = zip(*VideoReader("out/clip.mp4"))
+    assert times == (0, Fraction(1, 5))
     assert len(frames) == 2 and frames[0].shape[1] > 96
     # The legend is the same though other things are seen.
     assert np.abs(frames[0][:, 100:].astype(int) - frames[1][:, 100:]).mean() < 3
@@ -131,3 +138,45 @@ def test_patterns_and_same_names() -> None:
     ]  # fmt: skip
     names = [output.name for output in image_demo.choose_outputs(images, Path("drawn"))]
     assert names == ["0_a.png", "b.png", "2_a.png", "d.png"]
+
+
+def test_no_two_images_share_a_file() -> None:
+    """Nor do they where case does not count, on a Mac and on Windows."""
+    images = [Path(name) for name in ("a/cat.jpg", "b/Cat.jpg", "c/1_cat.jpg", "d/0_0_cat.jpg")]
+    names = [output.name for output in image_demo.choose_outputs(images, Path("drawn"))]
+    assert names == ["0_cat.png", "1_1_Cat.png", "1_cat.png", "0_0_cat.png"]
+    with pytest.raises(InputError, match="would replace an image"):
+        image_demo.choose_outputs([Path("photos/A.PNG")], Path("photos"))
+
+
+def test_pictures_of_a_folder_that_are_not_read_are_said(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("d.heic", "E.HEIC", "f.dng", "g.JFIF"):
+        (Path("photos") / name).touch()
+    names = [image.name for image in image_demo.find_images(["photos"])]
+    assert names == ["a.png", "b.jpg", "c.jpg", "g.JFIF"]
+    said = "photos: skipped: 2 .heic, 1 .dng (convert them to .jpg)\n"
+    assert capsys.readouterr().out == said
+
+
+def test_one_output_that_cannot_be_written_ends_no_batch() -> None:
+    long = Path("猫" * 78 + ".png")  # 238 bytes, and with .mp4 or .json no more
+    shutil.copy("photos/a.png", long)
+    Path("out/b.png").mkdir(parents=True)
+    arguments = ["photos/b.jpg", str(long), "--mini", "--out", "out", "--json", "areas.json"]
+    with pytest.raises(InputError, match=r"^not segmented: photos/b\.jpg: .*directory"):
+        image_demo.main(arguments)
+    assert (Path("out") / long).is_file()
+    written = json.loads(Path("areas.json").read_text(encoding="utf-8"))
+    assert list(written["images"]) == [str(long)] and list(written["failed"]) == ["photos/b.jpg"]
+
+
+def test_a_video_without_frames_ends_no_batch() -> None:
+    av = pytest.importorskip("av")
+    with av.open("bare.avi", "w") as container:
+        container.add_stream("libx264", rate=25, width=64, height=64)
+        container.start_encoding()
+    with pytest.raises(InputError, match=r"^not segmented: bare\.avi has no pictures$"):
+        image_demo.main(["bare.avi", "photos/a.png", "--mini", "--out", "out"])
+    assert [path.name for path in Path("out").iterdir()] == ["a.png"]

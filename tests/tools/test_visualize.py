@@ -66,11 +66,20 @@ def test_figures_with_options(
     assert written.read_bytes().startswith(b"%PDF")
 
 
+def test_pixels_of_the_background_are_bare(draw: Draw, tmp_path: Path) -> None:
+    config = tmp_path / "background.py"
+    background = "dict(test_cfg=dict(background=dict(threshold=0.9)))"
+    config.write_text(f"_base_ = {TAGCLIP[0]!r}\nmodel = {background}\n")
+    size(draw("predictions", config, TAGCLIP[1], "--images", 1))
+
+
 def test_pairs_that_do_not_fit(draw: Draw, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="ATMHead, has no trust to show; a TrustyHead has"):
         draw("trust", *files_of("zegclip"))
     with pytest.raises(InputError, match=r"--classes.*'soffa' \(did you mean 'sofa'\?\)"):
         draw("predictions", *TAGCLIP, "--classes", "soffa")
+    with pytest.raises(InputError, match="0 images are nothing to draw"):
+        draw("predictions", *TAGCLIP, "--images", 0)
     other = tmp_path / "other.py"
     dataset = "dict(metainfo=dict(classes=['cat', 'sofa']))"
     other.write_text(f"_base_ = {TAGCLIP[0]!r}\ntest_dataloader = dict(dataset={dataset})\n")

@@ -39,6 +39,10 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
         part.write_text("half")
         raise RuntimeError
     assert file.read_text() == "one" and list(file.parent.iterdir()) == [file]
+    long = file.parent / ("猫" * 83 + ".json")  # 254 bytes: as long as file systems allow
+    with replacing(long) as part:
+        part.write_text("long")
+    assert long.read_text() == "long"
 
 
 class Command:

@@ -17,7 +17,6 @@ from zegclip.engine.launch import find_checkpoint, load_config
 from zegclip.engine.load_model import choose_device, load_model
 from zegclip.errors import InputError
 from zegclip.segmentors import ZeroShotSegmentor
-from zegclip.vocabulary import BACKGROUND
 
 
 def add_pairs(parser: ArgumentParser) -> None:
@@ -79,9 +78,4 @@ def load(cfg: Config, dataset: ZeroShotDataset) -> ZeroShotSegmentor:
     if model.dataset_meta is not None:
         check_not_trained(model.dataset_meta, dataset.metainfo)
     model.dataset_meta = dataset.metainfo
-    if model.test_cfg.get("background") and BACKGROUND not in model.vocabulary.classes:
-        raise InputError(
-            f"{cfg.filename}: model.test_cfg.background needs a class called {BACKGROUND} here; "
-            "--cfg-options model.test_cfg.background=None leaves it out"
-        )
     return model

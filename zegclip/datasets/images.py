@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias, Union
 
@@ -16,12 +18,24 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from zegclip.errors import InputError
 
+try:
+    from PIL.AvifImagePlugin import SUPPORTED as AVIF
+except ImportError:  # before Pillow 11.3
+    AVIF = False
+
 ImageLike: TypeAlias = Union[str, "os.PathLike[str]", Image.Image, np.ndarray]
 
 # What is decoded, whatever a file is called: Pillow would hand an EPS to Ghostscript.
 # (JPEG opens MPO, of several pictures, too.)
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM") + ("AVIF",) * AVIF
+_AVIF = (".avif",)
+SUFFIXES = (
+    ".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", *_AVIF * AVIF
+)  # fmt: skip
+# Pictures of phones and cameras that are not read.
+UNREAD_SUFFIXES = (
+    ".heic", ".heif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", *_AVIF * (not AVIF)
+)  # fmt: skip
 
 
 def read_image(image: ImageLike) -> np.ndarray:
@@ -46,7 +60,8 @@ def read_image(image: ImageLike) -> np.ndarray:
         (480, 640, 3)
     """
     if isinstance(image, Image.Image):
-        return np.array(_upright_rgb(image.copy(), "the image"))
+        with _named_errors("the image"):  # (a file that PIL has opened is read only here)
+            return np.array(_upright_rgb(image.copy(), "the image"))
     if isinstance(image, np.ndarray):
         channels = image.shape[2:] in ((), (3,), (4,)) and image.ndim > 1
         if image.dtype != np.uint8 or not image.size or not channels:
@@ -63,14 +78,11 @@ def read_image(image: ImageLike) -> np.ndarray:
 
 def image_size(file: str | os.PathLike[str]) -> tuple[int, int]:
     """(H, W) of an image as it is loaded, EXIF orientation applied; only its header is read."""
-    try:
-        with Image.open(file, formats=FORMATS) as image:
-            width, height = image.size
-            _forget_xmp(image)
-            turned = image.getexif().get(274, 1) >= 5  # Exif 2.3: by a quarter, maybe mirrored
-            turned &= 274 not in getattr(image, "tag_v2", ())  # (a TIFF's size is upright already)
-    except Exception as error:  # a damaged file can raise anything
-        raise InputError(unreadable(os.fspath(file), error)) from None
+    with _named_errors(os.fspath(file)), Image.open(file, formats=FORMATS) as image:
+        width, height = image.size
+        _forget_xmp(image)
+        turned = image.getexif().get(274, 1) >= 5  # Exif 2.3: by a quarter, maybe mirrored
+        turned &= 274 not in getattr(image, "tag_v2", ())  # (a TIFF's size is upright already)
     return (width, height) if turned else (height, width)
 
 
@@ -121,9 +133,15 @@ class LoadImageFromFile(mmcv.transforms.LoadImageFromFile):
 
 
 def _decode(content: bytes, name: str) -> Image.Image:
+    with _named_errors(name), Image.open(io.BytesIO(content), formats=FORMATS) as file:
+        return _upright_rgb(file, name)
+
+
+@contextmanager
+def _named_errors(name: str) -> Iterator[None]:
+    """Whatever Pillow raises of an image becomes an InputError."""
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as file:
-            return _upright_rgb(file, name)
+        yield
     except InputError:
         raise
     except Exception as error:  # a damaged file can raise anything

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,12 @@ def images_with(dataset: Any, count: int, classes: Sequence[str] = ()) -> list[i
         dataset: a test data set whose items carry ``gt_sem_seg``.
         count: how many images.
         classes: names; default: the unseen classes, or all where none is unseen.
+
+    Raises:
+        InputError: less than one image is wanted.
     """
+    if count < 1:
+        raise InputError(f"{count} images are nothing to draw: ask for one at least")
     meta = dataset.metainfo
     names = list(meta["classes"])
     wanted = [names.index(name) for name in classes or meta.get("unseen") or names]
@@ -38,16 +45,23 @@ def images_with(dataset: Any, count: int, classes: Sequence[str] = ()) -> list[i
 
 
 def image_names(dataset: Any) -> list[str]:
-    """Names of a data set's image files without suffix, in its order."""
-    return [Path(dataset.get_data_info(index)["img_path"]).stem for index in range(len(dataset))]
+    """Names of a data set's image files, in its order, each once.
+
+    Without suffix; where several have that name, "folder/name.suffix" from the folder of all.
+    """
+    files = [Path(dataset.get_data_info(index)["img_path"]) for index in range(len(dataset))]
+    stems = Counter(file.stem for file in files)
+    folder = os.path.commonpath([file.parent for file in files])
+    return [f.stem if stems[f.stem] == 1 else f.relative_to(folder).as_posix() for f in files]
 
 
 def images_named(dataset: Any, names: Sequence[str]) -> list[int]:
-    """Indices of images by their files' names without suffix; ``InputError`` if there is none."""
+    """Indices of images by :func:`image_names`; ``InputError`` if there is none of a name."""
     every = image_names(dataset)
     for name in names:
         if name not in every:
-            close = difflib.get_close_matches(name, every) or every[:3]
+            alike = [each for each in every if Path(each).stem == name]
+            close = alike or difflib.get_close_matches(name, every) or every[:3]
             raise InputError(
                 f"no image {name!r} among the {len(every)} of the data set; did you mean "
                 f"{', '.join(close)}?"

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 # Functions from methods (and options, by keyword) to a matplotlib Figure, by name.
 FIGURES = Registry("figure", scope="zegclip", locations=["zegclip.visualization"])
-BARE_NOTE = "Pixels without a label in the ground truth count nowhere and are left bare."
+BARE_NOTE = (
+    "Pixels without a label in the ground truth count nowhere and are left bare; so are those "
+    "predicted to be none of the classes."
+)
 
 _Function = TypeVar("_Function", bound="Callable[..., Figure]")
 

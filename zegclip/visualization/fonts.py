@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import suppress
 from functools import cache
 
 
@@ -28,8 +29,9 @@ def _font_with(wanted: frozenset[int]) -> str:
         if (font.style, font.weight) == ("normal", 400) and "Last Resort" not in font.name
     ]
     for file in (own, *others):
-        if wanted <= FT2Font(file).get_charmap().keys():
-            return file
+        with suppress(OSError, RuntimeError):  # (the list is a cache: a file may be gone, or bad)
+            if wanted <= FT2Font(file).get_charmap().keys():
+                return file
     missing = "".join(map(chr, sorted(wanted - FT2Font(own).get_charmap().keys())))
     warnings.warn(
         f"no font here has {missing}, which will be boxes in pictures: install one that has (Noto "

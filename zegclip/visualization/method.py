@@ -104,10 +104,11 @@ class Method:
 def predicted_labels(sample: Any, scene: Scene) -> np.ndarray:
     """The predicted label map, ``(H, W)`` int64; bare where the ground truth ignores pixels.
 
-    They count nowhere.
+    They count nowhere. Pixels that are predicted to be none of the classes are bare as well.
     """
     labels = sample.pred_sem_seg.data[0].cpu().numpy().astype(np.int64)
-    return np.where(scene.labels == BARE, BARE, labels)
+    bare = (scene.labels == BARE) | (labels >= len(scene.vocabulary.classes))
+    return np.where(bare, BARE, labels)
 
 
 def extra_maps(sample: Any) -> dict[str, np.ndarray]:

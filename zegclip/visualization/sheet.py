@@ -88,7 +88,9 @@ def make_sheet(
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    with rc_context({"font.family": _families(rows, titles, note)}):
+    families = _families(rows, titles, note)
+    # (Names of files and classes may hold dollar signs, and are no formulas.)
+    with rc_context({"font.family": families, "text.parse_math": False}):
         figure = Figure((width / _DPI, height / _DPI), dpi=_DPI, layout="compressed")
         axes = figure.subplots(len(rows), len(titles), squeeze=False)
         for row, row_axes in zip(rows, axes):

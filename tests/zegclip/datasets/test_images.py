@@ -14,7 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from zegclip.datasets import LoadImageFromFile, read_image
-from zegclip.datasets.images import image_size
+from zegclip.datasets.images import AVIF, SUFFIXES, UNREAD_SUFFIXES, image_size
 from zegclip.errors import InputError
 
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
@@ -66,6 +66,20 @@ def test_orientation_is_applied_by_all_readers(
     assert pixels[0, 0, 0] > 250 > 5 > pixels[-1, -1, 0] and pixels[-1, -1, 2] > 250
     assert np.array_equal(loaded(file), pixels)
     assert mmcv.imread(file).shape == pixels.shape
+
+
+@pytest.mark.skipif(not AVIF, reason="Pillow without AVIF")
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_avif(photo: Image.Image, tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[274] = orientation
+    large = photo.resize((64, 32), Image.Resampling.NEAREST)
+    large.save(tmp_path / "a.avif", exif=exif, quality=100)
+    pixels = read_image(tmp_path / "a.avif")
+    assert pixels.shape == ((64, 32, 3) if orientation == 6 else (32, 64, 3))
+    assert pixels[0, 0, 0] > 240 > 15 > pixels[-1, -1, 0] and pixels[-1, -1, 2] > 240
+    assert np.array_equal(loaded(tmp_path / "a.avif"), pixels)
+    assert ".avif" in SUFFIXES and ".avif" not in UNREAD_SUFFIXES
 
 
 def test_transparency_becomes_white(photo: Image.Image, tmp_path: Path) -> None:
@@ -130,6 +144,8 @@ def test_bad_files_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         for read in (read_image, loaded):
             with pytest.raises(InputError, match=f"{name}: not a readable image"):
                 read(tmp_path / name)
+    with Image.open(half) as opened, pytest.raises(InputError, match="the image: not a readable"):
+        read_image(opened)
     Image.fromarray(np.ones((2, 2), np.float32)).save(tmp_path / "float.tif")
     Image.fromarray(np.array([[70000]], np.int32)).save(tmp_path / "long.tif")
     for name in ("float.tif has float32", "long.tif has int32"):

@@ -17,8 +17,18 @@ from tests.zegclip.visualization import fakes
 from tests.zegclip.visualization.fakes import GREY, HEIGHT, PALETTE, WIDTH
 from zegclip.errors import InputError
 from zegclip.heads import upsample
-from zegclip.visualization import FIGURES, Method, figures, images_named, images_with
-from zegclip.visualization.sheet import UNSEEN_COLOUR
+from zegclip.visualization import (
+    FIGURES,
+    Method,
+    Panel,
+    figure_pixels,
+    figures,
+    image_names,
+    images_named,
+    images_with,
+    make_sheet,
+)
+from zegclip.visualization.sheet import UNSEEN_COLOUR, Name
 
 predictions, attention = (FIGURES.get(name) for name in ("predictions", "attention"))
 
@@ -62,6 +72,22 @@ def test_predictions_of_methods_side_by_side(tmp_path: Path) -> None:
     expected = [{"cat": False}, {"sofa": True}, {"bus": False}]
     assert [names_under(axes) for axes in row[1:]] == expected
     assert "Unseen classes in red" in figure.get_supxlabel()
+
+
+def test_pixels_that_are_none_of_the_classes_are_bare(tmp_path: Path) -> None:
+    ours, other = method(tmp_path, [[0, 1]], label=255), method(tmp_path, [[0, 1]], label=3)
+    figure = predictions([ours, other])
+    ((_, truth, *predicted),) = rows_of(figure)
+    assert colour_at(truth, 0.2) == PALETTE[0]
+    for axes in predicted:
+        assert colour_at(axes, 0.2) is None and axes.get_legend() is None
+    assert "predicted to be none of the classes" in figure.get_supxlabel()
+
+
+def test_names_are_no_formulas(tmp_path: Path) -> None:
+    panel = Panel(np.zeros((9, 9, 3), np.uint8), names=[Name("$x^^$", False, (9, 9, 9))])
+    figure = make_sheet([[panel._replace(caption=("a_$x^^$.jpg", False))]], ["$x^^$"], "$x^^$")
+    figure_pixels(figure)
 
 
 def test_extra_maps_are_drawn_by_name_from_blue_to_red(tmp_path: Path) -> None:
@@ -129,3 +155,15 @@ def test_images_with_most_of_the_wanted_classes_come_first(tmp_path: Path) -> No
     assert images_named(dataset, ["photo_1", "photo_0"]) == [1, 0]
     with pytest.raises(InputError, match=r"'foto_1' among the 4 of the data set.*photo_1"):
         images_named(dataset, ["foto_1"])
+    for count in (0, -1):
+        with pytest.raises(InputError, match="ask for one at least"):
+            images_with(dataset, count)
+
+
+def test_images_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    dataset = fakes.FakeDataset(tmp_path, [[0]] * 4)
+    dataset.files = [tmp_path / name for name in ("x/1.jpg", "y/1.jpg", "y/1.png", "y/2.jpg")]
+    assert image_names(dataset) == ["x/1.jpg", "y/1.jpg", "y/1.png", "2"]
+    assert images_named(dataset, ["y/1.jpg", "2"]) == [1, 3]
+    with pytest.raises(InputError, match=r"'1' among.*mean x/1\.jpg, y/1\.jpg, y/1\.png\?"):
+        images_named(dataset, ["1"])

@@ -73,6 +73,19 @@ def test_a_font_of_the_machine_where_the_usual_one_lacks_letters(
 
 
 @pytest.mark.usefixtures("chinese_font")
+def test_fonts_that_cannot_be_read_are_passed_over(tmp_path: Path) -> None:
+    """matplotlib's list of them is a cache: one may have been removed or replaced since."""
+    found = find_font("猫")
+    fonts._font_with.cache_clear()
+    bad = tmp_path / "bad.ttf"
+    bad.write_bytes(b"no font")
+    for file in (tmp_path / "removed.ttf", bad):
+        entry = font_manager.FontEntry(str(file), "Gone", "normal", "normal", 400)
+        font_manager.fontManager.ttflist.insert(0, entry)
+    assert find_font("猫") == found
+
+
+@pytest.mark.usefixtures("chinese_font")
 def test_what_no_font_has_is_said_once() -> None:
     with pytest.warns(UserWarning, match="no font here has 鳥, which will be boxes") as said:
         for _ in range(3):

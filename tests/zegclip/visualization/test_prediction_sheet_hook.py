@@ -15,9 +15,11 @@ from tests.zegclip.visualization.fakes import GREY, FakeDataset, FakeModel
 from zegclip.visualization import PredictionSheetHook
 
 
-def validated(folder: Path, backend: Any, hook: PredictionSheetHook, *iterations: int) -> FakeModel:
+def validated(
+    folder: Path, backend: Any, hook: PredictionSheetHook, *iterations: int, label: int = 2
+) -> FakeModel:
     """Run the hook through validations of three batches, at some iterations."""
-    model = FakeModel(some_map=0.5)
+    model = FakeModel(label, some_map=0.5)
     run: Any = SimpleNamespace(
         model=model,
         visualizer=SimpleNamespace(_vis_backends={"": backend}),
@@ -44,6 +46,13 @@ def test_tensorboard_holds_the_sheets(tmp_path: Path) -> None:
     with Image.open(io.BytesIO(images[0].encoded_image_string)) as sheet:
         assert GREY in {colour for _, colour in sheet.convert("RGB").getcolors(1 << 20)}
     assert model.tested == 4  # two images at two validations, whatever the data set's size
+
+
+def test_a_model_with_a_background_is_drawn(tmp_path: Path) -> None:
+    drawn: list[Any] = []
+    backend = SimpleNamespace(add_image=lambda name, image, step: drawn.append(image))
+    validated(tmp_path, backend, PredictionSheetHook(), 100, label=255)  # none of the classes
+    assert len(drawn) == 1
 
 
 def test_with_the_local_backend_alone_nothing_is_drawn(tmp_path: Path) -> None:

@@ -62,16 +62,25 @@ class OutputFolder:
         if "index" in self._formats:
             write_index_png(result, self._folder / "labels" / f"{name}.png")
         if "labelme" in self._formats:
-            folder = self._folder / "labelme"
-            place = os.path.relpath(image, folder) if image else None
-            write_labelme(result, folder / f"{name}.json", place)
-        for file in self._of_all.values():
-            file.add(str(image or name), result)
+            file = self._folder / "labelme" / f"{name}.json"
+            write_labelme(result, file, _seen_from(file.parent, image) if image else None)
+        for of_all in self._of_all.values():
+            # (A page is for people, who know the image by the path that they gave.)
+            as_given = not image or isinstance(of_all, HtmlReport)
+            of_all.add(str(image or name) if as_given else _seen_from(self._folder, image), result)
 
     def finish(self) -> None:
         """Write what is of all images."""
         for name, file in self._of_all.items():
             file.save(self._folder / name)
+
+
+def _seen_from(folder: Path, image: Path) -> str:
+    """An image's path, relative to a folder; on another drive of Windows there is none such."""
+    try:
+        return os.path.relpath(image, folder)
+    except ValueError:
+        return os.path.abspath(image)
 
 
 def save(result: SegmentationResult, path: str | Path, format: str, name: str | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +20,24 @@ VIDEOS = {
     ".avi": "avi", ".m4v": "mov", ".mkv": "matroska", ".mov": "mov", ".mp4": "mov",
     ".webm": "matroska",
 }  # fmt: skip
+_TICKS = 90_000  # in a second: times are written in these, as in broadcasts
 
 
 class VideoReader:
-    """The frames of a video file, upright.
+    """The frames of a video file, upright, and when each is shown.
 
     Args:
         path: of a file with one of the suffixes of ``VIDEOS``.
 
     Attributes:
-        rate: frames in a second.
+        rate: frames in a second, on average.
 
     Raises:
-        InputError: PyAV is not installed, or this is no video; while reading: it is broken.
+        InputError: PyAV is not installed, or this is no video; while reading: it is broken, or has
+            no frame.
 
     Example:
-        >>> for frame in VideoReader("clip.mp4"):
+        >>> for frame, time in VideoReader("clip.mp4"):
         ...     segment(frame, ["cat"])
     """
 
@@ -44,15 +47,23 @@ class VideoReader:
         with self._open() as container:
             self.rate: Fraction = container.streams.video[0].average_rate or Fraction(25)
 
-    def __iter__(self) -> Iterator[np.ndarray]:
-        """``(H, W, 3)`` uint8, RGB, of each frame."""
+    def __iter__(self) -> Iterator[tuple[np.ndarray, Fraction]]:
+        """``(H, W, 3)`` uint8, RGB, of each frame, and its time in seconds from the first one."""
+        untimed = self._path.suffix.lower() == ".avi"  # (its frames have the rate alone)
+        start = None
         with self._open() as container:
             try:
-                for frame in container.decode(video=0):
-                    pixels = frame.to_ndarray(format="rgb24")
-                    yield np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))
+                for number, frame in enumerate(container.decode(video=0)):
+                    time = number / self.rate
+                    if frame.pts is not None and not untimed:
+                        time = frame.pts * frame.time_base
+                    start = time if start is None else start
+                    pixels = np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90))
+                    yield np.ascontiguousarray(pixels), time - start
             except self._av.FFmpegError as error:
                 raise InputError(f"{self._path} cannot be read to its end: {error}") from error
+        if start is None:
+            raise InputError(f"{self._path} has no pictures")
 
     def _open(self) -> Any:
         kind, only_files = VIDEOS.get(self._path.suffix.lower()), {"protocol_whitelist": "file"}
@@ -66,15 +77,16 @@ class VideoReader:
 
 
 @contextmanager
-def video_writer(path: str | Path, rate: Fraction | int) -> Iterator[Callable[[np.ndarray], None]]:
+def video_writer(path: str | Path, rate: Fraction | int) -> Iterator[Callable[..., None]]:
     """Write an MP4 (H.264, which every player has), frame by frame.
 
     Args:
         path: the file; it is there once the block has ended without an error.
-        rate: frames in a second.
+        rate: frames in a second, on average.
 
     Yields:
-        What adds a frame ``(H, W, 3)`` uint8, RGB, as large as the first one.
+        What adds a frame ``(H, W, 3)`` uint8, RGB, as large as the first one, and takes the time in
+        seconds when it is shown; default: by the rate.
 
     Example:
         >>> with video_writer("clip_classes.mp4", rate=25) as add:
@@ -84,13 +96,20 @@ def video_writer(path: str | Path, rate: Fraction | int) -> Iterator[Callable[[n
     with replacing(path) as part, av.open(str(part), "w", format="mp4") as container:
         stream: Any = container.add_stream("libx264", rate=rate)
         stream.pix_fmt = "yuv420p"
+        stream.codec_context.time_base = Fraction(1, _TICKS)
+        numbers, ticks = count(), -1  # of frames without a time, and the time of the frame before
 
-        def add(frame: np.ndarray) -> None:
+        def add(frame: np.ndarray, time: Fraction | None = None) -> None:
+            nonlocal ticks
             height, width = frame.shape[:2]  # made even, as the format needs them
             frame = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
             if not stream.codec_context.is_open:
                 stream.height, stream.width = frame.shape[:2]
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+            picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+            picture.time_base = stream.codec_context.time_base
+            seconds = next(numbers) / rate if time is None else time
+            picture.pts = ticks = max(ticks + 1, round(seconds * _TICKS))
+            container.mux(stream.encode(picture))
 
         yield add
         container.mux(stream.encode())

@@ -135,10 +135,26 @@ def test_a_folder_has_the_files_of_all_images(labels: np.ndarray, tmp_path: Path
     content = json.loads((tmp_path / "out/labelme/a.json").read_text())
     assert content["imagePath"] == "../../photos/a.jpg" and content["imageData"] is None
     coco = json.loads((tmp_path / "out/coco.json").read_text())
-    assert [each["file_name"] for each in coco["images"]] == [str(image), "frame_000001"]
+    assert [each["file_name"] for each in coco["images"]] == ["../photos/a.jpg", "frame_000001"]
     assert {each["image_id"] for each in coco["annotations"]} == {1}
     with pytest.raises(InputError, match="b was asked for other classes"):
         files.add("b", result_of(labels, ("dog", "bus", "car")), None)
+
+
+def test_an_image_on_another_drive_has_its_whole_path(
+    labels: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def relpath(path: Path, start: Path) -> str:
+        raise ValueError("path is on mount 'D:', start on mount 'C:'")
+
+    monkeypatch.setattr("os.path.relpath", relpath)
+    image = tmp_path / "a.jpg"
+    files = OutputFolder(tmp_path / "out", ["coco", "labelme"], {})
+    files.add("a", result_of(labels), image)
+    files.finish()
+    content = json.loads((tmp_path / "out/labelme/a.json").read_text())
+    coco = json.loads((tmp_path / "out/coco.json").read_text())
+    assert content["imagePath"] == coco["images"][0]["file_name"] == str(image)
 
 
 def test_other_formats_are_refused(labels: np.ndarray, tmp_path: Path) -> None:

@@ -34,11 +34,44 @@ def video(frames: list[np.ndarray], tmp_path: Path) -> Path:
 def test_frames_come_back(frames: list[np.ndarray], video: Path) -> None:
     reader = VideoReader(video)
     assert reader.rate == Fraction(30000, 1001)
-    for found, frame in zip(reader, frames, strict=True):
+    for number, ((found, time), frame) in enumerate(zip(reader, frames, strict=True)):
+        assert time == number / reader.rate
         assert found.shape == (66, 98, 3)
         difference = np.abs(found[:65, :97].astype(int) - frame)
         assert np.median(difference) < 6 and (difference > 40).mean() < 0.05
     assert len(list(reader)) == 4  # it may be read again
+
+
+def test_every_frame_keeps_its_time(frames: list[np.ndarray], tmp_path: Path) -> None:
+    """A phone that has little light takes fewer frames."""
+    times = [Fraction(0), Fraction(1, 30), Fraction(3, 10), Fraction(7, 5)]
+    with av.open(str(tmp_path / "phone.mkv"), "w") as container:
+        stream = container.add_stream("libx264", rate=30, width=98, height=66)
+        stream.pix_fmt, stream.codec_context.time_base = "yuv420p", Fraction(1, 600)
+        for time, frame in zip(times, frames, strict=True):
+            frame = np.pad(frame, ((0, 1), (0, 1), (0, 0)))
+            picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+            picture.pts, picture.time_base = int((time + 2) * 600), Fraction(1, 600)  # from 2 s on
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode())
+    reader = VideoReader(tmp_path / "phone.mkv")
+    with video_writer(tmp_path / "clip.mp4", reader.rate) as add:
+        for frame, time in reader:
+            add(frame, time)
+    found = [float(time) for _, time in VideoReader(tmp_path / "clip.mp4")]
+    assert found == pytest.approx([float(time) for time in times], abs=1e-3)
+
+
+def test_frames_of_an_avi_have_its_rate(frames: list[np.ndarray], tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "clip.avi"), "w") as container:  # times of H.264 in it are wrong
+        stream = container.add_stream("libx264", rate=10, width=98, height=66)
+        stream.pix_fmt = "yuv420p"
+        for frame in frames:
+            frame = np.pad(frame, ((0, 1), (0, 1), (0, 0)))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    times = [time for _, time in VideoReader(tmp_path / "clip.avi")]
+    assert times == [Fraction(number, 10) for number in range(4)]
 
 
 def test_a_phones_video_is_upright(frames: list[np.ndarray], tmp_path: Path) -> None:
@@ -50,7 +83,7 @@ def test_a_phones_video_is_upright(frames: list[np.ndarray], tmp_path: Path) -> 
     values = (0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30)
     content[matrix : matrix + 36] = b"".join(v.to_bytes(4, "big", signed=True) for v in values)
     (tmp_path / "turned.mp4").write_bytes(content)
-    (found,) = VideoReader(tmp_path / "turned.mp4")
+    ((found, _),) = VideoReader(tmp_path / "turned.mp4")
     assert np.median(np.abs(found[:65, :97].astype(int) - frames[0])) < 6
 
 
@@ -64,6 +97,11 @@ def test_what_is_no_video_is_refused(video: Path, tmp_path: Path) -> None:
     for name in ("cut", "none", "list", "absent"):
         with pytest.raises(InputError, match=rf"{name}\.mp4 cannot be read"):
             list(VideoReader(tmp_path / f"{name}.mp4"))
+    with av.open(str(tmp_path / "bare.avi"), "w") as container:
+        container.add_stream("libx264", rate=25, width=64, height=64)
+        container.start_encoding()
+    with pytest.raises(InputError, match=r"bare\.avi has no pictures"):
+        list(VideoReader(tmp_path / "bare.avi"))
 
 
 def test_half_a_video_is_not_kept(frames: list[np.ndarray], tmp_path: Path) -> None:
