@@ -15,9 +15,16 @@ from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).resolve().parent
 PACKAGES = ("zegclip", "tagclip", "ldvc")
-# What a wheel brings along in zegclip/.mim, as OpenMMLab's packages do: configs, programs and the
-# mini benchmark are then found from any folder (zegclip.files.find_path).
-MIM = ("configs", "tools", "data/mini", "model-index.yml", "requirements.txt")
+# What a wheel brings along in zegclip/.mim, as OpenMMLab's packages do: configs, programs, the
+# mini benchmark and the papers' numbers are then found from any folder (zegclip.files.find_path).
+MIM = (
+    "configs",
+    "tools",
+    "data/mini",
+    "docs/results/published.json",
+    "model-index.yml",
+    "requirements.txt",
+)
 
 
 class BuildWithMim(build_py):
@@ -72,9 +79,7 @@ setup(
     extras_require={
         "demo": ["gradio>=6"],
         "export": ["onnx>=1.18", "onnxruntime>=1.22", "onnxscript>=0.5"],
-        "compare": ["scipy"],  # tools/compare.py
-        "data": ["scipy"],  # tools/prepare_dataset.py context, from MATLAB's files
-        "test": ["hypothesis", "mypy", "pytest", "ruff", "scipy", "selenium"],
+        "test": ["hypothesis", "mypy", "pytest", "ruff", "selenium"],
         "video": ["av"],  # tools/image_demo.py clip.mp4
         "visualization": ["tensorboard"],
     },

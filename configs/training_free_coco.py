@@ -6,3 +6,4 @@ _base_ = [
 ]
 train_dataloader = val_dataloader = val_evaluator = None
 test_dataloader = dict(dataset=dict(setting="cross_dataset", pipeline={{_base_.pipeline_336}}))
+tta_pipeline = {{_base_.tta_pipeline_336}}

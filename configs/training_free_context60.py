@@ -8,3 +8,4 @@ _base_ = [
 train_dataloader = val_dataloader = val_evaluator = None
 model = dict(test_cfg=dict(background=dict(threshold=0.1)))
 test_dataloader = dict(dataset=dict(setting="cross_dataset", pipeline={{_base_.pipeline_336}}))
+tta_pipeline = {{_base_.tta_pipeline_336}}

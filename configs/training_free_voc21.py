@@ -21,3 +21,4 @@ synonyms = dict(
 test_dataloader = dict(
     dataset=dict(setting="cross_dataset", synonyms=synonyms, pipeline={{_base_.pipeline_336}})
 )
+tta_pipeline = {{_base_.tta_pipeline_336}}

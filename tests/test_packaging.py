@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -76,6 +77,20 @@ def test_its_tools_and_configs_are_there(installed: Path, tmp_path: Path) -> Non
         "from zegclip.engine.launch import find_config; print(find_config('zegclip_voc_inductive'))"
     )
     assert ".mim" in run(installed, tmp_path, "-c", code)
+
+
+@pytest.mark.slow
+def test_its_tables_have_the_published_numbers(installed: Path, tmp_path: Path) -> None:
+    protocol = {
+        "config": "zegclip_voc_inductive",
+        "dataset": "PASCAL VOC 2012 (20 classes)",
+        "setting": "inductive",
+        "unseen": ["pottedplant", "sheep", "sofa", "train", "tvmonitor"],
+    }
+    scores = dict.fromkeys(("pAcc", "mIoU_S", "mIoU_U", "hIoU"), 50.0)
+    (tmp_path / "report.json").write_text(json.dumps(scores | {"protocol": protocol}))
+    output = run(installed, tmp_path, "-m", "zegclip", "tools/summarize.py", str(tmp_path))
+    assert "94.6 / 91.9 / 77.8 / 84.3" in output
 
 
 def test_every_config_of_the_index_is_there() -> None:

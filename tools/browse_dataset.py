@@ -108,13 +108,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     dataset = DATASETS.build(cfg[f"{split}_dataloader"]["dataset"])
     if "unseen" not in dataset.metainfo:
         raise InputError(f"{type(dataset).__name__} is no ZeroShotDataset: it has no split")
-    if not dataset.mask_folders():
+    indices = spread(len(dataset), args.sample or len(dataset))
+    samples = [dataset.get_data_info(index) for index in indices]
+    if not all("seg_map_path" in sample for sample in samples):
         raise InputError(f"{split}_dataloader has no masks (data_prefix.seg_map_path) to look at")
     vocabulary = Vocabulary.from_metainfo(dataset.metainfo)
     folder = args.out or Path("work_dirs") / "browse" / f"{config}_{split}"
     problems = write_sheets(dataset, spread(len(dataset), args.number), folder)
-    indices = spread(len(dataset), args.sample or len(dataset))
-    samples = [dataset.get_data_info(index) for index in indices]
     statistics = label_statistics(thread_map(count_mask, samples, desc="masks"), vocabulary)
     found = {
         "config": config,

@@ -74,7 +74,8 @@ def ordered(
 ) -> list[Run]:
     """What the arguments ask for: what is stopped early has some of everything that matters.
 
-    The groups in their order, each seed by seed; before them what they start from.
+    The groups in their order, each seed by seed; before them what they start from. Analyses are of
+    the rows asked for; where none of these is analysed, of all that are trained.
     """
     asked = [n for n in runs if ROWS[n].group in args.groups and ROWS[n].method in args.methods]
     if "main" in args.groups:
@@ -88,7 +89,13 @@ def ordered(
     ]
     found = [runs[list(ROWS)[number]][seed] for _, seed, number in sorted(places)]
     if "analyses" in args.groups:
-        found += [each for name in asked for each in analyses.get(name, ())]
+        of_asked = [each for name in asked for each in analyses.get(name, ())]
+        found += of_asked or [
+            analysis
+            for name, each in analyses.items()
+            for trained, analysis in zip(runs[name], each, strict=True)
+            if ROWS[name].method in args.methods and trained.report()
+        ]
     return found
 
 

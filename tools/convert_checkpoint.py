@@ -56,8 +56,9 @@ def parse_args(argv: list[str] | None = None) -> Namespace:
     args = parser.parse_args(argv)
     if args.out.suffix != ".pth":
         parser.error(f"--out {args.out} must end with .pth")
-    if args.out.exists() and not args.force:
-        parser.error(f"{args.out} exists: say --force to overwrite it and the config beside it")
+    for path in () if args.force else (args.out, args.out.with_suffix(".py")):
+        if path.exists():
+            parser.error(f"{path} exists: say --force to overwrite checkpoint and config")
     return args
 
 

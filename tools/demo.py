@@ -24,7 +24,7 @@ from results_table import read, record
 from rich.console import Console
 from rich.table import Table
 
-from zegclip.engine.config_options import ConfigOptions
+from zegclip.engine.config_options import ConfigOptions, apply_options
 from zegclip.engine.launch import methods_with, run
 from zegclip.evaluation import COLUMNS
 from zegclip.files import PROJECT_ROOT
@@ -73,7 +73,7 @@ def main(argv: list[str] | None = None) -> None:
     name = f"{args.method}_mini_{args.setting}"
     cfg = Config.fromfile(PROJECT_ROOT / "configs" / f"{name}.py")
     cfg.work_dir, cfg.randomness = str(args.work_dir), {"seed": args.seed}
-    cfg.merge_from_dict(args.cfg_options or {})
+    apply_options(cfg, args.cfg_options)
 
     console.rule(f"[bold]1. training[/] configs/{name}.py")
     started = time.monotonic()

@@ -58,7 +58,13 @@ def read(name: str) -> Any:
 
 
 def record(name: str, content: Any) -> None:
-    """Write ``docs/results/NAME.json`` and renew the tables of all pages."""
+    """Write ``docs/results/NAME.json`` and renew the tables of all pages.
+
+    Raises:
+        InputError: the pages are not there; nothing is written then.
+    """
+    if not (ROOT / "README.md").is_file():
+        raise InputError(f"--record renews the pages of a clone of the repository; {ROOT} is none")
     path = ROOT / "docs" / "results" / f"{name}.json"
     with replacing(path) as part:
         part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
@@ -112,15 +118,15 @@ def benchmark_table(method: str) -> str:
     rows = [["config", f"published: {scores}", f"ours: {scores}", "runs", "learnable", "GFLOPs"]]
     for word, (setting, pseudo_labels) in SETTINGS.items():
         for data, dataset in DATA.items():
-            name, cost = f"{method}_{data}_{word}", costs[f"{method}_{data}_inductive"]
-            learnable = millions(cost["learnable"]["total"])
-            if cost["learnable_as_published"] is not None:
+            name, cost = f"{method}_{data}_{word}", costs.get(f"{method}_{data}_inductive")
+            learnable = millions(cost["learnable"]["total"]) if cost else ""
+            if cost and cost["learnable_as_published"] is not None:
                 learnable += f" ({millions(cost['learnable_as_published'])} as published)"
             runs = measured.get(name, {}).get("runs", [])
             ours = " / ".join(mean_std(runs)) if runs else ""
             theirs = one_cell(published(method, setting, dataset, pseudo_labels))
-            cells = [theirs, ours, str(len(runs) or ""), learnable]
-            rows.append([f"`{name}`", *cells, number(cost["gflops"]["total"])])
+            operations = number(cost["gflops"]["total"]) if cost else ""
+            rows.append([f"`{name}`", theirs, ours, str(len(runs) or ""), learnable, operations])
     for target in ("voc", "context60", "context59", "ade"):
         name = f"{method}_coco_to_{target}"
         runs = measured.get(name, {}).get("runs", [])
@@ -170,9 +176,10 @@ def pages() -> dict[str, str]:
         InputError: a page lacks the markers around a table.
     """
     analysis = read("analysis")
+    numbers = analysis_tables.tables(analysis["results"]) if analysis else comparison_tables.NOTHING
     tables = {
         "README.md": {"demo": demo_table(), "claims": claims.table(analysis)},
-        "docs/analysis.md": {"analysis": analysis_tables.tables(analysis["results"])},
+        "docs/analysis.md": {"analysis": numbers},
         "docs/comparison.md": {"comparison": comparison_tables.tables(read("comparison"))},
     }
     settings = ("inductive", "transductive", "supervised", "cross_dataset", "training_free")

@@ -27,10 +27,11 @@ from zegclip.datasets import (
     Context60Dataset,
     VOC20Dataset,
 )
-from zegclip.engine.launch import run
+from zegclip.engine.launch import learns, read_config, run
 from zegclip.errors import InputError
-from zegclip.evaluation import COLUMNS, protocol_fingerprint
+from zegclip.evaluation import COLUMNS, protocol_fingerprint, training_fingerprint
 from zegclip.evaluation.protocol import OF_THE_RUN
+from zegclip.files import PROJECT_ROOT
 
 # The unseen classes that published numbers are of, by data set.
 SPLITS = {
@@ -161,6 +162,23 @@ def differences(groups: Sequence[pd.DataFrame]) -> list[str]:
     return lines
 
 
+def trained_as_configured(runs: pd.DataFrame) -> bool:
+    """Whether runs were trained as the file of their config says, perhaps with ``--amp``."""
+    config, training = runs["config"].iloc[0], runs["content"].iloc[0].get("training")
+    method, target, _ = config.partition("_coco_to_")
+    name = f"{method}_coco_inductive" if target else config  # which trained it
+    files = {file.stem: file for file in (PROJECT_ROOT / "configs").glob("*.py")}
+    if name not in files:  # predictions, and configs of other places
+        return False
+    cfg = read_config(files[name])
+    if not learns(cfg):
+        return training is None
+    plain = training_fingerprint(cfg)
+    cfg.optim_wrapper.type = "AmpOptimWrapper"  # as tools/train.py --amp
+    cfg.optim_wrapper.setdefault("loss_scale", "dynamic")
+    return training in (plain, training_fingerprint(cfg))
+
+
 def render(rows: list[list[str]], kind: str) -> str:
     """The table as text."""
     table = pd.DataFrame(rows, columns=HEADING)
@@ -176,7 +194,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("work_dirs", nargs="+", type=Path, metavar="WORK_DIR", help="and below it")
     parser.add_argument("--format", choices=("table", "markdown", "csv"), default="table")
     parser.add_argument(
-        "--record", action="store_true", help="into docs/results/measured.json and its pages"
+        "--record",
+        action="store_true",
+        help="what was trained as configs/ says into docs/results/measured.json and its pages",
     )
     args = parser.parse_args(argv)
     reports = read_reports(args.work_dirs)
@@ -184,17 +204,23 @@ def main(argv: list[str] | None = None) -> None:
         runs.sort_values("seed") for _, runs in reports.groupby(["config", "protocol", "training"])
     ]
     print(render([cells(runs) for runs in groups], args.format), end="")
-    several = differences(groups)
-    for line in several:
+    for line in differences(groups):
         note(f"note: {line}")
     for runs in groups:
         for seed in runs["seed"][runs["seed"].duplicated()].dropna().unique():
             note(f"note: {runs['config'].iloc[0]}: seed {seed:.0f} is counted twice")
     if args.record:
-        if several:
+        own = [runs for runs in groups if trained_as_configured(runs)]
+        for runs in groups:
+            if not any(runs is each for each in own):
+                config, folders = runs["config"].iloc[0], ", ".join(runs["folder"])
+                note(f"note: not recorded: {config} of {folders}: not trained as configs/ says")
+        if not own:
+            raise InputError("nothing is recorded: no run was trained as its file in configs/ says")
+        if differences(own):
             raise InputError("not recorded, because a config has several rows: name one's folders")
         measured = read("measured")
-        for runs in groups:
+        for runs in own:
             keep = ["seed", "iteration", "code", *SCORES]
             entry = json.loads(runs[keep].dropna(axis=1, how="all").to_json(orient="records"))
             measured[runs["config"].iloc[0]] = {"protocol": runs["protocol"].iloc[0], "runs": entry}

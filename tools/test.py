@@ -15,6 +15,7 @@ import zegclip  # noqa: F401  (before torch: it says how threads wait)
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from zegclip.datasets.from_config import iter_datasets
 from zegclip.engine import start_up
 from zegclip.engine.launch import find_checkpoint, learns, load_config, make_parser, run
 from zegclip.evaluation.from_predictions import score_folder
@@ -85,7 +86,8 @@ def main() -> None:
         if args.out:  # (one process alone makes it in mmseg's metrics, and the others are faster)
             Path(args.out).mkdir(parents=True, exist_ok=True)
         if args.tta:
-            cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+            for dataset in iter_datasets(cfg.test_dataloader.dataset):
+                dataset["pipeline"] = cfg.tta_pipeline
             own = cfg.model.get("data_preprocessor") or cfg.get("data_preprocessor")
             inner = dict(module=cfg.model, data_preprocessor=own)
             cfg.model = dict(cfg.tta_model, **inner)

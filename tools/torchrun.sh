@@ -4,10 +4,11 @@ set -euo pipefail
 PROCESSES=$1
 shift
 . "$(dirname "${BASH_SOURCE[0]}")/python.sh"
-# torchrun would set one thread a process; the cores are shared out instead.
-if [ -z "${OMP_NUM_THREADS:-}" ] && [ "$PROCESSES" -gt 0 ] 2>/dev/null; then
-    THREADS=$(($(nproc) / PROCESSES))
-    export OMP_NUM_THREADS=$((THREADS > 0 ? THREADS : 1))
+RUN=("$PYTHON" -u)
+# torchrun would set one thread a process; each takes its share (zegclip.compat.limit_threads).
+if [ -z "${OMP_NUM_THREADS:-}" ]; then
+    export OMP_NUM_THREADS=1 # or torchrun warns
+    RUN=(env -u OMP_NUM_THREADS "${RUN[@]}")
 fi
 NNODES=${NNODES:-1}
 RENDEZVOUS=(--nnodes "$NNODES")
@@ -17,4 +18,5 @@ else
     RENDEZVOUS+=(--node_rank "${NODE_RANK:-0}" --master_addr "${MASTER_ADDR:-127.0.0.1}"
         --master_port "${PORT:-29500}")
 fi
-exec "$PYTHON" -m torch.distributed.run "${RENDEZVOUS[@]}" --nproc_per_node "$PROCESSES" "$@"
+exec "$PYTHON" -m torch.distributed.run "${RENDEZVOUS[@]}" --nproc_per_node "$PROCESSES" \
+    --no_python "${RUN[@]}" "$@"

@@ -41,6 +41,7 @@ _NOISE = (
     "The draw is False, it means that the hook for visualization",
     '"FileClient" will be deprecated',
     '"HardDiskBackend" is the alias',
+    "Setting (OMP|MKL)_NUM_THREADS environment variable",  # too late: threads are set by then
 )
 
 

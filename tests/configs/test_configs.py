@@ -24,8 +24,8 @@ from PIL import Image
 
 import ldvc  # noqa: F401
 import tagclip  # noqa: F401
-from zegclip.datasets import Context59Dataset, Context60Dataset, VOC20Dataset
-from zegclip.engine.launch import learns
+from zegclip.datasets import ADE150Dataset, Context59Dataset, Context60Dataset, VOC20Dataset
+from zegclip.engine.launch import learns, load_config, make_parser
 from zegclip.segmentors import ZeroShotSegmentor
 
 FOLDER = Path(__file__).parents[2] / "configs"
@@ -63,6 +63,20 @@ def test_these_are_all() -> None:
     assert ours == {*INDUCTIVE, *DERIVED, *CROSS_DATASET}
     free = {path.stem.removeprefix("training_free_") for path in FOLDER.glob("training_free_*.py")}
     assert free == {*TRAINING_FREE}
+
+
+def test_ade_with_a_split_of_ones_own(tmp_path: Path) -> None:
+    """Named unseen classes are not trained on; without any no setting is assumed."""
+    mine = tmp_path / "mine.py"
+    bases = ("models/zegclip_vit-b16", "datasets/ade20k_150", "schedules/schedule_20k")
+    mine.write_text(f"_base_ = {[f'{FOLDER}/_base_/{name}.py' for name in bases]}\n")
+    for unseen in (["wall", "tree"], []):
+        options = ["--unseen", *unseen] if unseen else []
+        cfg = load_config(make_parser("", "").parse_args([str(mine), *options]))
+        for loader in LOADERS:
+            vocabulary = ADE150Dataset.vocabulary_of(cfg[loader].dataset)
+            assert vocabulary.setting == "inductive" and list(vocabulary.unseen) == unseen
+            assert len(vocabulary.seen) == 150 - len(unseen)
 
 
 @pytest.mark.parametrize("name", INDUCTIVE)
@@ -256,6 +270,12 @@ def test_without_training(data_name: str, tower: Path, data: Path) -> None:
     windows = config.model.test_cfg.get("crop_size"), config.model.test_cfg.get("stride")
     mini = data_name == "mini"
     assert (resize, windows) == (([], (None, None)) if mini else ([336], ((224,) * 2, (112,) * 2)))
+    if not mini:  # the same range about it as about the trained methods' 512
+        sides, usual = (
+            [step.scale for step in each.tta_pipeline[1].transforms[0]]
+            for each in (config, load("zegclip_voc_inductive"))
+        )
+        assert sides == [side * 336 / 512 for side in usual]
 
     config = small(config, tower, data)
     model = built(config)

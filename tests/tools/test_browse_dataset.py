@@ -60,6 +60,22 @@ def test_sheets_and_statistics(config: Path, capsys: pytest.CaptureFixture[str])
     assert content["masks"] == 4 and content["classes"]["sofa"]["images"] == 2
 
 
+def test_data_sets_that_are_joined_and_repeated(config: Path) -> None:
+    with config.open("a") as file:
+        file.write(
+            "one = train_dataloader['dataset']\n"
+            "both = dict(type='ConcatDataset', datasets=[one, one])\n"
+            "val_dataloader = dict(dataset=dict(type='RepeatDataset', times=2, dataset=both))\n"
+            "test_dataloader = dict(dataset={**one, 'data_prefix': dict(img_path='images')})\n"
+        )
+    browse_dataset.main([str(config), "--split", "val", "--number", "2", "--json", "s.json"])
+    content = json.loads(Path("s.json").read_text())
+    assert content["masks"] == content["images"] == 40
+    assert content["classes"]["sofa"]["images"] == 16
+    with pytest.raises(InputError, match="test_dataloader has no masks"):
+        browse_dataset.main([str(config), "--split", "test"])
+
+
 def test_broken_files_are_listed(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("data/masks/3.png").write_bytes(b"broken")
     Image.new("RGB", (12, 8), (9, 0, 0)).save("data/masks/5.png")

@@ -143,6 +143,18 @@ def test_analyses_are_of_the_last_checkpoints(fake: FakeRuns, tmp_path: Path) ->
     assert content["results"]["ldvc_long"][1] == {"fragments": fragments}
 
 
+@pytest.mark.parametrize("groups", [["analyses"], ["analyses", "settings"]])
+def test_analyses_without_their_rows_are_of_what_is_trained(
+    fake: FakeRuns, tmp_path: Path, groups: list[str]
+) -> None:
+    arguments = ["--methods", "tagclip", "ldvc", "--seeds", "2", "--groups"]
+    run(tmp_path, *arguments, "long")
+    count = len(fake.commands)
+    run(tmp_path, "--methods", "ldvc", "--seeds", "3", "--groups", *groups)
+    analysed = [each for each in done(fake)[count:] if each.endswith("analysis")]
+    assert analysed == [f"ldvc_long/seed_{seed}/analysis" for seed in (0, 1)]
+
+
 def test_curves_are_left_to_the_figure() -> None:
     assert compare.without_curves({"a": [{"curve": [1], "b": 2}]}) == {"a": [{"b": 2}]}
 

@@ -179,8 +179,10 @@ def test_files_that_do_not_fit(
     assert not (tmp_path / "ours.pth").exists()
 
 
-def test_existing_files_stay(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "ours.pth").touch()
+@pytest.mark.parametrize("name", ["ours.pth", "ours.py"])
+def test_existing_files_stay(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / name).touch()
     with pytest.raises(SystemExit):
         convert(tmp_path, "zegclip")
-    assert "say --force to overwrite" in capsys.readouterr().err
+    assert f"{name} exists: say --force to overwrite" in capsys.readouterr().err
+    assert (tmp_path / name).stat().st_size == 0

@@ -6,8 +6,11 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import demo
 import pytest
 from PIL import Image
+
+from zegclip.errors import InputError
 
 
 @pytest.mark.slow
@@ -42,3 +45,9 @@ def test_demo_writes_report_and_pictures(
     said = capsys.readouterr().out
     for words in ("mIoU(U)", "predictions.png", f"configs/{method}_voc_inductive.py"):
         assert words in said
+
+
+def test_an_option_that_nothing_reads_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="max_iters: no part .* set train_cfg.max_iters"):
+        demo.main(["--work-dir", str(tmp_path / "out"), "--cfg-options", "max_iters=10"])
+    assert not (tmp_path / "out").exists()

@@ -66,6 +66,8 @@ def test_shape_and_options(capsys: pytest.CaptureFixture[str]) -> None:
     get_flops.main(["zegclip_mini_inductive", *options])
     shown = capsys.readouterr().out
     assert "zegclip_mini_inductive" in shown and shown.count(" 0.46 M") == 2
+    with pytest.raises(InputError, match="num_prompts: no part of a run reads it"):
+        cost("ldvc_mini_inductive", None, {"num_prompts": 0})
     with pytest.raises(InputError, match="multiples of 6"):
         cost("ldvc_mini_inductive", (95, 96))
 

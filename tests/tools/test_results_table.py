@@ -97,6 +97,22 @@ def test_what_is_measured_without_training_stands_beside_what_is_printed(copy: P
     assert [row.split("|")[voc] for row in (sclip, ours)] == [" mIoU 81.5 ", " mIoU 82.2 "]
 
 
+def test_what_is_not_recorded_yet_is_empty(copy: Path) -> None:
+    for name in ("analysis", "comparison", "cost", "demo"):
+        (copy / "docs" / "results" / f"{name}.json").unlink()
+    results_table.record("measured", {})
+    assert "(not measured yet" in (copy / "docs" / "analysis.md").read_text()
+    row = "| `zegclip_voc_inductive` | 94.6 / 91.9 / 77.8 / 84.3 |  |  |  |  |"
+    assert row in (copy / "docs" / "results_zegclip.md").read_text()
+
+
+def test_nothing_is_recorded_where_there_are_no_pages(copy: Path) -> None:
+    (copy / "README.md").unlink()  # as in a wheel
+    with pytest.raises(InputError, match="--record renews the pages of a clone"):
+        results_table.record("measured", {})
+    assert not (copy / "docs" / "results" / "measured.json").exists()
+
+
 def test_a_page_without_markers_is_refused(copy: Path) -> None:
     (copy / "README.md").write_text("# title")
     with pytest.raises(InputError, match="README.md lacks the markers <!-- results: demo -->"):

@@ -90,6 +90,23 @@ def test_a_process_that_fails_ends_the_others_and_torchrun_goes_on(toy_folder: P
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("chosen", "shown"), [("", "None"), ("3", "3")])
+def test_each_process_takes_its_share_of_the_cores(tmp_path: Path, chosen: str, shown: str) -> None:
+    """Not torchrun's one thread, and not more than a container's quota."""
+    probe = "import os; print(os.environ.get('OMP_NUM_THREADS'), os.environ['LOCAL_WORLD_SIZE'])"
+    (tmp_path / "probe.py").write_text(probe)
+    done = subprocess.run(
+        [TOOLS / "torchrun.sh", "2", tmp_path / "probe.py"],
+        env=environment(tmp_path, OMP_NUM_THREADS=chosen),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.stdout.split("\n")[:2] == [f"{shown} 2"] * 2, done.stderr
+    assert "OMP_NUM_THREADS" not in done.stderr
+
+
+@pytest.mark.slow
 def test_two_nodes(toy_folder: Path) -> None:
     command = [TOOLS / "dist_train.sh", TOY / "toy_config.py", "1", "--work-dir=w"]
     port = free_port()

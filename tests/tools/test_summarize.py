@@ -11,7 +11,18 @@ from typing import Any
 import pytest
 import summarize
 
+from zegclip.engine.launch import read_config
 from zegclip.errors import InputError
+from zegclip.evaluation import training_fingerprint
+from zegclip.files import PROJECT_ROOT
+
+
+def trained(config: str, **changes: Any) -> str:
+    """The fingerprint of a training by a config, with changes of its ``optim_wrapper``."""
+    cfg = read_config(PROJECT_ROOT / "configs" / f"{config}.py")
+    cfg.optim_wrapper.update(changes)
+    return training_fingerprint(cfg)
+
 
 PROTOCOL: dict[str, Any] = {
     "dataset": "PASCAL VOC 2012 (20 classes)",
@@ -22,7 +33,7 @@ PROTOCOL: dict[str, Any] = {
     "iteration": 20000,
     "max_iters": 20000,
     "config": "zegclip_voc_inductive",
-    "training": "0123456789ab",
+    "training": trained("zegclip_voc_inductive"),
     "code": "0.1.0 (abc)",
 }
 
@@ -89,8 +100,6 @@ def test_what_differs_is_not_averaged(
     write(tmp_path / "b", 60.0, 1, **change)
     rows, said = table()
     assert [row["runs"] for row in rows] == ["1", "1"] and note in said
-    with pytest.raises(InputError, match="not recorded, because a config has several rows"):
-        table("--record")
 
 
 def test_other_rows(tmp_path: Path, table: Any) -> None:
@@ -160,14 +169,20 @@ def test_formats(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert shown.splitlines()[1].count("---") == len(summarize.HEADING)
 
 
-def test_record_keeps_rows_of_other_configs(
-    tmp_path: Path, table: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    recorded: dict[str, Any] = {}
-    monkeypatch.setattr(summarize, "record", lambda name, content: recorded.update(content))
+@pytest.fixture
+def recorded(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What is recorded, beside a config that was there before."""
+    content: dict[str, Any] = {}
+    monkeypatch.setattr(summarize, "record", lambda name, rows: content.update(rows))
     monkeypatch.setattr(
         summarize, "read", lambda name: {"ldvc_voc_inductive": {}} if name == "measured" else []
     )
+    return content
+
+
+def test_record_keeps_rows_of_other_configs(
+    tmp_path: Path, table: Any, recorded: dict[str, Any]
+) -> None:
     for seed in (1, 0):
         write(tmp_path / str(seed), 70.0 + seed, seed)
     table("--record")
@@ -175,3 +190,46 @@ def test_record_keeps_rows_of_other_configs(
     runs = recorded["zegclip_voc_inductive"]["runs"]
     assert [(run["seed"], run["mIoU_U"]) for run in runs] == [(0, 70.0), (1, 71.0)]
     assert runs[0]["code"] == "0.1.0 (abc)" and "mIoU" not in runs[0]
+
+
+def test_recorded_is_what_was_trained_as_its_config_says(
+    tmp_path: Path, table: Any, recorded: dict[str, Any]
+) -> None:
+    amp = {"type": "AmpOptimWrapper", "loss_scale": "dynamic"}
+    write(tmp_path / "amp", 70.0, 0, training=trained("zegclip_voc_inductive", **amp))
+    free = {"max_iters": None, "training": None, "setting": "cross_dataset"}
+    write(tmp_path / "free", 70.0, None, config="training_free_voc", **free)
+    cross = {"config": "zegclip_coco_to_voc", "setting": "cross_dataset"}
+    write(tmp_path / "cross", 70.0, 0, **cross, training=trained("zegclip_coco_inductive"))
+    names = ["ldvc_voc_inductive", "training_free_voc", "zegclip_coco_to_voc"]
+    others = {
+        "rate": {"training": trained("zegclip_voc_inductive", clip_grad=1)},
+        "other": {**cross, "training": trained("zegclip_voc_inductive")},
+        "mine": {"config": "my_voc"},
+        "untold": {"training": None},
+        "clip": {"predictions": "clip", "max_iters": None, "training": None},
+    }
+    for folder, change in others.items():
+        write(tmp_path / folder, 50.0, 0, **change)
+    _, said = table("--record")
+    assert list(recorded) == [*names, "zegclip_voc_inductive"]
+    assert [run["mIoU_U"] for run in recorded["zegclip_voc_inductive"]["runs"]] == [70.0]
+    for folder in others:
+        assert f"of {tmp_path / folder}: not trained as configs/ says" in said
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"gamma": 0.0}, "not recorded, because a config has several rows"),
+        ({"config": "mine"}, "nothing is recorded"),
+    ],
+)
+def test_what_is_not_recorded(
+    change: dict[str, Any], problem: str, tmp_path: Path, table: Any, recorded: dict[str, Any]
+) -> None:
+    write(tmp_path / "a", 50.0, 0, **change)
+    write(tmp_path / "b", 60.0, 1, config=change.get("config", PROTOCOL["config"]))
+    with pytest.raises(InputError, match=problem):
+        table("--record")
+    assert not recorded

@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
-from zegclip.errors import InputError
+from zegclip.errors import InputError, did_you_mean
 from zegclip.files import find_path
 from zegclip.vocabulary import IGNORE_INDEX, Vocabulary, name_key
 
@@ -109,10 +109,11 @@ class ZeroShotDataset(BaseSegDataset):
         root = find_path(config.get("data_root") or ".")
         if not root.is_dir():
             return [str(root)]
-        parts = [
-            *_listed(config.get("ann_file") or ()),
-            *_without_none(config.get("data_prefix") or {}).values(),
-        ]
+        folders = _without_none(config.get("data_prefix") or {})
+        masks = folders.pop("seg_map_path", None)
+        parts = [*_listed(config.get("ann_file") or ()), *folders.values()]
+        if masks is not None and not any((root / f).exists() for f in cls.mask_folders_of(masks)):
+            parts.append(masks)
         return [str(root / part) for part in parts if not (root / part).exists()]
 
     @classmethod
@@ -155,6 +156,13 @@ class ZeroShotDataset(BaseSegDataset):
             merged["synonyms"] = {name: words[name] for name in words if name in classes}
         # (mmseg has its own way with palettes, for selections of the classes too.)
         vocabulary = Vocabulary.from_metainfo(merged | {"palette": None})
+        own = cls.METAINFO.get("classes") or vocabulary.classes
+        if unknown := [name for name in vocabulary.classes if name not in own]:
+            raise InputError(
+                f"{cls.__name__} has no class {unknown[0]!r}{did_you_mean(unknown[0], own)}: "
+                "metainfo.classes selects some by name; for other words keep the name, and set "
+                "synonyms={name: [words]}"
+            )
         synonyms = dict(vocabulary.synonyms)
         return merged | dict(
             classes=vocabulary.classes, unseen=vocabulary.unseen, synonyms=synonyms
@@ -185,10 +193,15 @@ class ZeroShotDataset(BaseSegDataset):
 
     # --- files ------------------------------------------------------------------------------
 
+    @classmethod
+    def mask_folders_of(cls, folder: str) -> list[str]:
+        """Where masks are looked for if ``data_prefix`` says ``folder``; the first hit is taken."""
+        return [folder]
+
     def mask_folders(self) -> list[str]:
-        """Folders to look for an image's mask in, the first hit is taken; empty: no labels."""
+        """Folders to look for an image's mask in; empty: no labels."""
         folder = self.data_prefix.get("seg_map_path")
-        return [] if folder is None else [folder or self.data_root or "."]
+        return [] if folder is None else self.mask_folders_of(folder or self.data_root or ".")
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """One entry per image; see the class for what is checked."""

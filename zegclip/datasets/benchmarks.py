@@ -46,13 +46,13 @@ class VOC20Dataset(ZeroShotDataset):
     DEFAULTS = dict(reduce_zero_label=True, held_out_file="ImageSets/Segmentation/val.txt")
     PREPARE = _PREPARE.format("voc")
 
-    def mask_folders(self) -> list[str]:
+    @classmethod
+    def mask_folders_of(cls, folder: str) -> list[str]:
         """The folder that ``data_prefix`` names, then the devkit's other one."""
-        named = super().mask_folders()
-        parent, name = os.path.split(os.path.normpath(named[0])) if named else ("", "")
+        parent, name = os.path.split(os.path.normpath(folder))
         both = ("SegmentationClass", "SegmentationClassAug")
         others = [os.path.join(parent, other) for other in both if other != name]
-        return named + others if name in both else named
+        return [folder, *others] if name in both else [folder]
 
 
 @DATASETS.register_module()
@@ -141,8 +141,7 @@ class ADE150Dataset(ZeroShotDataset):
     """ADE20K's 150 classes (ADEChallengeData2016), 20,210 + 2,000 images; a cross-dataset target.
 
     Masks hold 1..150; 0, everything else, is ignored. There is no agreed split: ``unseen`` is
-    empty, so the setting is ``cross_dataset`` or ``supervised`` unless a config names unseen
-    classes.
+    empty, and training needs a config that names unseen classes or ``setting="supervised"``.
     """
 
     METAINFO = dict(

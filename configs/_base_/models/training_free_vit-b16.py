@@ -25,3 +25,19 @@ pipeline_336 = [
     dict(type="LoadCheckedAnnotations"),
     dict(type="PackZeroShotInputs"),
 ]
+# tools/test.py --tta: the trained methods' range about that size.
+tta_pipeline_336 = [
+    dict(type="LoadImageFromFile"),
+    dict(
+        type="TestTimeAug",
+        transforms=[
+            [
+                dict(type="ResizeShortestEdge", scale=side, max_size=65536)
+                for side in (294, 336, 420)
+            ],
+            [dict(type="RandomFlip", prob=0.0), dict(type="RandomFlip", prob=1.0)],
+            [dict(type="LoadCheckedAnnotations")],
+            [dict(type="PackZeroShotInputs")],
+        ],
+    ),
+]

@@ -131,6 +131,11 @@ class TestMetainfo:
         with pytest.raises(InputError, match="unseen is empty.*setting='supervised'"):
             voc20("nowhere", unseen=[])
 
+    def test_a_class_of_a_benchmark_keeps_its_name(self) -> None:
+        classes = ("sofas", *VOC20Dataset.METAINFO["classes"][1:])
+        with pytest.raises(InputError, match="no class 'sofas' .*'sofa'.* set synonyms="):
+            VOC20Dataset.vocabulary_of(dict(metainfo=dict(classes=classes)))
+
     @pytest.mark.parametrize(("count", "zero_ignored"), [(256, False), (255, True), (847, False)])
     def test_more_classes_than_8_bit_masks_hold_are_refused(
         self, tree: Path, count: int, zero_ignored: bool
@@ -207,6 +212,13 @@ class TestFiles:
         masks = [info["seg_map_path"] for info in infos(voc20(tree, "train.txt", "aug.txt"))]
         folders = [Path(mask).parent.name for mask in masks]
         assert folders == ["SegmentationClass"] * 2 + ["SegmentationClassAug"] * 2
+
+    def test_a_devkit_without_sbd(self, tree: Path) -> None:
+        (tree / "SegmentationClassAug").rename(tree / "SegmentationClass")
+        config = dict(data_root=str(tree), data_prefix=FOLDERS, ann_file=f"{LISTS}/train.txt")
+        assert VOC20Dataset.missing(config) == []
+        masks = [info["seg_map_path"] for info in infos(voc20(tree, "train.txt"))]
+        assert masks == [f"{tree}/SegmentationClass/{name}.png" for name in "ab"]
 
     def test_images_in_subfolders_of_several_suffixes(self, tmp_path: Path) -> None:
         for file in ("img/train/a.jpg", "img/b.PNG", "ann/train/a.png", "ann/b.png"):
