@@ -29,7 +29,7 @@ from zegclip.engine.launch import run
 from zegclip.errors import InputError
 from zegclip.evaluation import ANALYSES, analyse, code_version, data_protocol
 from zegclip.files import PROJECT_ROOT, replacing
-from zegclip.vocabulary import BACKGROUND
+from zegclip.vocabulary import BACKGROUND, background_id
 
 
 def draw(results: Results) -> Figure | None:
@@ -65,7 +65,7 @@ def write(content: dict[str, Any], folder: Path) -> None:
 def check(cfg: Config, dataset: ZeroShotDataset) -> None:
     """``InputError`` where a model cannot be loaded, or has a background that is no class."""
     model = load(cfg, dataset)
-    if model.test_cfg.get("background") and BACKGROUND not in model.vocabulary.classes:
+    if model.test_cfg.get("background") and background_id(model.vocabulary.classes) is None:
         raise InputError(
             f"{cfg.filename}: model.test_cfg.background needs a class called {BACKGROUND} here; "
             "--cfg-options model.test_cfg.background=None leaves it out"

@@ -153,6 +153,11 @@ class Vocabulary:
 BACKGROUND = "background"
 
 
+def background_id(classes: Sequence[str]) -> int | None:
+    """Label id of the class called ``background``, in any case; ``None``: there is none."""
+    return next((i for i, name in enumerate(classes) if name_key(name) == BACKGROUND), None)
+
+
 @dataclass(frozen=True)
 class Background:
     """What is none of the classes, so that not every pixel must be one of them.

@@ -18,6 +18,7 @@ from tests.tools.wrong_inputs import BOM, CONFIG, HEIGHT, MODEL, ROWS, WIDTH, Wr
 from zegclip.apis import ZeroShotInferencer
 from zegclip.apis.web_answers import OFF, SET_HERE, Answers
 from zegclip.datasets import read_mask
+from zegclip.files import cache_folder
 
 # What a run that is stopped leaves: its log, and the config that it ran with.
 LOGS = re.compile(r"work_dirs/mine/(\d+_\d+/.*|mine\.py)|was_here")
@@ -196,6 +197,11 @@ def answers() -> Answers:
         ("data/images/a.jpg", ["cat", "Cat"], [], "names twice"),
         ("data/images/a.jpg", [f"thing {i}" for i in range(61)], [], "more than 60 classes"),
         ("data/images/a.jpg", ["a " * 90], [], "too long for the text encoder"),
+        ("data/images/a.jpg", ["a" * 10**6], [], "more than 4000 letters"),
+        ("data/images/a.jpg", ["cat"], [SET_HERE, 0, "a" * 4000], "more than 4000 letters"),
+        ("data/images/a.jpg", ["cat"], [SET_HERE, 0, "a " * 90], "too long for the text encoder"),
+        ("data/images/a.jpg", ["cat"], [SET_HERE, 0, "a," * 61], "more than 60 classes"),
+        ("data/images/a.jpg", ["cat"], [OFF, 0, "", False, "a," * 61], "more than 60 classes"),
         ("data/images/a.jpg", ["cat"], [OFF, 0, "", False, "dog"], "seen names no class: 'dog'"),
         ("data/images/a.jpg", ["cat"], [SET_HERE, 2.0], "2.0 is not between 0 and 1"),
         ("data/images/a.jpg", ["cat"], [SET_HERE, 0.5, "sky, sky"], "names twice"),
@@ -207,6 +213,12 @@ def test_one_message_on_the_page(
     Path("data/images/c.jpg").write_bytes(Path("data/images/c.jpg").read_bytes()[:-500])
     with pytest.raises(gradio.Error, match=says):
         answers.ask(None, file, words, *options)
+
+
+def test_words_of_visitors_leave_no_files(answers: Answers, folder: Path) -> None:
+    before = sorted(cache_folder().iterdir())
+    answers.ask(None, "data/images/a.jpg", ["a new cat"], SET_HERE, 0.2, "a new sky")
+    assert sorted(cache_folder().iterdir()) == before
 
 
 def test_what_was_not_segmented_has_no_scores_on_the_page(answers: Answers, folder: Path) -> None:

@@ -6,6 +6,7 @@ import tempfile
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import Any, TypeAlias, Union
 
@@ -18,7 +19,13 @@ from zegclip.engine.load_model import MINI_CHECKPOINT, choose_device, choose_fil
 from zegclip.errors import InputError
 from zegclip.heads import upsample
 from zegclip.visualization import attention_of_windows
-from zegclip.vocabulary import BACKGROUND, IGNORE_INDEX, Background, Vocabulary, check_known
+from zegclip.vocabulary import (
+    IGNORE_INDEX,
+    Background,
+    Vocabulary,
+    background_id,
+    check_known,
+)
 
 from . import pretrained
 from .preprocessing import Preprocessor, image_steps
@@ -222,10 +229,11 @@ class ZeroShotInferencer:
         Raises:
             InputError: the image or the words cannot be used.
         """
-        vocabulary, encoded = self.vocabulary(text, seen), self.encode(image)
+        vocabulary = self.vocabulary(text, seen)
         nothing = self._make_background(background, vocabulary)
         if refine not in (None, False, "pamr"):
             raise InputError(f"refine={refine!r} is neither 'pamr' nor False")
+        encoded = self.encode(image)
         size = encoded.image.shape[:2]
         with self._lock, torch.no_grad():
             self.model.set_vocabulary(vocabulary)
@@ -245,7 +253,7 @@ class ZeroShotInferencer:
             {name: each.squeeze(0).cpu().numpy() for name, each in maps.items()},
             vocabulary.palette or (),
             vocabulary.unseen,
-            nothing is not None and BACKGROUND not in vocabulary.classes,
+            nothing is not None and background_id(vocabulary.classes) is None,
         )
 
     def encode(self, image: Asked) -> EncodedImage:
@@ -325,11 +333,13 @@ class ZeroShotInferencer:
                 f"background={asked!r} takes at most {IGNORE_INDEX} words, because label "
                 f"{IGNORE_INDEX} is none of them; these are {len(vocabulary.classes)}"
             )
-        if isinstance(asked, Background):
-            return asked
-        if isinstance(asked, (int, float)):
-            return Background(threshold=float(asked))
-        return Background(words=make_vocabulary(asked).classes)
+        if isinstance(asked, (float, Real)):  # (numpy's float32 is the latter)
+            asked = Background(threshold=float(asked))
+        if not isinstance(asked, Background):
+            asked = Background(words=make_vocabulary(asked).classes)
+        if words := asked.words_beside(vocabulary):
+            self._check_words(Vocabulary(words, setting="cross_dataset"))
+        return asked
 
     def _check_words(self, vocabulary: Vocabulary) -> None:
         words = [word for synonyms in vocabulary.words for word in synonyms]

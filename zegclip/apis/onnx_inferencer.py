@@ -48,7 +48,7 @@ class OnnxInferencer(ZeroShotInferencer):
 
     One graph holds image encoder and head, so an image that was encoded is only prepared: asking
     it again costs as much as the first time. There is no :meth:`attention`, and nothing to save for
-    the Hub.
+    the Hub or to take from there.
 
     Args:
         path: the ``.onnx`` file.
@@ -56,7 +56,7 @@ class OnnxInferencer(ZeroShotInferencer):
             neither config nor checkpoint is given.
         config: of the checkpoint that the file was exported from.
         checkpoint: that checkpoint.
-        device: ``"cpu"`` (default), or ``"cuda"`` where ONNX Runtime has it.
+        device: ``"cpu"`` (default), or ``"cuda"``, ``"cuda:1"`` where ONNX Runtime has it.
 
     Attributes:
         description: what the file says of itself; see ``describe()`` in
@@ -76,7 +76,7 @@ class OnnxInferencer(ZeroShotInferencer):
         words: str | Path | None = None,
         config: str | Path | None = None,
         checkpoint: str | Path | None = None,
-        device: str | None = None,
+        device: str | torch.device | None = None,
     ) -> None:
         session = open_session(path, device or "cpu")
         self.description = found = read_description(session, str(path))
@@ -109,6 +109,15 @@ class OnnxInferencer(ZeroShotInferencer):
         self._own_vocabulary = own
         self._lock = threading.RLock()
 
+    @staticmethod
+    def _refuse(*_: Any, **__: Any) -> Any:
+        raise InputError(
+            "an exported model has no attention, and is no folder to save or to take from the Hub: "
+            "use ZeroShotInferencer with what it was exported from"
+        )
+
+    attention = save_pretrained = push_to_hub = from_pretrained = _refuse
+
     def _check_text(self, theirs: str, name: str) -> None:
         if theirs != self.description["text_fingerprint"]:
             raise InputError(
@@ -124,12 +133,12 @@ class OnnxInferencer(ZeroShotInferencer):
             super()._check_words(vocabulary)
 
 
-def open_session(path: str | Path, device: str = "cpu") -> Any:
+def open_session(path: str | Path, device: str | torch.device = "cpu") -> Any:
     """Load a file into ONNX Runtime, which gets as many threads as torch computes with.
 
     Args:
         path: of the ``.onnx`` file.
-        device: ``"cpu"`` or ``"cuda"``.
+        device: ``"cpu"``, ``"cuda"`` or ``"cuda:INDEX"``.
 
     Returns:
         onnxruntime's ``InferenceSession``.
@@ -140,13 +149,19 @@ def open_session(path: str | Path, device: str = "cpu") -> Any:
     import onnxruntime  # (an extra: only exported files need it)
 
     available = onnxruntime.get_available_providers()
-    if _PROVIDERS.get(device) not in available:
-        raise InputError(f"device {device!r}: this ONNX Runtime has {', '.join(available)} only")
+    kind, _, index = str(device).partition(":")
+    provider = _PROVIDERS.get(kind)
+    if provider not in available or not (index or "0").isdigit():
+        raise InputError(
+            f"device {str(device)!r}: take cpu, cuda or cuda:INDEX, as far as this ONNX Runtime "
+            f"has it: {', '.join(available)}"
+        )
+    providers = [(provider, {"device_id": index} if index and kind == "cuda" else {})]
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3  # errors
     try:
-        return onnxruntime.InferenceSession(str(path), options, [_PROVIDERS[device]])
+        return onnxruntime.InferenceSession(str(path), options, providers)
     except Exception as error:  # its exceptions have no common class of their own
         raise InputError(f"{path} cannot be loaded by ONNX Runtime: {error}") from error
 

@@ -21,8 +21,13 @@ _NOT_OF_THE_IMAGE = ("Load", "Pack", "HideUnseenLabels")
 # another type) a file could import and build anything.
 STEPS = ("Resize", "ResizeShortestEdge")
 _STEP_WORDS = {"type", "scale", "scale_factor", "keep_ratio", "max_size", "interpolation"}
+# And up to which numbers: an image's time and memory grow with their square.
+_LARGEST = {"scale": 4096, "scale_factor": 1, "max_size": 2**16}
 # A window's time and memory grow with the square of its tokens (4096: 64x64 patches).
 MAX_TOKENS = 4096
+# To which the steps may enlarge a photograph, pixels. Twice a panorama of 8:1 whose shorter side is
+# 512; a picture of 1280x6 would become 65493x307.
+MAX_ENLARGED = 2**22
 
 
 def image_steps(cfg: Config) -> list[dict[str, Any]]:
@@ -37,10 +42,19 @@ def check_steps(steps: Iterable[Mapping[str, Any]]) -> None:
     for step in steps:
         if step["type"] not in STEPS or not set(step) <= _STEP_WORDS:
             raise InputError(f"test_pipeline: {dict(step)} cannot be in a file, only {STEPS}")
+        for key, largest in _LARGEST.items():
+            asked = () if (found := step.get(key)) is None else found
+            numbers = asked if isinstance(asked, (list, tuple)) else (asked,)
+            if not all(0 < number <= largest for number in numbers):
+                raise InputError(
+                    f"test_pipeline: {key}={found} cannot be in a file, only up to {largest}"
+                )
 
 
 class Preprocessor:
     """The image steps of a test pipeline, then the model's data preprocessor.
+
+    For photographs of anybody: what the steps enlarge very much is shrunk again.
 
     Args:
         steps: from :func:`image_steps`, in practice mmseg's ``ResizeShortestEdge`` or ``Resize``,
@@ -74,24 +88,26 @@ class Preprocessor:
         results: Any = {"img": bgr, "img_shape": size, "ori_shape": size, "seg_fields": []}
         for transform in self._transforms:
             results = transform(results)
-        pixels = self._fitting(results["img"])
+        pixels = self._fitting(results["img"], max(MAX_ENLARGED, size[0] * size[1]))
         inputs = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
         data = {"inputs": [inputs], "data_samples": [SegDataSample()]}
         inputs = self._data_preprocessor(data, False)["inputs"]
         return inputs[..., : pixels.shape[0], : pixels.shape[1]]  # (without a padding for tests)
 
-    def _fitting(self, pixels: np.ndarray) -> np.ndarray:
-        """Shrink what a model that sees images as one window cannot see well, or not at all.
+    def _fitting(self, pixels: np.ndarray, most: int) -> np.ndarray:
+        """Shrink to so many pixels, and what a model that sees images whole cannot see (well).
 
-        Where the config has no resizing step, a larger image goes to the size of the training
+        Where its config has no resizing step, a larger image goes to the size of the training
         crops (its shorter side). Measured on 40 mini scenes enlarged by 2 and by 4, right pixels
         with the mini model: 57 % and 21 % as they are, 69 % and 69 % shrunk to their own size.
         """
-        if self._test_cfg["mode"] != "whole":
-            return pixels
         height, width = pixels.shape[:2]
-        scale = 1.0 if self._transforms else self._own_side / min(height, width)
-        scale = min(1.0, scale, (MAX_TOKENS / (height * width)) ** 0.5 * self._patch_size)
+        scale = 1.0
+        if self._test_cfg["mode"] == "whole":
+            most = min(most, MAX_TOKENS * self._patch_size**2)
+            if not self._transforms:
+                scale = self._own_side / min(height, width)
+        scale = min(1.0, scale, (most / (height * width)) ** 0.5)
         if scale == 1:
             return pixels
         new = max(1, round(width * scale)), max(1, round(height * scale))

@@ -104,6 +104,8 @@ def check(content: Mapping[str, Any]) -> None:
     _check_plain(content["model"], ("model",))
     _check_plain(content["test_pipeline"], ("test_pipeline",))
     check_steps(content["test_pipeline"])
+    if (weights := content["model"]["clip"].get("weights", "")).startswith("random"):
+        raise InputError(f"model.clip.weights={weights!r} cannot be in a model's {CONFIG}")
     if content["dataset_meta"] is not None:
         Vocabulary.from_metainfo(content["dataset_meta"])
     clip = content["model"]["clip"]
@@ -185,6 +187,7 @@ def write(
     content["model"]["text_encoder"].pop("cache_dir", None)
     check(content)
     scores = read_report(report, model) if report else None
+    (folder / "report.json").unlink(missing_ok=True)  # of other weights
     with replacing(folder / WEIGHTS) as part:
         state = {key: value.cpu().contiguous() for key, value in model.state_dict().items()}
         save_file(state, part, metadata={"format": "pt"})
@@ -208,7 +211,12 @@ def push(folder: Path, name: str, private: bool | None, revision: str | None) ->
         api.create_repo(name, private=private, exist_ok=True)
         if revision is not None:
             api.create_branch(name, branch=revision, exist_ok=True)
-        done = api.upload_folder(repo_id=name, folder_path=folder, revision=revision)
+        done = api.upload_folder(
+            repo_id=name,
+            folder_path=folder,
+            revision=revision,
+            delete_patterns="report.json",  # one of other weights
+        )
     except Exception as error:  # whatever the network or the Hub raises
         raise InputError(f"{name} cannot be put on {_reason(error)}") from error
     return done.commit_url

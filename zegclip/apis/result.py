@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
+from zegclip.errors import InputError
 from zegclip.heads import upsample
 from zegclip.segmentors import ImagePrediction
 from zegclip.visualization import draw_labels, find_font
@@ -18,7 +19,7 @@ from zegclip.vocabulary import IGNORE_INDEX, make_palette
 
 from .outputs import save
 
-_MOST_NAMES = 24  # in a legend
+_MOST_NAMES, _MORE = 24, -1  # in a legend, and the row that counts the others
 NONE_OF_THESE = "none of these"
 
 
@@ -131,23 +132,37 @@ class SegmentationResult:
 
         Args:
             opacity: of the colours, 0..1.
-            legend: put colours, names and shares of the classes beside it; unseen names are red.
-                ``"all"``: of those, too, that are not in it, without shares: the same for every
-                frame of a video.
+            legend: put colours, names and shares of the classes beside it, of the 24 largest;
+                unseen names are red. ``"all"``: of those, too, that are not in it, without shares:
+                of the same size for every frame of a video, and of up to 24 classes the same.
+
+        Raises:
+            InputError: the opacity is not between 0 and 1.
         """
+        if not 0 <= opacity <= 1:
+            raise InputError(f"opacity={opacity} is not between 0 and 1")
         picture = Image.fromarray(draw_labels(self.image, self.labels, self.palette, opacity))
         if not legend:
             return picture
-        shown = list(range(len(self.classes))) if legend == "all" else self.largest()
-        shown = [*shown[:_MOST_NAMES], *[IGNORE_INDEX] * self.background]
-        text = self.name_of if legend == "all" else self.label_of
-        return self._beside_legend(picture, {label: text(label) for label in shown})
+        every, largest = legend == "all", self.largest()
+        asked = list(range(len(self.classes))) if every else largest
+        chosen = list(dict.fromkeys([*largest, *asked]))[:_MOST_NAMES]
+        text = self.name_of if every else self.label_of
+        shown = [*(label for label in asked if label in chosen), *[IGNORE_INDEX] * self.background]
+        names = {label: text(label) for label in shown}
+        if len(asked) > len(chosen):
+            names[_MORE] = f"... and {len(asked) - len(chosen)} more"
+        # (Of all names, so that every frame of a video has one font and one width.)
+        texts = [*names.values(), *(self.classes if every else ())]
+        return self._beside_legend(picture, names, texts)
 
-    def _beside_legend(self, picture: Image.Image, shown: dict[int, str]) -> Image.Image:
+    def _beside_legend(
+        self, picture: Image.Image, shown: dict[int, str], texts: Sequence[str]
+    ) -> Image.Image:
         size = max(12, min(picture.size) // 28)  # of the letters, pixels
         line = round(1.5 * size)
-        font = ImageFont.truetype(find_font("".join(shown.values())), size)
-        width = round(max(map(font.getlength, shown.values()))) + 3 * size
+        font = ImageFont.truetype(find_font("".join(texts)), size)
+        width = round(max(map(font.getlength, texts))) + 3 * size
         height = max(picture.height, len(shown) * line + size)
         sheet = Image.new("RGB", (picture.width + width, height), "white")
         sheet.paste(picture)
@@ -157,7 +172,7 @@ class SegmentationResult:
             square, ink = (left, top, left + size, top + size), "black"
             if self.background and label == IGNORE_INDEX:
                 pen.rectangle(square, outline="grey")
-            else:
+            elif label != _MORE:
                 pen.rectangle(square, tuple(self.palette[label]))
                 ink = "red" if self.classes[label] in self.unseen else "black"
             place = (left + 1.5 * size, top + size / 2)

@@ -20,10 +20,11 @@ from zegclip.vocabulary import IGNORE_INDEX, Background
 
 from .inferencer import EncodedImage, ZeroShotInferencer
 from .result import SegmentationResult
-from .words import make_vocabulary
+from .words import split_names
 
 LONGEST_SIDE = 1280  # pixels; larger pictures are made smaller
-MOST_CLASSES = 60  # of a request
+MOST_CLASSES = 60  # of a request; as many words for all else, and seen ones
+MOST_LETTERS = 4000  # of them all
 FILES = "mask.png", "overlay.jpg", "coco.json"  # to download
 GREY = "#909090"  # what is none of the words
 # Of telling what is none of the words.
@@ -62,6 +63,8 @@ class Answers:
         self._examples = {file: self._encode(file) for file, _ in examples}
         for file, words in examples:  # so that the words are embedded
             self._segment(None, file, words)
+        for each in inferencers:  # visitors' words would fill the disk
+            each.model.text_encoder.writes_cache = False
 
     def ask(self, session: Session | None, file: str | None, *asked: Any) -> list[Any]:
         """Segment, or say in one message why not.
@@ -118,13 +121,12 @@ class Answers:
         seen: str = "",
     ) -> Session:
         text = ", ".join(words)
+        others = others if way == SET_HERE else ""
+        _check_number(text, others, seen)
         vocabularies = [each.vocabulary(text, seen) for each in self._inferencers]
-        if len(vocabularies[0].classes) > MOST_CLASSES:
-            raise InputError(f"more than {MOST_CLASSES} classes at once: use fewer")
         nothing: bool | Background = way == AS_USUAL
         if way == SET_HERE:
-            beside = make_vocabulary(others).classes if others.strip() else ()
-            nothing = Background(threshold, beside)
+            nothing = Background(threshold, split_names(others))
         picture = self._examples.get(file)
         if picture is None and session and session.picture.file == file:
             picture = session.picture
@@ -141,6 +143,14 @@ class Answers:
         size = image.size
         image.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
         return Picture(file, size, [each.encode(image) for each in self._inferencers])
+
+
+def _check_number(*texts: str) -> None:
+    """Before anything is done with the words, which takes time."""
+    if sum(map(len, texts)) > MOST_LETTERS:
+        raise InputError(f"more than {MOST_LETTERS} letters at once: use fewer or shorter words")
+    if any(len(split_names(text)) > MOST_CLASSES for text in texts):
+        raise InputError(f"more than {MOST_CLASSES} classes at once: use fewer")
 
 
 def _check_asked(session: Session | None, file: str | None) -> None:

@@ -31,13 +31,13 @@ def make_vocabulary(text: Text, seen: str | Iterable[str] | None = None) -> Voca
         >>> make_vocabulary("cat, a red bus", seen=["cat"]).unseen
         ('a red bus',)
     """
-    names = _names(text)
+    names = split_names(text)
     synonyms = {}
     if isinstance(text, Mapping):
-        synonyms = {name: _names(words) for name, words in zip(names, text.values())}
+        synonyms = {name: split_names(words) for name, words in zip(names, text.values())}
     if not names:
         raise InputError('no words to look for: name at least one class, such as "cat"')
-    seen_names = _names(seen or ())
+    seen_names = split_names(seen or ())
     if not seen_names:
         return Vocabulary(names, synonyms=synonyms, setting="cross_dataset")
     check_known(seen_names, names, "seen")
@@ -45,7 +45,7 @@ def make_vocabulary(text: Text, seen: str | Iterable[str] | None = None) -> Voca
     return Vocabulary(names, unseen, synonyms, setting="inductive")
 
 
-def _names(text: str | Iterable[str]) -> tuple[str, ...]:
+def split_names(text: str | Iterable[str]) -> tuple[str, ...]:
     """Split where there is one string; blanks and other types are refused by the vocabulary."""
     if isinstance(text, str):
         text = [name for name in re.split("[,;\n]", text) if name.strip()]

@@ -24,6 +24,8 @@ from .loading import LoadedClip, load_clip
 from .templates import find_templates
 from .text_tower import TextTower
 
+_LONGEST_TOKEN = 32  # of CLIP's vocabulary, bytes
+
 
 @MODELS.register_module()
 class TextEncoder(BaseModule):
@@ -44,6 +46,8 @@ class TextEncoder(BaseModule):
     Attributes:
         templates: the templates themselves.
         learns: whether anything here is learned, so that the result changes with every step.
+        writes_cache: whether new class embeddings go to the disk; ``False`` where anybody's words
+            would fill it. Those that are there are read all the same.
 
     Example:
         >>> encoder = TextEncoder(clip, templates="multi15")
@@ -69,6 +73,7 @@ class TextEncoder(BaseModule):
         self.tower = TextTower(clip.model)
         self.tokenizer = clip.tokenizer
         self._fingerprint = clip.fingerprint
+        self.writes_cache = True
         self._cache_dir = Path(cache_dir or cache_folder()).expanduser()
         self._last_tokens: tuple[tuple[str, ...], Tensor] | None = None
 
@@ -82,12 +87,15 @@ class TextEncoder(BaseModule):
         """
         self._warn_of_cuts([word for synonyms in vocabulary.words for word in synonyms])
         # The file's name follows all that the embeddings depend on.
-        key = json.dumps([self._fingerprint, self.templates, vocabulary.words])
+        tower = [self._fingerprint, self.tower.structure()]
+        key = json.dumps([*tower, self.templates, vocabulary.words])
         digest = hashlib.sha256(key.encode()).hexdigest()[:32]
         file = self._cache_dir / f"class_embeddings_{digest}.safetensors"
         if file.is_file():
             return load_file(file)["embeddings"].to(self.tower.positional_embedding.device)
         embeddings = self.embed(vocabulary.words)
+        if not self.writes_cache:
+            return embeddings
         try:
             with replacing(file) as part:
                 save_file({"embeddings": embeddings.cpu().contiguous()}, part)
@@ -131,13 +139,16 @@ class TextEncoder(BaseModule):
     def too_long(self, words: Sequence[str]) -> list[str]:
         """Those of the words that the text tower sees only a part of, in some template."""
         longest = max(len(template.encode()) for template in self.templates)
-        # (A text has no more tokens than bytes, beside its start and its end.)
-        words = [word for word in words if len(word.encode()) + longest > self.max_tokens]
-        if not words:
-            return []
-        tokens = self.tokenizer(self._texts(words), context_length=self.max_tokens + 1)
-        cut = (tokens[:, -1] != 0).view(len(words), len(self.templates)).any(dim=1)
-        return [word for word, is_cut in zip(words, cut.tolist()) if is_cut]
+        # (A text has no more tokens than bytes, beside its start and its end. Of many more bytes no
+        # tokens are made: the time for them grows with the square of a word's length.)
+        most = _LONGEST_TOKEN * self.max_tokens
+        sizes = {word: len(word.encode()) for word in words}
+        cut = {word: n > most for word, n in sizes.items() if n + longest > self.max_tokens}
+        if unsure := [word for word, is_cut in cut.items() if not is_cut]:
+            tokens = self.tokenizer(self._texts(unsure), context_length=self.max_tokens + 1)
+            in_some = (tokens[:, -1] != 0).view(len(unsure), len(self.templates)).any(dim=1)
+            cut |= zip(unsure, in_some.tolist())
+        return [word for word, is_cut in cut.items() if is_cut]
 
     @property
     def max_tokens(self) -> int:

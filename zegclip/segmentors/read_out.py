@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from zegclip.heads import HeadOutput, Prediction, ZeroShotHead
-from zegclip.vocabulary import BACKGROUND, Background, Vocabulary, name_key
+from zegclip.vocabulary import Background, Vocabulary, background_id, name_key
 
 
 class ReadOut:
@@ -82,7 +82,8 @@ def with_background(
             last.
     """
     classes = prediction.probabilities
-    place = names.index(BACKGROUND) if BACKGROUND in names else len(names)
+    own = background_id(names)
+    place = len(names) if own is None else own
     # Without a threshold nothing is below it. (Not infinite: maps are interpolated.)
     least = -1.0 if background.threshold is None else background.threshold
     floor = torch.full_like(classes[:, :1], least)

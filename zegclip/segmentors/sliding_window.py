@@ -13,6 +13,7 @@ from zegclip.errors import InputError
 from zegclip.vocabulary import Background
 
 Box = tuple[int, int, int, int]  # top, left, bottom, right; pixels, the ends not included
+_MOST_VISITS = 8  # of a pixel by windows along one side; the configs' see it twice
 
 
 def checked_test_cfg(test_cfg: Mapping[str, Any], patch_size: int) -> dict[str, Any]:
@@ -20,9 +21,10 @@ def checked_test_cfg(test_cfg: Mapping[str, Any], patch_size: int) -> dict[str, 
 
     Args:
         test_cfg: ``mode`` (``"whole"`` or ``"slide"``) and, for ``"slide"``, ``crop_size`` and
-            ``stride``, pairs of pixels, and ``window_batch``, how many windows are run at once
-            (default: 4, on a CPU one, which stays in its cache). ``keep_probabilities``: whether
-            samples get all classes' probabilities as well, ``seg_logits`` (default: no).
+            ``stride``, pairs of pixels (a stride is an eighth of a window or more), and
+            ``window_batch``, how many windows are run at once (default: 4, on a CPU one, which
+            stays in its cache). ``keep_probabilities``: whether samples get all classes'
+            probabilities as well, ``seg_logits`` (default: no).
             ``background``: arguments of :class:`~zegclip.vocabulary.Background`, what is none of
             the classes: the class called ``background`` if there is one, else label 255
             (default: nothing is).
@@ -58,6 +60,11 @@ def checked_test_cfg(test_cfg: Mapping[str, Any], patch_size: int) -> dict[str, 
             raise InputError(
                 f"test_cfg: stride={stride} must be between 1 and crop_size={crop}, or pixels are "
                 "left out"
+            )
+        if any(_MOST_VISITS * s < c for s, c in zip(stride, crop, strict=True)):
+            raise InputError(
+                f"test_cfg: with stride={stride} windows of crop_size={crop} see a pixel more than "
+                f"{_MOST_VISITS**2} times: take a stride of 1/{_MOST_VISITS} of it or more"
             )
         checked |= {"crop_size": crop, "stride": stride}
     elif checked["mode"] != "whole":

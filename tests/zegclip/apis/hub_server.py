@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
@@ -33,10 +34,14 @@ class HubServer:
         self._server.shutdown()
         self._server.server_close()
 
-    def commit(self, name: str, files: dict[str, bytes], branch: str = "main") -> str:
-        """Add a commit with these files instead of those of the same names; returns its hash."""
+    def commit(self, name: str, files: Mapping[str, bytes | None], branch: str = "main") -> str:
+        """Add a commit with these files instead of those of the same names; returns its hash.
+
+        A file that is ``None`` is removed.
+        """
         branches = self.branches.setdefault(name, {})
         content = self.commits.get(branches.get(branch, ""), {}) | files
+        content = {path: text for path, text in content.items() if text is not None}
         sha = hashlib.sha1(repr((name, len(self.commits))).encode()).hexdigest()
         self.commits[sha] = content
         branches[branch] = sha
@@ -74,11 +79,12 @@ class _Handler(BaseHTTPRequestHandler):
             ]
             return self._json({"files": files})
         lines = [json.loads(line) for line in body.splitlines()]
-        files = {
+        files: dict[str, bytes | None] = {
             line["value"]["path"]: base64.b64decode(line["value"]["content"])
             for line in lines
             if line["key"] == "file"
         }
+        files |= {line["value"]["path"]: None for line in lines if line["key"] == "deletedFile"}
         sha = self.hub.commit(name, files, last)
         return self._json(
             {"commitUrl": f"{self.hub.endpoint}/{name}/commit/{sha}", "commitOid": sha}

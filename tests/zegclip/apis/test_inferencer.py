@@ -87,6 +87,7 @@ def test_other_words_ask_neither_image_encoder_nor_the_file_again(
     [
         (True, 0.28, ()),  # the method's own, chosen on selection scenes
         (0.3, 0.3, ()),
+        (np.float32(0.25), 0.25, ()),
         ("sky, bottle", 0.0, ("sky",)),
         (Background(0.2, ("train",)), 0.2, ("train",)),
         (False, None, ()),
@@ -123,13 +124,13 @@ def test_label_255_is_a_class_of_many_words(segment: ZeroShotInferencer) -> None
 
 def test_a_word_may_be_called_background(segment: ZeroShotInferencer) -> None:
     """It is what is none of the others, and label 255 is not needed."""
-    plain = segment(SCENE, "cat, background, bottle", background=False)
-    result = segment(SCENE, "cat, background, bottle", background=0.3)
+    plain = segment(SCENE, "cat, Background, bottle", background=False)
+    result = segment(SCENE, "cat, Background, bottle", background=0.3)
     expected = plain.scores.copy()
     expected[1] = expected[1].clip(min=0.3)
     np.testing.assert_array_equal(result.scores, expected)
     assert (result.labels == expected.argmax(axis=0)).mean() > 0.99  # (resized by rows of patches)
-    assert list(result.areas()) == list(result.scores_at(0, 0)) == ["cat", "background", "bottle"]
+    assert list(result.areas()) == list(result.scores_at(0, 0)) == ["cat", "Background", "bottle"]
 
 
 def test_nothing_is_background_among_the_classes_of_the_model(segment: ZeroShotInferencer) -> None:
@@ -204,6 +205,22 @@ def test_large_images_come_down_to_what_the_model_was_trained_on(
     assert patches.shape[-2] * patches.shape[-1] < 1.25 * 400
 
 
+def test_thin_pictures_are_not_enlarged_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    cfg = Config.fromfile(CONFIG)
+    cfg.model.test_cfg = dict(mode="slide", crop_size=(48, 48), stride=(48, 48))
+    step = dict(type="ResizeShortestEdge", scale=96, max_size=65536)
+    cfg.test_dataloader.dataset.pipeline.insert(1, step)
+    inferencer = ZeroShotInferencer(cfg, CHECKPOINT, device="cpu")
+    monkeypatch.setattr("zegclip.apis.preprocessing.MAX_ENLARGED", 8 * 96**2)
+    thin = inferencer.encode(np.zeros((6, 600, 3), np.uint8))
+    height, width = thin.input_size
+    assert 0.9 < height * width / (8 * 96**2) < 1.1 and width / height == pytest.approx(100, 0.05)
+    assert inferencer(thin, "cat, dog").labels.shape == (6, 600)
+    assert inferencer.encode(np.zeros((20, 160, 3), np.uint8)).input_size == (96, 768)
+    # A photograph that has them itself keeps them.
+    assert inferencer.encode(np.zeros((96, 1000, 3), np.uint8)).input_size == (96, 1000)
+
+
 def test_attention_is_the_heads(segment: ZeroShotInferencer, sliding: ZeroShotInferencer) -> None:
     """A softmax over the patches: the mean over the pixels is 1 / patches."""
     found = segment.attention(SCENE, "cat, bottle", "bottle")
@@ -264,6 +281,10 @@ def test_messages_of_loading(arguments: Any, message: str) -> None:
 def test_what_cannot_be_asked(segment: ZeroShotInferencer, sliding: ZeroShotInferencer) -> None:
     with pytest.raises(InputError, match="'a very .*too long for the text encoder"):
         segment("missing.jpg", ["a very " + "very " * 20 + "long name"])
+    long = "very " * 80 + "long"
+    for background in (f"sky, {long}", Background(0.3, (long,))):
+        with pytest.raises(InputError, match="'very .*too long for the text encoder"):
+            segment("missing.jpg", "cat", background=background)
     with pytest.raises(InputError, match="only by the inferencer that encoded it"):
         segment(sliding.encode(SCENE), "cat")
     config = Config.fromfile(CONFIG)

@@ -17,7 +17,7 @@ from support.onnx_graph import describe
 from tests.zegclip.apis.models import SCENE, WORDS, exported, files_of
 from zegclip.apis import OnnxInferencer, SegmentationResult, ZeroShotInferencer, make_vocabulary
 from zegclip.apis.class_words import ClassWords, text_fingerprint
-from zegclip.apis.onnx_inferencer import METADATA_KEY
+from zegclip.apis.onnx_inferencer import METADATA_KEY, open_session
 from zegclip.errors import InputError
 
 
@@ -100,6 +100,7 @@ def test_saved_words_need_no_text_encoder(method: str, monkeypatch: pytest.Monke
         (("foreign.onnx",), "foreign.onnx: not written by"),
         (("harmful.onnx",), "LoadImageFromFile.* cannot be in a file"),
         (("scope.onnx",), "_scope_.* cannot be in a file"),
+        (("large.onnx",), "scale=1000000000 cannot be in a file, only up to 4096"),
         (("nan.onnx",), "mean or std is no number"),
         (("vocabulary.onnx",), "vocabulary.onnx: its description cannot be used"),
     ],
@@ -114,6 +115,7 @@ def test_messages(
     rewritten(path, Path("harmful.onnx"), resize=[{"type": "LoadImageFromFile"}])
     scoped = {"type": "Resize", "scale": [9, 9], "_scope_": "evil"}  # mmengine would import it
     rewritten(path, Path("scope.onnx"), resize=[scoped])
+    rewritten(path, Path("large.onnx"), resize=[{"type": "Resize", "scale": 10**9}])
     rewritten(path, Path("nan.onnx"), normalisation={"mean": [float("nan")] * 3, "std": [1] * 3})
     rewritten(path, Path("vocabulary.onnx"), vocabulary=[1])
     model = onnx.load(path)
@@ -121,6 +123,30 @@ def test_messages(
     onnx.save(model, "foreign.onnx")
     with pytest.raises(InputError, match=message):
         OnnxInferencer(*arguments)
+
+
+def test_what_a_file_cannot_do_is_said(tmp_path: Path) -> None:
+    found = OnnxInferencer(exported("tagclip").path)
+    for ask in (
+        lambda: found.attention(SCENE, WORDS, "cat"),
+        lambda: found.save_pretrained(tmp_path / "saved"),
+        lambda: found.push_to_hub("user/name"),
+        lambda: OnnxInferencer.from_pretrained("user/name"),
+    ):
+        with pytest.raises(InputError, match="an exported model has no attention.*ZeroShotInf"):
+            ask()
+
+
+def test_a_device_may_have_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    cuda = "CUDAExecutionProvider"
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: [cuda])
+    monkeypatch.setattr("onnxruntime.InferenceSession", lambda *args: asked.append(args[2]))
+    for device in ("cuda", "cuda:1", torch.device("cuda", 0)):
+        open_session("model.onnx", device)
+    assert asked == [[(cuda, {})], [(cuda, {"device_id": "1"})], [(cuda, {"device_id": "0"})]]
+    with pytest.raises(InputError, match="'cuda:x': take cpu, cuda or cuda:INDEX"):
+        open_session("model.onnx", "cuda:x")
 
 
 def test_class_words_come_back(tmp_path: Path) -> None:

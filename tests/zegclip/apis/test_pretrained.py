@@ -116,10 +116,10 @@ def test_the_card_says_what_the_report_says(inferencer: ZeroShotInferencer, tmp_
     published = json.loads((tmp_path / "tag" / "report.json").read_text())
     assert published["hIoU"] == 50.1 and published["protocol"]["checkpoint"] == "iter_1000.pth"
 
-    inferencer.save_pretrained(tmp_path / "bare")
-    text = (tmp_path / "bare" / "README.md").read_text()
+    inferencer.save_pretrained(tmp_path / "tag")  # the report was of what lay there before
+    text = (tmp_path / "tag" / "README.md").read_text()
     assert "license: unknown" in text and "None were given" in text
-    assert not (tmp_path / "bare" / "report.json").exists()
+    assert not (tmp_path / "tag" / "report.json").exists()
 
     protocol["clip"] = {"model_name": "other", "fingerprint": "00"}
     write_report(tmp_path / "report.json", scores, protocol)
@@ -163,14 +163,26 @@ def changed(content: dict[str, Any], place: str, value: Any) -> None:
         ("model.clip.model_name", "hf-hub:evil/clip", "no model 'hf-hub:evil/clip'"),
         ("model.clip.model_name", "local-dir:/evil", "no model 'local-dir:/evil'"),
         ("model.clip.weights", "none/such.pt", "CLIP weights not found"),
+        ("model.clip.weights", "random:0", "model.clip.weights='random:0' cannot be in"),
         ("model.clip.cache", "x", "not model_name and weights"),
         ("model.image_encoder.clip", {"weights": "x"}, "model.image_encoder.clip cannot be in"),
         ("model.decode_head.gamma", float("inf"), "gamma=inf is no number for a model"),
         ("model.image_encoder.num_prompts", 10**9, "num_prompts=1000000000 is no number"),
         ("model.decode_head.colour", "red", r"config.json makes no model here: TypeError"),
         ("model.test_cfg.mode", "all", "neither 'whole' nor 'slide'"),
+        (
+            "model.test_cfg",
+            {"mode": "slide", "crop_size": [96, 96], "stride": [96, 11]},
+            "a pixel more than 64 times",
+        ),
         ("test_pipeline", [{"type": "LoadImageFromFile"}], "cannot be in a file"),
         ("test_pipeline", [{"type": "Resize", "_scope_": "evil"}], "_scope_ cannot be in"),
+        (
+            "test_pipeline",
+            [{"type": "Resize", "scale": [64, 65536]}],
+            r"scale=\[64, 65536\] cannot be in a file, only up to 4096",
+        ),
+        ("test_pipeline", [{"type": "Resize", "scale_factor": 2}], "scale_factor=2 cannot be in"),
         ("dataset_meta.unseen", ["unicorn"], "unseen names no class: 'unicorn'"),
         ("dataset_meta", [1], "cannot be used"),
     ],
@@ -273,14 +285,16 @@ def test_the_hub_gives_back_what_was_pushed(
     config = json.loads(hub.commits[first]["config.json"])
     config["dataset_meta"]["unseen"] = ["cat"]
     hub.commit(NAME, {"config.json": json.dumps(config).encode()})
+    hub.commit(NAME, {"report.json": b"of other weights"}, "main")
     newer = ZeroShotInferencer.from_pretrained(NAME, device="cpu")
     assert newer.vocabulary().unseen == ("cat",)
     pinned = ZeroShotInferencer.from_pretrained(NAME, revision=first, device="cpu")
     assert pinned.vocabulary().unseen == inferencer.vocabulary().unseen
 
-    inferencer.push_to_hub(NAME, revision="trial")
-    trial = ZeroShotInferencer.from_pretrained(NAME, revision="trial", device="cpu")
-    assert trial.vocabulary() == inferencer.vocabulary()
+    trial = inferencer.push_to_hub(NAME, revision="trial").rpartition("/")[2]
+    assert set(hub.commits[trial]) == {"README.md", "config.json", "model.safetensors"}
+    found = ZeroShotInferencer.from_pretrained(NAME, revision="trial", device="cpu")
+    assert found.vocabulary() == inferencer.vocabulary()
 
     hub.close()  # what was downloaded is there without a network
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)

@@ -7,8 +7,10 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from PIL import ImageDraw
 
 from zegclip.apis import SegmentationResult
+from zegclip.errors import InputError
 from zegclip.heads import HeadOutput
 from zegclip.segmentors import ImagePrediction, as_it_is
 
@@ -64,6 +66,37 @@ def test_none_of_the_classes_is_left_as_it_is_and_named() -> None:
     assert (picture[:, :60] == 128).all() and (picture[:, 60:] != 128).any()
     nothing = SegmentationResult(grey, np.full((40, 80), 255), None, ("cat",), background=True)
     assert nothing.largest() == [] and nothing.draw().width > 80
+
+
+@pytest.mark.parametrize("legend", [True, "all"])
+def test_a_legend_names_the_largest_and_counts_the_others(
+    legend: bool | str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = np.arange(40 * 80).reshape(40, 80) % 28
+    labels[20:] = 29
+    names = [*(f"class {index}" for index in range(29)), "a very long name"]
+    grey = np.full((40, 80, 3), 100, np.uint8)
+    result, texts = SegmentationResult(grey, labels, None, names, background=True), []
+    write = ImageDraw.ImageDraw.text
+    monkeypatch.setattr(
+        "PIL.ImageDraw.ImageDraw.text",
+        lambda pen, place, text, *rest, **options: (
+            texts.append(text),
+            write(pen, place, text, *rest, **options),
+        ),
+    )
+    sheet = result.draw(legend=legend)
+    assert len(texts) == 26 and any(text.startswith("a very long name") for text in texts)
+    assert texts[-1] == f"... and {6 if legend == 'all' else 5} more"
+    other = SegmentationResult(grey, labels * 0, None, names, background=True)
+    if legend == "all":  # another frame of the video
+        assert other.draw(legend=legend).size == sheet.size
+
+
+@pytest.mark.parametrize("opacity", [1.5, -0.1, float("nan")])
+def test_an_opacity_is_between_0_and_1(result: SegmentationResult, opacity: float) -> None:
+    with pytest.raises(InputError, match=f"opacity={opacity} is not between 0 and 1"):
+        result.draw(opacity)
 
 
 def test_many_classes_and_a_single_pixel_can_be_drawn() -> None:

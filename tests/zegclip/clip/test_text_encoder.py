@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import save_file
 from torch import Tensor
 
 from zegclip.clip import TEMPLATES, LoadedClip, TextEncoder, TextTower, find_templates, load_clip
@@ -59,13 +61,18 @@ def test_second_time_comes_from_the_cache(
         assert torch.equal(TextEncoder(clip, cache_dir=file)(VOCABULARY), first)
 
 
-@pytest.mark.parametrize("change", ["weights", "templates", "words"])
+@pytest.mark.parametrize("change", ["weights", "templates", "words", "heads", "no_causal_mask"])
 def test_cache_follows_what_embeddings_depend_on(
     change: str, clip: LoadedClip, tmp_path: Path, tiny_clip_config: Path
 ) -> None:
     first = TextEncoder(clip, cache_dir=tmp_path)(VOCABULARY)
     if change == "weights":
         clip = load_clip(str(tiny_clip_config), "random:1")
+    if change in ("heads", "no_causal_mask"):  # which no weight shows
+        config = json.loads(tiny_clip_config.read_text())
+        config["text_cfg"][change] = 2 * config["text_cfg"]["heads"] if change == "heads" else True
+        (tmp_path / "other.json").write_text(json.dumps(config))
+        clip = load_clip(str(tmp_path / "other.json"), clip.weights)
     templates = "multi15" if change == "templates" else "single"
     synonyms = {"bus": ("coach",)} if change == "words" else {}
     vocabulary = dataclasses.replace(VOCABULARY, synonyms=synonyms)
@@ -81,6 +88,27 @@ def test_too_long_a_name_is_named(clip: LoadedClip, tmp_path: Path) -> None:
         with pytest.warns(UserWarning, match="very very.*77 tokens"):
             encoder(Vocabulary(classes=(long,)))
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_word_far_too_long_takes_no_time(
+    clip: LoadedClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tokens are made of what may fit only: that word has CLIP's longest ones, of 32 bytes."""
+    encoder = TextEncoder(clip, cache_dir=tmp_path)
+    fits = "\N{FACE WITH TEARS OF JOY}" * (8 * 71 - 1)
+    assert encoder.too_long([fits, fits + fits[:9]]) == [fits + fits[:9]]
+    monkeypatch.setattr(encoder, "tokenizer", lambda *_, **__: pytest.fail("made tokens"))
+    assert encoder.too_long(["cat", "a" * 2500, "a" * 10**6]) == ["a" * 2500, "a" * 10**6]
+
+
+def test_nothing_is_cached_where_it_must_not_grow(clip: LoadedClip, tmp_path: Path) -> None:
+    encoder = TextEncoder(clip, cache_dir=tmp_path)
+    first, (file,) = encoder(VOCABULARY), tmp_path.iterdir()
+    encoder.writes_cache = False
+    encoder(Vocabulary(classes=("dog",)))
+    assert [*tmp_path.iterdir()] == [file]
+    save_file({"embeddings": 2 * first}, file)
+    assert torch.equal(encoder(VOCABULARY), 2 * first)  # what is there is read
 
 
 def test_templates() -> None:

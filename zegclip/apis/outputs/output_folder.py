@@ -65,9 +65,10 @@ class OutputFolder:
             file = self._folder / "labelme" / f"{name}.json"
             write_labelme(result, file, _seen_from(file.parent, image) if image else None)
         for of_all in self._of_all.values():
-            # (A page is for people, who know the image by the path that they gave.)
-            as_given = not image or isinstance(of_all, HtmlReport)
-            of_all.add(str(image or name) if as_given else _seen_from(self._folder, image), result)
+            shown = str(image or name)  # (in a page as it was given, which people know)
+            if image and isinstance(of_all, CocoFile):
+                shown = _seen_from(self._folder, image)
+            of_all.add(shown, result)
 
     def finish(self) -> None:
         """Write what is of all images."""
