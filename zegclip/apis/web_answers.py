@@ -116,12 +116,13 @@ class Answers:
         words: list[str],
         way: str = AS_USUAL,
         threshold: float = 0.0,
-        others: str = "",
+        others: str | None = "",
         refine: bool = False,
-        seen: str = "",
+        seen: str | None = "",
     ) -> Session:
         text = ", ".join(words)
-        others = others if way == SET_HERE else ""
+        # (Of a box that was never filled Gradio says None.)
+        others, seen = (others or "") if way == SET_HERE else "", seen or ""
         _check_number(text, others, seen)
         vocabularies = [each.vocabulary(text, seen) for each in self._inferencers]
         nothing: bool | Background = way == AS_USUAL
