@@ -30,8 +30,8 @@ _OF_TRAINING = frozenset(
         "val_dataloader", "val_evaluator",
     }
 )  # fmt: skip
+_SPACE = "\0"  # in the place of one, where mmengine would delete it
 # Of these mmengine takes what it knows and passes over the rest.
-_SPACE = "\0"
 _READ_BELOW = {
     "auto_scale_lr": ("base_batch_size", "enable"),
     "env_cfg": ("cudnn_benchmark", "dist_cfg", "mp_cfg", "resource_limit"),

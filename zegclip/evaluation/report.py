@@ -24,7 +24,7 @@ from zegclip.vocabulary import Vocabulary
 
 from .protocol import data_protocol, protocol_fingerprint, protocol_line
 from .scores import score_names
-from .training import changes, training_fingerprint, training_settings
+from .training import changes, tested_otherwise, training_fingerprint, training_settings
 from .zero_shot_metric import ZeroShotIoUMetric
 
 
@@ -96,9 +96,7 @@ class ReportHook(Hook):
                 )
         self._other_settings = []
         if not isinstance(runner._train_loop, BaseLoop) and "settings" in meta:
-            model = runner.cfg.get("model") or {}
-            model = training_settings({"model": model.get("module", model)})["model"]
-            self._other_settings = [*changes(meta["settings"]["model"], model, "model")]
+            self._other_settings = tested_otherwise(meta["settings"], runner.cfg)
         if self._other_settings:
             runner.logger.warning(
                 "the model is not tested as it was trained, but with "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -51,6 +52,26 @@ def training_fingerprint(cfg: Config | Mapping[str, Any], processes: int = 1) ->
     """12 hexadecimal digits, equal for runs of which one may take the mean: but for the seed."""
     *rest, optimizer, schedule = training_settings(cfg, processes).values()
     return digest([*rest, {"optim_wrapper": optimizer, "param_scheduler": schedule}])
+
+
+# What of a model's settings changes no prediction of the same weights.
+_OF_LEARNING = re.compile(
+    "loss|dropout|init|aligned_start|checkpoint_activations|compile_blocks|pseudo_labels"
+    "|texts_at_once|cache_dir|train_cfg"
+)
+
+
+def tested_otherwise(settings: Mapping[str, Any], cfg: Mapping[str, Any]) -> list[str]:
+    """In what a tested model is not the one that was trained, as far as predictions depend on it.
+
+    Args:
+        settings: :func:`training_settings` of the training.
+        cfg: of the test; its model may be within a test-time augmentation.
+    """
+    model = cfg.get("model") or {}
+    model = training_settings({"model": model.get("module", model)})["model"]
+    found = changes(settings["model"], model, "model")
+    return [each for each in found if not _OF_LEARNING.search(each.partition(" ")[0])]
 
 
 def changes(before: Any, now: Any, key: str = "") -> Iterator[str]:

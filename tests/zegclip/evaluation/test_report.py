@@ -179,7 +179,7 @@ def test_a_model_that_is_tested_in_another_way_than_trained_is_another_protocol(
     hook.before_save_checkpoint(run, checkpoint)
     run._train_loop = None
     found = []
-    for model in ({"num_heads": 8}, {"num_heads": 4}):
+    for model in ({"num_heads": 8, "loss": {"dice_weight": 2}}, {"num_heads": 4}):
         # (With test-time augmentation the model is inside of another one.)
         run.cfg["model"] = {"type": "SegTTAModel", "module": {"decode_head": model}}
         hook.after_load_checkpoint(run, checkpoint)
