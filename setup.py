@@ -65,8 +65,6 @@ setup(
         "onedl-mmsegmentation>=1.4.2",
         "open_clip_torch>=3.3",
         "huggingface_hub",
-        "ftfy",  # mmseg imports it, and does not say so
-        "regex",
         "matplotlib",
         "numpy>=2.1",
         "opencv-python",
@@ -74,6 +72,7 @@ setup(
         "pillow",
         "rich",
         "safetensors",
+        "scipy",
         "tqdm",
     ],
     extras_require={

@@ -7,3 +7,5 @@ _base_ = [
 ]
 train_dataloader = val_dataloader = val_evaluator = None
 test_dataloader = dict(dataset=dict(setting="cross_dataset"))
+# VOC's own template, as published, not the 15 of the training.
+model = dict(text_encoder=dict(templates="single"))

@@ -5,5 +5,17 @@ _base_ = [
     "./_base_/default_runtime.py",
 ]
 train_dataloader = val_dataloader = val_evaluator = None
-test_dataloader = dict(dataset=dict(setting="cross_dataset", pipeline={{_base_.pipeline_336}}))
+# SCLIP's words.
+synonyms = dict(
+    boat=["ship"],
+    diningtable=["table"],
+    person=[
+        "person", "person in shirt", "person in jeans", "person in dress", "person in sweater",
+        "person in skirt", "person in jacket",
+    ],
+    tvmonitor=["television monitor", "tv monitor", "monitor", "television", "screen"],
+)  # fmt: skip
+test_dataloader = dict(
+    dataset=dict(setting="cross_dataset", synonyms=synonyms, pipeline={{_base_.pipeline_336}})
+)
 tta_pipeline = {{_base_.tta_pipeline_336}}

@@ -81,7 +81,8 @@ class TrustyHead(ZeroShotHead):
         self.trusty_target = trusty_target
         self.needs_unseen_map = trusty_target == "unseen_gt"
         self.trusty_weighting = trusty_weighting
-        # About unit length, as the class embeddings that it stands beside (inferred).
+        # About unit length, as the class embeddings that it stands beside (ours; the published
+        # code's start is uniform, of length 1.4).
         nn.init.normal_(self.trusty_token, std=embed_dims**-0.5)
         if self.needs_unseen_map:
             warnings.warn(
@@ -125,8 +126,8 @@ class TrustyHead(ZeroShotHead):
             target = labels < num_classes  # 255 is background, void or unseen
             if unseen_map is not None:  # transductive: pseudo-labelled, but not seen
                 target = target & ~unseen_map
-        both = binary_losses(output.extra_maps["trusty_map"], target)
-        trusty = both[TRUSTY_LOSSES.index(self.trusty_loss)]
+        focal, dice = binary_losses(output.extra_maps["trusty_map"], target)
+        trusty = focal if self.trusty_loss == "focal" else dice
         pairs = mean_over_ranks(present_classes(labels, num_classes).sum())
         losses["loss_trusty"] = self.trusty_loss_weight * trusty.sum() / pairs
         return losses

@@ -17,7 +17,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 INSTALL = "make setup   (or: python -m pip install -r requirements.txt)"
-NOT_REQUIRED = {"mypy", "pytest", "ruff", "selenium"}  # the checkers: runs need all other packages
+# The extras of setup.py: for tests, export, the web page and videos.
+EXTRAS = {
+    *("hypothesis", "mypy", "pytest", "ruff", "selenium"),
+    *("onnx", "onnxruntime", "onnxscript"),
+    *("av", "gradio", "tensorboard"),
+}
 
 
 def packages() -> Iterator[tuple[str, str]]:
@@ -37,7 +42,7 @@ def packages() -> Iterator[tuple[str, str]]:
         try:
             found = importlib.metadata.version(requirement.name)
         except importlib.metadata.PackageNotFoundError:
-            yield "optional" if requirement.name in NOT_REQUIRED else "MISSING", str(requirement)
+            yield "optional" if requirement.name in EXTRAS else "MISSING", str(requirement)
             continue
         if requirement.specifier.contains(found.partition("+")[0], prereleases=True):
             fine += 1

@@ -169,7 +169,7 @@ def main(argv: list[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped: the same command goes on"))
     scores, analyses, failed = compare(args)
     typed = shlex.join(["python", "tools/compare.py", *(sys.argv[1:] if argv is None else argv)])
-    # Where the folder of runs is, is nobody's business.
+    # (Local paths are not recorded.)
     typed = typed.replace(str(args.work_dir.parent), "FOLDER")
     text = json.dumps({"command": typed, **scores}, indent=2).replace(str(args.work_dir), "FOLDER")
     with replacing(args.work_dir / "results.json") as part:

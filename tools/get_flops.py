@@ -103,7 +103,7 @@ def gigaflops(
 def _counting() -> Iterator[FlopCounterMode]:
     """torch's counter, with attention in parts that it knows: it does not see fused kernels.
 
-    Of ZegCLIP's image encoder on VOC, 108.7 G, it would see 89.0 with fused attention and 59.7 with
+    Of ZegCLIP's image encoder on VOC, some 108 G, it would see 89 with fused attention and 60 with
     the fast path of torch's multi-head attention (torch 2.x, CPU).
     """
     fast = torch.backends.mha.get_fastpath_enabled()
@@ -123,7 +123,7 @@ def cost(path: Path, shape: Sequence[int] | None = None, options: Any = None) ->
     cfg = Config.fromfile(path)
     apply_options(cfg, options, trains=False)
     model, vocabulary = build_model(cfg)
-    height, width = shape or cfg.model.test_cfg.get("crop_size") or cfg.model.data_preprocessor.size
+    height, width = shape or cfg.model.test_cfg.get("crop_size") or model.data_preprocessor.size
     patch = model.image_encoder.patch_size
     if min(height, width) < 1 or height % patch or width % patch:
         raise InputError(f"--shape {height} {width}: multiples of {patch} are needed")

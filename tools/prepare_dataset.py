@@ -41,6 +41,8 @@ def parse_args(argv: list[str] | None) -> Namespace:
     args = parser.parse_args(argv)
     if not args.verify and args.archives is None:
         parser.error("--archives is needed (or --verify, for what is prepared already)")
+    if args.sample is not None and args.sample < 1:
+        parser.error("--sample is at least 1")
     return args
 
 

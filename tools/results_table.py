@@ -121,7 +121,7 @@ def benchmark_table(method: str) -> str:
             name, cost = f"{method}_{data}_{word}", costs.get(f"{method}_{data}_inductive")
             learnable = millions(cost["learnable"]["total"]) if cost else ""
             if cost and cost["learnable_as_published"] is not None:
-                learnable += f" ({millions(cost['learnable_as_published'])} as published)"
+                learnable += f" ({millions(cost['learnable_as_published'])} counted as published)"
             runs = measured.get(name, {}).get("runs", [])
             ours = " / ".join(mean_std(runs)) if runs else ""
             theirs = one_cell(published(method, setting, dataset, pseudo_labels))

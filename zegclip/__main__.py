@@ -1,8 +1,8 @@
 """``python -m zegclip SCRIPT [arguments]``: run a script with our packages prepared.
 
-Ours are found from any folder, also after ``pip install`` (``tools/...`` comes along), and mmseg's
-own run wherever ours do; started by themselves they import mmseg first, which fails where
-torchvision does not fit torch (see :mod:`zegclip.compat`)::
+Ours are found from any folder, also after ``pip install`` (``tools/...`` comes along).
+mmsegmentation's own scripts work too: alone, they import mmseg first, which fails where torchvision
+does not fit torch (see :mod:`zegclip.compat`)::
 
     python -m zegclip tools/train.py configs/zegclip_mini_inductive.py
     python -m zegclip path/to/mmsegmentation/tools/train.py configs/zegclip_voc_inductive.py

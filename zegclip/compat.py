@@ -1,7 +1,8 @@
 """What today's torch needs from the OpenMMLab stack.
 
-:func:`import_mmseg` runs when :mod:`zegclip` is imported and changes nothing else in the process.
-:func:`set_up` is for programs: it sets threads, warnings and what mmengine does wrong today.
+:func:`import_mmseg` runs when :mod:`zegclip` is imported; beside that only GOMP_SPINCOUNT is set.
+:func:`set_up` is for programs: it sets threads and filters of warnings, and patches what mmengine
+does wrong today.
 """
 
 from __future__ import annotations
@@ -14,23 +15,22 @@ import importlib.util
 import io
 import math
 import os
-import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from unittest import mock
 
-# Threads that wait for each other spin this long, a thirtieth of the usual time, and then sleep:
-# beside busy processes a step took up to 15 times as long. (Read while torch is imported.)
+# OpenMP's threads spin this long at a barrier, a thirtieth of GOMP's default, before they sleep:
+# beside busy processes a step took up to 15 times as long. (Must be set before torch is imported.)
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 import torch
 
-from .errors import InputError
-from .files import as_checkpoint, read_checkpoint, replacing
+from .files import as_checkpoint, read_checkpoint, read_url, replacing
 
 _NMS_SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 # A fragment takes its definitions with it when it is collected: it lives as long as the process.
@@ -86,7 +86,7 @@ def make_torchvision_importable() -> bool:
 
 
 def import_mmseg() -> None:
-    """Import mmseg, timm later, without the notes about parts that nobody misses here."""
+    """Import mmseg without its start-up notes, and without timm, which only TIMMBackbone needs."""
     make_torchvision_importable()
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()) as said:
         for message in _NOISE:
@@ -191,21 +191,15 @@ def _read_checkpoints_as_data() -> None:
     def load(filename: Any, map_location: Any = "cpu", **_: Any) -> Any:
         return as_checkpoint(read_checkpoint(filename, map_location), str(filename))
 
-    def load_url(original: Callable[..., Any], url: str, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return original(url, *args, **kwargs, weights_only=True)
-        except Exception as error:  # no network, no such file, or none of torch.save's
-            reason = str(error).split("\n")[0]
-            raise InputError(f"{url} cannot be downloaded as a checkpoint: {reason}") from None
-
     mm.CheckpointLoader.register_scheme("", loader=load, force=True)
-    # Behind the remaining schemes (pavi, s3, openmmlab; http and what builds on it).
+    # Behind the remaining schemes (pavi, s3, openmmlab; http and what builds on it). torch.hub,
+    # which mmengine asks for an address, takes any file of that name which it has downloaded.
     mm._safe_torch_load = load
-    _wrap(mm, "load_url", load_url)
+    mm.load_url = lambda url, *_, **__: as_checkpoint(read_url(url), url)
 
 
 def _write_files_whole() -> None:
-    """What mmengine writes through its local file backend, checkpoints among it."""
+    """Make mmengine's local file backend, which writes checkpoints, replace files atomically."""
     from mmengine.fileio import LocalBackend, register_backend
 
     class WholeFileBackend(LocalBackend):
@@ -217,7 +211,7 @@ def _write_files_whole() -> None:
 
 
 def _run_several_processes() -> None:
-    """Let launchers ``pytorch`` and ``slurm`` run without a GPU, and test what learns nothing.
+    """Let launchers run without a GPU, and do not wrap a model without learnable parameters.
 
     mmengine calls ``torch.cuda.set_device`` whatever the backend is, and hands the local rank to
     ``MMDistributedDataParallel`` as the index of a GPU: here it is gloo and no device ids. With a
@@ -228,28 +222,12 @@ def _run_several_processes() -> None:
     from mmengine.model import MMDistributedDataParallel
     from mmengine.runner import Runner
 
-    def init_pytorch(original: Callable[..., None], backend: str, **kwargs: Any) -> None:
-        if get_device() not in ("cpu", "mps"):
-            original(backend, **kwargs)
-        else:
-            kwargs.pop("init_backend", None)
-            torch.distributed.init_process_group(backend="gloo", **kwargs)
-
-    def init_slurm(original: Callable[..., None], backend: str, **kwargs: Any) -> None:
+    def init_dist(original: Callable[..., None], backend: str, **kwargs: Any) -> None:
         if get_device() not in ("cpu", "mps"):
             original(backend, **kwargs)
             return
-        # As torchrun would say it.
-        for name, value in (
-            ("RANK", "PROCID"),
-            ("WORLD_SIZE", "NTASKS"),
-            ("LOCAL_RANK", "LOCALID"),
-        ):
-            os.environ[name] = os.environ[f"SLURM_{value}"]
-        nodes = ["scontrol", "show", "hostname", os.environ["SLURM_NODELIST"]]
-        os.environ.setdefault("MASTER_ADDR", subprocess.check_output(nodes, text=True).split()[0])
-        os.environ.setdefault("MASTER_PORT", "29500")
-        torch.distributed.init_process_group(backend="gloo")
+        with mock.patch.object(torch.cuda, "set_device"):  # there is none to choose
+            original("gloo", **kwargs)
 
     def wrap_model(original: Callable[..., Any], self: Any, cfg: Any, model: Any) -> Any:
         if any(parameter.requires_grad for parameter in model.parameters()):
@@ -261,8 +239,8 @@ def _run_several_processes() -> None:
             kwargs["device_ids"] = None
         original(self, module=module, **kwargs)
 
-    _wrap(dist_utils, "_init_dist_pytorch", init_pytorch)
-    _wrap(dist_utils, "_init_dist_slurm", init_slurm)
+    for launcher in ("pytorch", "slurm", "mpi"):
+        _wrap(dist_utils, f"_init_dist_{launcher}", init_dist)
     _wrap(MMDistributedDataParallel, "__init__", init_wrapper)
     _wrap(Runner, "wrap_model", wrap_model)
 

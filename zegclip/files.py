@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pickletools
+import tempfile
 import threading
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -126,6 +127,23 @@ def read_checkpoint(
         ) from error
 
 
+def read_url(address: str) -> Any:
+    """As :func:`read_checkpoint`, of a file at an http(s) address; downloaded, and not kept.
+
+    Raises:
+        InputError: it is another address, cannot be downloaded, or what is there cannot be read.
+    """
+    if not address.startswith(("https://", "http://")):
+        raise InputError(f"{address}: a checkpoint is a file, or at an http(s) address")
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "checkpoint.pth"
+        try:
+            torch.hub.download_url_to_file(address, str(file))
+        except OSError as error:
+            raise InputError(f"{address} cannot be downloaded: {error}") from error
+        return read_checkpoint(file)
+
+
 def as_checkpoint(content: Any, name: str) -> dict[str, Any]:
     """What was read of a file, if it has a checkpoint's form: a state dict, or one beside its meta.
 
@@ -160,23 +178,17 @@ def _foreign_globals(content: io.BytesIO) -> set[str]:
         raise ValueError("it is a web page, such as a download's login or error")
     if content.getvalue()[:4] != b"PK\x03\x04":
         raise ValueError("not an archive of torch.save")
-    # Read by torch's own reader, which another one might understand otherwise.
     names = [name.casefold() for name in zipfile.ZipFile(content).namelist()]
     if len(set(names)) < len(names):
         raise ValueError("several members of one name")
     content.seek(0)
+    # torch's own zip reader: another one might pick another member of a crafted archive.
     description = torch._C.PyTorchFileReader(content).get_record("data.pkl")
-    strings: list[str] = []
-    found: set[str] = set()
-    for opcode, argument, _ in pickletools.genops(description):
-        if opcode.name == "GLOBAL":
-            module, _, attribute = str(argument).partition(" ")
-        elif opcode.name == "STACK_GLOBAL":  # its two names are the strings before it
-            module, attribute = strings[-2], strings[-1]
-        else:
-            if isinstance(argument, str):
-                strings.append(argument)
-            continue
-        if module not in _PLAIN_MODULES and (module, attribute) not in _PLAIN_GLOBALS:
-            found.add(f"{module}.{attribute}")
-    return found
+    # (torch refuses other pickles than torch.save's protocol 2, in which names stand elsewhere.)
+    opcodes = pickletools.genops(description)
+    named = (str(argument).partition(" ") for code, argument, _ in opcodes if code.name == "GLOBAL")
+    return {
+        f"{module}.{attribute}"
+        for module, _, attribute in named
+        if module not in _PLAIN_MODULES and (module, attribute) not in _PLAIN_GLOBALS
+    }

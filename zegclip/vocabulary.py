@@ -181,7 +181,7 @@ class Background:
             raise InputError(f"the background's threshold {self.threshold} is not between 0 and 1")
 
     def words_beside(self, vocabulary: Vocabulary) -> tuple[str, ...]:
-        """The words without those of the classes, and without their names."""
+        """The words that are neither a class's name nor one of its words."""
         every = (vocabulary.classes, *vocabulary.words)
         own = {name_key(word) for words in every for word in words}
         return tuple(word for word in self.words if name_key(word) not in own)

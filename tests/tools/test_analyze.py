@@ -57,7 +57,11 @@ def test_methods_side_by_side(analysed: Run, tmp_path: Path) -> None:
 
 
 def test_cells() -> None:
-    assert cell([50.0, 52.0]) == "51 ± 1.4" and cell([0.12345]) == "0.1235"
+    assert (
+        cell([50.0, 52.0]) == "51 ± 1.4"
+        and cell([250, 1000]) == "625 ± 530"
+        and cell([0.12345]) == "0.1235"
+    )
     assert cell(["cat", "cat", "dog"]) == "cat, dog" and cell([]) == ""
     nested = {"a_b": {"c": 1, "curve": {"d": [1]}}, "per_class": {"cat": {}}, "e": None, "f": "g"}
     assert flat(nested) == {"a b: c": 1, "f": "g"}

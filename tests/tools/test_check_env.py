@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import sys
 
 import check_env
 import pytest
+from packaging.requirements import Requirement
 
 from tests.conftest import OpenaiClip
 
@@ -42,6 +45,14 @@ def test_versions_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     assert status == "ok"
     found = {text.replace("==", " ").split()[0]: status for status, text in others}
     assert found == {"pillow": "differs", "rich": "MISSING", "ruff": "optional"}
+
+
+def test_what_only_extras_need_is_optional() -> None:
+    """``pip install .`` installs none of it."""
+    written = (check_env.ROOT / "setup.py").read_text(encoding="utf-8")
+    extras = ast.literal_eval(re.search(r"extras_require=(\{.*?\})", written, re.DOTALL)[1])
+    names = {Requirement(text).name for texts in extras.values() for text in texts}
+    assert names == check_env.EXTRAS
 
 
 def test_a_broken_stack_fails_and_says_why(

@@ -39,7 +39,9 @@ def test_a_claim_shows_by_sign_and_significance(claim: Claim) -> None:
     assert verdict(10, 0.1).startswith(
         f"**shown**: {40 + sign * 10} / 40, {sign * 10:+}.0 ± 0.1 (p"
     )
-    assert verdict(-10, 0.1).startswith("not shown: ")
+    assert verdict(10, 0.1).endswith(", 3 seeds")
+    assert verdict(-10, 0.1).startswith("**the opposite**: ")
+    assert verdict(-10, 40).startswith("not shown: ")
     assert verdict(10, 40).startswith("not shown: ")
 
 

@@ -54,6 +54,8 @@ def test_from_archives_to_a_verified_data_set(
 def test_what_stops_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("voc") == 2
     assert "--archives is needed" in capsys.readouterr().err
+    assert run("voc", "--verify", "--sample", "0") == 2
+    assert "--sample is at least 1" in capsys.readouterr().err
     with pytest.raises(InputError, match="3 of 3 archives"):
         run("coco_stuff", "--archives", "dl")
     official.make_ade(tmp_path / "dl")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from shutil import copy
 from unittest import mock
 
 import pytest
@@ -152,19 +153,38 @@ class TestCheckpointLoading:
         assert loaded["meta"] == {"iter": 7}
 
     @pytest.mark.parametrize("way", ["load_checkpoint", "_safe_torch_load", "load_url"])
-    def test_every_way_in_is_checked(self, tmp_path: Path, way: str) -> None:
+    def test_every_way_in_is_checked(
+        self, tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         mm = importlib.import_module("mmengine.runner.checkpoint")
         file = tmp_path / "sly.pth"
         torch.save({"state_dict": {}, "x": ThroughGetattr()}, file)
-        if way == "load_url":  # torch.hub looks into model_dir before it downloads
-            with pytest.raises(InputError, match=r"sly\.pth cannot be downloaded as a checkpoint"):
-                mm.load_url("http://localhost/sly.pth", model_dir=str(tmp_path))
+        if way == "load_url":
+            monkeypatch.setattr(torch.hub, "download_url_to_file", lambda _, to: copy(file, to))
+            with pytest.raises(InputError, match=r"is refused.*getattr"):
+                load_checkpoint(torch.nn.Linear(1, 1), "http://localhost/sly.pth")
         elif way == "load_checkpoint":
             with pytest.raises(InputError, match=r"sly\.pth is refused.*getattr"):
                 load_checkpoint(torch.nn.Linear(1, 1), str(file))
         else:
             with pytest.raises(InputError, match=r"sly\.pth is refused.*getattr"):
                 mm._safe_torch_load(str(file), map_location="cpu")
+
+    def test_an_address_is_not_taken_for_another_with_the_same_file_name(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """torch.hub would take what it has downloaded of that name."""
+        monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path))
+        for number in (0, 1):
+            torch.save({"weight": torch.tensor(number)}, tmp_path / str(number))
+
+        def download(address: str, to: str) -> None:
+            copy(tmp_path / address.split("/")[3], to)
+
+        monkeypatch.setattr(torch.hub, "download_url_to_file", download)
+        for number in (0, 1):
+            address = f"http://localhost/{number}/iter_20000.pth"
+            assert CheckpointLoader.load_checkpoint(address)["weight"] == number
 
     def test_without_a_network_the_address_is_named(self) -> None:
         with pytest.raises(InputError, match=r"http://localhost:9/x\.pth cannot .*refused"):

@@ -17,8 +17,10 @@ def cell(values: Sequence[Any]) -> str:
     """Numbers as mean ± standard deviation (n - 1); of one, it; texts one after the other."""
     if not values or isinstance(values[0], str):
         return ", ".join(dict.fromkeys(values))
-    deviation = f" ± {np.std(values, ddof=1):.2g}" if len(values) > 1 else ""
-    return f"{np.mean(values):.4g}{deviation}"
+    if len(values) == 1:
+        return f"{values[0]:.4g}"
+    deviation = np.std(values, ddof=1)
+    return f"{np.mean(values):.4g} ± {deviation:{'.2g' if deviation < 100 else '.0f'}}"
 
 
 def flat(numbers: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

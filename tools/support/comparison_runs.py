@@ -18,7 +18,7 @@ TESTING = {"test_dataloader.num_workers": 1, "test_dataloader.batch_size": 25}
 
 
 def budget(iterations: int, points: int = 1, checkpoint: str | None = None) -> dict[str, Any]:
-    """Options of how long is trained, and what is logged and kept of it.
+    """Options for the length of a training, its log, validations and checkpoints.
 
     Args:
         iterations: of the training.

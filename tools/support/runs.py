@@ -1,4 +1,4 @@
-"""Runs of our tools as processes: recognised where they are finished already, several at once."""
+"""Our tools as processes, several at once; runs that are finished with these settings are kept."""
 
 from __future__ import annotations
 

@@ -221,7 +221,8 @@ class ZeroShotInferencer:
                 for all else (``"sky, wall"``), or a :class:`~zegclip.vocabulary.Background` of
                 both. ``True``: the method's own (:attr:`background`) where words of one's own are
                 given, nothing where the model's classes are. ``False``: every pixel is one of the
-                words, as by default of more than 255. A word ``"background"`` is it.
+                words, as by default of more than 255. If ``"background"`` is one of the words, that
+                class takes the place of 255.
             refine: ``"pamr"`` brings masks to the image's edges, see
                 :class:`~zegclip.segmentors.refinement.PixelAdaptiveRefinement`; ``False``: nothing
                 does. Default: what the config's ``test_cfg`` says.

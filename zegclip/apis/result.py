@@ -18,9 +18,9 @@ from zegclip.visualization import draw_labels, find_font
 from zegclip.vocabulary import IGNORE_INDEX, make_palette
 
 from .outputs import save
+from .words import NONE_OF_THESE
 
 _MOST_NAMES, _MORE = 24, -1  # in a legend, and the row that counts the others
-NONE_OF_THESE = "none of these"
 
 
 @dataclass(eq=False, repr=False)

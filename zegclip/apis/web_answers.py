@@ -47,7 +47,7 @@ class Session(NamedTuple):
 
 
 class Answers:
-    """Asks the methods, and makes of their results what the page's components take.
+    """Runs the inferencers and turns their results into updates of the page.
 
     Args:
         inferencers: one of each method.

@@ -12,6 +12,8 @@ from zegclip.vocabulary import Vocabulary, check_known
 # "cat, a red bus", ["cat", "a red bus"] or {"cat": ["cat", "kitten"], "bus": ["bus"]}
 Text: TypeAlias = str | Sequence[str] | Mapping[str, str | Sequence[str]]
 
+NONE_OF_THESE = "none of these"  # what answers call the background, so no class's name
+
 
 def make_vocabulary(text: Text, seen: str | Iterable[str] | None = None) -> Vocabulary:
     """The vocabulary of what is asked for.
@@ -37,6 +39,8 @@ def make_vocabulary(text: Text, seen: str | Iterable[str] | None = None) -> Voca
         synonyms = {name: split_names(words) for name, words in zip(names, text.values())}
     if not names:
         raise InputError('no words to look for: name at least one class, such as "cat"')
+    if NONE_OF_THESE in names:
+        raise InputError(f"{NONE_OF_THESE!r} is how answers call the background: leave it out")
     seen_names = split_names(seen or ())
     if not seen_names:
         return Vocabulary(names, synonyms=synonyms, setting="cross_dataset")

@@ -1,4 +1,4 @@
-"""A frozen transformer block of CLIP, without the work whose result nobody reads."""
+"""A frozen block of CLIP, without computing the prompts' outputs, which are discarded."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ def run_block(
 ) -> Tensor:
     """One of open_clip's residual attention blocks: attention, then feed-forward.
 
-    Equal to ``block(torch.cat([prefix, tokens], dim=1))[:, n:]``. Its own way through
-    ``nn.MultiheadAttention`` transposes batch-first tokens, which turns each projection into
-    products of B rows; and where the next block gets other prompts, what this block's ask and
-    become is not needed: they are keys and values only.
+    Equal to ``block(torch.cat([prefix, tokens], dim=1))[:, n:]``. The prompts are keys and values
+    only, since the next block replaces them. Projections act on batch-first tokens, which
+    ``nn.MultiheadAttention`` would transpose into products of B rows.
 
     Args:
         block: frozen.
@@ -56,8 +55,8 @@ def feed_forward(block: nn.Module, tokens: Tensor) -> Tensor:
     mlp = block.mlp
     if type(mlp.gelu).__name__ != "QuickGELU":  # (that class costs an import of open_clip)
         return block.ls_2(mlp(block.ln_2(tokens)))
-    # QuickGELU(x) = x sigmoid(a x) = SiLU(a x) / a. The narrow sides carry the factors, so that the
-    # hidden layer is passed over once, and once in the backward pass, and its input alone is kept.
+    # QuickGELU(x) = x sigmoid(a x) = SiLU(a x) / a. The factors sit on the narrow tensors, so that
+    # the wide hidden layer is read once in each pass, and only its input is kept for backward.
     hidden = F.linear(QUICK * block.ln_2(tokens), mlp.c_fc.weight, QUICK * mlp.c_fc.bias)
     hidden = F.linear(F.silu(hidden), mlp.c_proj.weight, QUICK * mlp.c_proj.bias)
     return block.ls_2(hidden / QUICK)

@@ -44,7 +44,7 @@ class PromptedImageEncoder(BaseModule):
     Attributes:
         embed_dims: D, the joint dimension.
         patch_size: pixels.
-        learns: whether anything here is learned.
+        learns: True: prompts and their norm are learned.
 
     Example:
         >>> clip = load_clip("ViT-B-16-quickgelu", "openai")
@@ -125,7 +125,7 @@ class PromptedImageEncoder(BaseModule):
             of unit length over D.
 
         Raises:
-            ValueError: a side is no multiple of the patch size.
+            InputError: a side is no multiple of the patch size.
         """
         tokens, grid = self._embed(image)
         num_patches = grid[0] * grid[1]

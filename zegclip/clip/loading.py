@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,7 +129,9 @@ def _find_config(model_name: str) -> dict[str, Any]:
             config = json.loads(path.read_text(encoding="utf-8-sig"))
         except ValueError as error:
             raise InputError(f"{path} is no JSON: {error}") from None
-        config = config.get("model_cfg", config)  # as on the Hugging Face Hub
+        config = config.get("model_cfg", config) if isinstance(config, dict) else {}  # (the Hub's)
+        if not {"vision_cfg", "text_cfg"} <= config.keys():
+            raise InputError(f"{path} is no config of open_clip: no vision_cfg and text_cfg in it")
     else:
         # (Not "hf-hub:NAME" nor "local-dir:PATH": open_clip would run such a place's tokenizer.)
         if model_name not in open_clip.list_models():
@@ -176,7 +179,7 @@ def _fill(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
 def _check_weights(model_name: str, config: Mapping[str, Any], weights: str) -> None:
     """Refuse what is neither a file nor a tag, and a tag that needs the other activation."""
     path = find_path(weights)
-    if weights.partition(":")[0] == "random" or path.is_file():
+    if path.is_file() or re.fullmatch(r"random(:\d+)?", weights):
         return
     # A tag that only the model with the other activation has is a mismatch, too.
     other = _with_other_activation(model_name, config)

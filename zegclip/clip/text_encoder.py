@@ -6,6 +6,7 @@ import hashlib
 import json
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -85,14 +86,16 @@ class TextEncoder(BaseModule):
             ``(C, D)`` float32, unit rows: per word the mean over the templates of unit vectors,
             made unit again; per class the mean over its words, made unit again.
         """
-        self._warn_of_cuts([word for synonyms in vocabulary.words for word in synonyms])
         # The file's name follows all that the embeddings depend on.
         tower = [self._fingerprint, self.tower.structure()]
         key = json.dumps([*tower, self.templates, vocabulary.words])
         digest = hashlib.sha256(key.encode()).hexdigest()[:32]
         file = self._cache_dir / f"class_embeddings_{digest}.safetensors"
         if file.is_file():
-            return load_file(file)["embeddings"].to(self.tower.positional_embedding.device)
+            with suppress(SafetensorError, OSError):  # damaged: made again
+                embeddings = load_file(file)["embeddings"]
+                self._warn_of_cuts([word for synonyms in vocabulary.words for word in synonyms])
+                return embeddings.to(self.tower.positional_embedding.device)
         embeddings = self.embed(vocabulary.words)
         if not self.writes_cache:
             return embeddings
@@ -133,14 +136,14 @@ class TextEncoder(BaseModule):
             warnings.warn(
                 f"{cut[0]!r} does not fit into the text tower's context of {self.max_tokens} "
                 "tokens and is cut: use a shorter name or template",
-                stacklevel=3,
+                stacklevel=2,
             )
 
     def too_long(self, words: Sequence[str]) -> list[str]:
         """Those of the words that the text tower sees only a part of, in some template."""
         longest = max(len(template.encode()) for template in self.templates)
-        # (A text has no more tokens than bytes, beside its start and its end. Of many more bytes no
-        # tokens are made: the time for them grows with the square of a word's length.)
+        # (A text has at most a token a byte, beside its start and end, and a token has few bytes.
+        # Only words between these bounds are tokenized: the time for it is quadratic.)
         most = _LONGEST_TOKEN * self.max_tokens
         sizes = {word: len(word.encode()) for word in words}
         cut = {word: n > most for word, n in sizes.items() if n + longest > self.max_tokens}
@@ -160,7 +163,7 @@ class TextEncoder(BaseModule):
         return {"templates": list(self.templates)}
 
     def _texts(self, words: Sequence[str]) -> list[str]:
-        return [template.format(word) for word in words for template in self.templates]
+        return [template.replace("{}", word) for word in words for template in self.templates]
 
     def _tokens_of(self, words: tuple[str, ...]) -> Tensor:
         """Token ids; the last ones are kept: training asks for the same words in every step."""

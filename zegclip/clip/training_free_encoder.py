@@ -68,7 +68,7 @@ class TrainingFreeImageEncoder(PromptedImageEncoder):
         """Bicubic, by factors a little larger than the grids' quotient, as published."""
         # (Not by an if, which would export one of both ways.)
         changed = sum((new - own) ** 2 for new, own in zip(grid, table.shape[2:]))
-        return resize_bicubic(table, grid, more=torch.sym_min(0.1, changed))
+        return resize_bicubic(table, grid, offset=torch.sym_min(0.1, changed))
 
     def protocol(self) -> dict[str, Any]:
         own = {"neighbourhood": self.neighbourhood} if self.last_block == "naclip" else {}

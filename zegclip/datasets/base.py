@@ -140,8 +140,8 @@ class ZeroShotDataset(BaseSegDataset):
         merged = {"dataset_name": cls.__name__} | cls.METAINFO | given
         if isinstance(merged.get("classes"), str):
             merged["classes"] = read_names(find_path(merged["classes"]))
-        # Defaults for all classes of METAINFO also serve a selection of them; what was given for
-        # this data set must fit as it is.
+        # METAINFO's split and synonyms are reduced to the selected classes; what the caller gave
+        # must fit exactly.
         classes = merged.get("classes") or ()
         if "unseen" not in given:
             known = () if setting == "cross_dataset" else merged.get("unseen", ())
@@ -174,7 +174,7 @@ class ZeroShotDataset(BaseSegDataset):
         return dict(metainfo or {})
 
     def __getitem__(self, idx: int) -> dict[str, Any]:
-        """A sample; in training, augmented as its place in the order says."""
+        """A sample; in training its augmentation is seeded by its position in the order."""
         if isinstance(idx, Draw):
             idx.seed_augmentation()
         return super().__getitem__(idx)
@@ -241,7 +241,7 @@ class ZeroShotDataset(BaseSegDataset):
         )
         if not names:
             self._refuse(f"no image is named in {source}")
-        # (A tree without the list has no validation set that could be spoilt.)
+        # (Without that list there is no validation set to protect.)
         if self.test_mode or not os.path.isfile(self.held_out_file):
             return names
         if any(os.path.samefile(self.held_out_file, path) for path in self.lists):

@@ -49,9 +49,7 @@ def read_mask(source: bytes | str | os.PathLike[str], name: str = "") -> np.ndar
             f"{name}: several channels ({mode}), where a mask has one number a pixel. Replace each "
             "colour by its class's label and save that as an 8-bit grey or palette PNG"
         )
-    if (
-        "I" in stored.partition(";")[2]
-    ):  # in a TIFF, where 0 is white: Pillow turns the numbers round
+    if "I" in stored.partition(";")[2]:  # a TIFF whose 0 is white: Pillow turns its numbers round
         raise InputError(f"{name}: its numbers are inverted (0 is white); save it with 0 as black")
     if mode == "L" and stored[:3] in _STRETCHED:
         mask = mask // _STRETCHED[stored[:3]]

@@ -1,4 +1,4 @@
-"""The order of a training's samples; each is augmented alike whoever loads it, and when."""
+"""The order of a training's samples; a sample's augmentation depends on seed and position alone."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Draw(int):
     def __getnewargs__(self) -> tuple[int, int, int]:  # type: ignore[override]
         return int(self), self.seed, self.place
 
-    # mmengine's data sets of data sets count so within each.
+    # mmengine's ConcatDataset and RepeatDataset compute their inner indices with - and %.
     def __sub__(self, other: int) -> Draw:
         return Draw(int(self) - other, self.seed, self.place)
 
@@ -40,7 +40,7 @@ class Draw(int):
         return Draw(int(self) % other, self.seed, self.place)
 
     def seed_augmentation(self) -> None:
-        """Let what is random in this process begin at this sample's own place."""
+        """Seed the generators of Python, NumPy and torch with seed and position."""
         (word,) = np.random.SeedSequence([self.seed, self.place]).generate_state(1).tolist()
         random.seed(word)
         np.random.seed(word)

@@ -49,8 +49,8 @@ class LoadCheckedAnnotations(BaseTransform):
 class HideUnseenLabels(BaseTransform):
     """Ignore the pixels of unseen classes, unless the setting is supervised.
 
-    Belongs directly after loading: ``RandomCrop(cat_max_ratio=...)`` chooses the crop by the
-    classes in it, so that after it unseen labels would have decided what training looks at.
+    Belongs directly after loading: ``RandomCrop(cat_max_ratio=...)`` looks at the labels, and
+    would otherwise choose crops by unseen ones.
 
     In the transductive setting, whose self-training may label exactly these pixels, and on request
     ``gt_unseen_map`` keeps where unseen pixels are (not which class they are), a further

@@ -1,4 +1,4 @@
-"""Checkpoints: as plain data, and of which one stays."""
+"""Checkpoint hooks: files of plain data, and the one at half the schedule is kept."""
 
 from __future__ import annotations
 
@@ -123,12 +123,11 @@ class PlainCheckpointHook(Hook):
 class HalfwayCheckpointHook(CheckpointHook):
     """mmengine's ``CheckpointHook``, which never removes the checkpoint at half the schedule.
 
-    Nor an old one before the new one is written. And a validation without the number of
-    ``save_best`` is no error: the best one stays.
-
     The transductive setting starts from there (ZegCLIP, Sec. 4.1: after half of the inductive
     iterations), when ``max_keep_ckpts`` would have removed it long ago. It is saved even where
-    ``interval`` does not meet it. Everything else, and all arguments, are mmengine's.
+    ``interval`` does not meet it. Besides, an old one is removed only after the new one is written,
+    and a validation without the number of ``save_best`` leaves the best one as it is. All arguments
+    are mmengine's.
     """
 
     _default_greater_keys = (*CheckpointHook._default_greater_keys, "hIoU")
@@ -138,7 +137,7 @@ class HalfwayCheckpointHook(CheckpointHook):
         return runner.max_iters // 2
 
     def before_train(self, runner: Runner) -> None:
-        """As mmengine's; resumed from the very checkpoint that stays, it still stays."""
+        """As mmengine's, without the half-way checkpoint among those that a resumed run removes."""
         hub = runner.message_hub
         if not self.by_epoch and "keep_ckpt_ids" in hub.runtime_info:
             kept = [step for step in hub.get_info("keep_ckpt_ids") if step != self._half(runner)]
@@ -170,5 +169,5 @@ class HalfwayCheckpointHook(CheckpointHook):
             if self.file_backend.isfile(path):
                 self.file_backend.remove(path)
         if self.max_keep_ckpts > 0 and step == self._half(runner) and not self.by_epoch:
-            self.keep_ckpt_ids.remove(step)  # of those that are kept, and removed, in turn
+            self.keep_ckpt_ids.remove(step)  # off the list of those that are removed in turn
             runner.message_hub.update_info("keep_ckpt_ids", list(self.keep_ckpt_ids))

@@ -30,7 +30,7 @@ _OF_TRAINING = frozenset(
         "val_dataloader", "val_evaluator",
     }
 )  # fmt: skip
-_SPACE = "\0"  # in the place of one, where mmengine would delete it
+_SPACE = "\0"  # stands for a space: mmengine's DictAction deletes spaces
 # Of these mmengine takes what it knows and passes over the rest.
 _READ_BELOW = {
     "auto_scale_lr": ("base_batch_size", "enable"),
@@ -39,7 +39,7 @@ _READ_BELOW = {
 
 
 class ConfigOptions(DictAction):
-    """mmengine's ``KEY=VALUE``; spaces within a word stay, and what is none gets a message."""
+    """mmengine's ``KEY=VALUE``; spaces inside values stay, and a clear message for what is none."""
 
     @staticmethod
     def _parse_iterable(val: str) -> Any:
@@ -76,7 +76,7 @@ def apply_options(cfg: Config, options: Mapping[str, Any] | None, trains: bool =
 
 
 def check_options(cfg: Config, options: Mapping[str, Any], trains: bool = True) -> None:
-    """Refuse ``--cfg-options`` that no part of a run reads: it would be believed to be another.
+    """Refuse ``--cfg-options`` that no part of a run reads: they would change nothing, silently.
 
     Args:
         cfg: the config, without the options.

@@ -34,7 +34,7 @@ _HOOKS = {
     "resume": "ResumeHook",
     "finite": "FiniteHook",
 }
-# What a path says that cannot be written to. (Files that are read are looked for.)
+# Errors of paths to be written. (Those to be read are checked before.)
 _REFUSED_PATHS = (FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
 
 
@@ -54,7 +54,7 @@ def run(main: Callable[[], None]) -> None:
         message = _message(error)
         if message is None:
             raise
-        # Before there are several processes, all of them meet it and one says it.
+        # Before the process group exists, every process meets the error; the first one prints it.
         rank = os.environ.get("RANK", "0")
         alone = rank != "0" and torch.distributed.is_initialized()
         text = f"error: {message}" + (f" (process {rank})" if alone else "")
@@ -65,12 +65,12 @@ def run(main: Callable[[], None]) -> None:
 
 
 def _leave_processes(failed: bool) -> None:
-    """Take the process group down, where this does not wait for the other processes in vain."""
-    # NCCL's ends with all processes together, but those of one that failed wait for it elsewhere.
+    """Destroy the process group, unless that would block."""
+    # NCCL waits for all processes, and the others sit in a collective that this one has left.
     if failed and torch.distributed.get_backend() == "nccl":
         return
-    # Gloo's threads would be ended with the process, which they do not always survive. They are
-    # joined when nobody holds the group any more, and the runner's model does.
+    # Gloo's threads must be joined before the interpreter ends: when nobody holds the group any
+    # more, which the runner's model still does.
     gc.collect()
     torch.distributed.destroy_process_group()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from mmengine.config import Config
 from mmseg.registry import MODELS
 
 from zegclip.errors import InputError
-from zegclip.files import PROJECT_ROOT, as_checkpoint, find_path, read_checkpoint
+from zegclip.files import PROJECT_ROOT, as_checkpoint, find_path, read_checkpoint, read_url
 from zegclip.segmentors import ZeroShotSegmentor
 
 from . import start_up
@@ -112,17 +111,8 @@ def _read(checkpoint: str) -> dict[str, Any]:
     return as_checkpoint(content, checkpoint)
 
 
-@functools.lru_cache(maxsize=1)  # asked for its config, and for its weights
-def _download(address: str) -> Any:
-    if not address.startswith(("https://", "http://")):
-        raise InputError(f"{address}: a checkpoint is a file, or at an http(s) address")
-    with tempfile.TemporaryDirectory() as folder:
-        file = str(Path(folder) / "checkpoint.pth")
-        try:
-            torch.hub.download_url_to_file(address, file)
-        except OSError as error:
-            raise InputError(f"{address} cannot be downloaded: {error}") from error
-        return read_checkpoint(file)
+# Asked for its config, and for its weights.
+_download = functools.lru_cache(maxsize=1)(read_url)
 
 
 def load_model(cfg: Config, checkpoint: str | None, device: torch.device) -> ZeroShotSegmentor:

@@ -15,7 +15,7 @@ from mmengine.runner import IterBasedTrainLoop, Runner, find_latest_checkpoint
 from mmseg.registry import HOOKS
 
 from zegclip.errors import InputError
-from zegclip.files import read_checkpoint
+from zegclip.files import as_checkpoint, read_checkpoint
 
 from .launch import find_checkpoint
 
@@ -23,9 +23,9 @@ from .launch import find_checkpoint
 def latest_checkpoint(work_dir: str | Path) -> tuple[str, int | None] | None:
     """The newest checkpoint of a work dir that is whole, and its run's seed.
 
-    The work dir's, or mmengine would resume the run that this one starts from; the file in it, or
-    it would be looked for where the work dir was before it was moved. Of one that cannot be read
-    stderr says so, and the one before it is taken. What a killed run has half written is removed.
+    Only this work dir's: mmengine would fall back to load_from. The file is looked for in this
+    folder, because the work dir may have been moved. Files that cannot be read are reported on
+    stderr and skipped; what a killed run has half written is removed.
 
     Raises:
         InputError: the newest one is gone, or none can be read.
@@ -43,7 +43,8 @@ def latest_checkpoint(work_dir: str | Path) -> tuple[str, int | None] | None:
         saved = [Path(last), *(file for file in saved if file.name != Path(last).name)]
     for file in saved:
         try:
-            return str(file), read_checkpoint(file).get("meta", {}).get("seed")
+            meta = as_checkpoint(read_checkpoint(file), str(file)).get("meta") or {}
+            return str(file), meta.get("seed")
         except InputError as error:
             print(f"warning: {error}; going on from the one before it", file=sys.stderr)
     if saved:
@@ -74,7 +75,7 @@ class ResumeHook(Hook):
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Let the iteration's random numbers begin at its own place."""
-        # (Each process its own; a third word of 0 changes nothing.)
+        # (Each process its own; the first one's are a single process's.)
         entropy = [runner.seed, runner.iter, get_rank()]
         words = np.random.SeedSequence(entropy).generate_state(1).tolist()
         torch.manual_seed(words[0])

@@ -155,6 +155,11 @@ def check_not_trained(trained_on: Mapping[str, Any], test: Mapping[str, Any]) ->
 
 
 def _words(vocabulary: Vocabulary, names: Iterable[str]) -> dict[str, set[str]]:
-    """Whatever some classes are called: the same words are the same class in any data set."""
+    """Whatever some classes are called: the same words are the same class in any data set.
+
+    Spaces do not count: VOC's pottedplant is COCO-Stuff's potted plant.
+    """
     words = dict(zip(vocabulary.classes, vocabulary.words))
-    return {name: set(map(name_key, (name, *words[name]))) for name in names}
+    return {
+        name: {name_key(word).replace(" ", "") for word in (name, *words[name])} for name in names
+    }

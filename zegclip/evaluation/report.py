@@ -111,14 +111,15 @@ class ReportHook(Hook):
         Raises:
             InputError: a checkpoint hook's ``save_best`` is no number of the validation.
         """
-        for hook in runner.hooks if self._metric(runner.val_loop) else ():
-            best = (isinstance(hook, CheckpointHook) and hook.save_best) or ()
+        if self._metric(runner.val_loop) is not None:
             names = score_names(Vocabulary.from_metainfo(runner.val_dataloader.dataset.metainfo))
-            if unknown := set(best) - {"auto", *names}:
-                raise InputError(
-                    f"save_best: a validation has no {', '.join(sorted(unknown))}, only "
-                    f"{', '.join(names)}"
-                )
+            for hook in runner.hooks:
+                best = (isinstance(hook, CheckpointHook) and hook.save_best) or ()
+                if unknown := set(best) - {"auto", *names}:
+                    raise InputError(
+                        f"save_best: a validation has no {', '.join(sorted(unknown))}, only "
+                        f"{', '.join(names)}"
+                    )
         if runner.iter >= runner.max_iters:
             runner.logger.warning(
                 f"this run is finished: it was resumed at iteration {runner.iter} of "
@@ -126,7 +127,7 @@ class ReportHook(Hook):
             )
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Log what this run will be judged by, once (iterations are one epoch)."""
+        """Log what this run will be judged by (``max_iters`` are one epoch)."""
         loop = runner.val_loop
         if self._metric(loop) is None:
             return
@@ -167,9 +168,8 @@ class ReportHook(Hook):
         pipelines: list[Any] = []  # of data sets that are joined: each way once
         for pipeline in (each.get("pipeline", []) for each in evaluated):
             pipelines += [pipeline] if pipeline not in pipelines else []
-        # In a test, as the checkpoint says: the test's config may differ, and a model from the
-        # middle of a training is none of its results. (Until a training is begun, mmengine keeps
-        # the loop's config in its place.)
+        # A test reports how its checkpoint was trained, not what its own config says. (In a test
+        # mmengine keeps the training loop's config in place of the loop.)
         trained: Mapping[str, Any] = self._trained
         if isinstance(runner._train_loop, BaseLoop):
             trained = {

@@ -49,12 +49,12 @@ def training_settings(cfg: Config | Mapping[str, Any], processes: int = 1) -> di
 
 
 def training_fingerprint(cfg: Config | Mapping[str, Any], processes: int = 1) -> str:
-    """12 hexadecimal digits, equal for runs of which one may take the mean: but for the seed."""
+    """12 hexadecimal digits, equal for runs that differ in their seed alone and may be averaged."""
     *rest, optimizer, schedule = training_settings(cfg, processes).values()
     return digest([*rest, {"optim_wrapper": optimizer, "param_scheduler": schedule}])
 
 
-# What of a model's settings changes no prediction of the same weights.
+# Settings of a model that do not change what given weights predict.
 _OF_LEARNING = re.compile(
     "loss|dropout|init|aligned_start|checkpoint_activations|compile_blocks|pseudo_labels"
     "|texts_at_once|cache_dir|train_cfg"

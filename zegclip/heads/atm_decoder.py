@@ -26,14 +26,15 @@ class ATMDecoderLayer(nn.Module):
         embed_dims: D.
         num_heads: attention heads.
         feedforward_channels: hidden width of the feed-forward network.
-        dropout: rate of both residual branches and inside the feed-forward network.
+        dropout: rate of the attention weights, of both residual branches and inside the
+            feed-forward network (published code).
     """
 
     def __init__(
         self, embed_dims: int, num_heads: int, feedforward_channels: int, dropout: float
     ) -> None:
         super().__init__()
-        self.cross_attention = CrossAttention(embed_dims, num_heads)
+        self.cross_attention = CrossAttention(embed_dims, num_heads, dropout)
         self.attention_norm = nn.LayerNorm(embed_dims)
         self.feedforward_in = nn.Linear(embed_dims, feedforward_channels)
         self.feedforward_out = nn.Linear(feedforward_channels, embed_dims)

@@ -63,10 +63,10 @@ class ZeroShotHead(BaseModule, metaclass=ABCMeta):
         gamma: subtracted from the probabilities of seen classes in the inductive setting
             (ZegCLIP, Sec. 3.4: 0.1). Belongs to the protocol.
         init_std: standard deviation of the truncated normal from which the weights of linear
-            layers start, biases at 0 (inferred); ``None`` keeps torch's own start.
+            layers start, biases at 0 (published code); ``None`` keeps torch's own start.
         aligned_start: where set, masks start as CLIP's own similarity of class embeddings and
-            patches, times about this gain squared (see :meth:`start_aligned`); ours, not the
-            papers'. It skips the plateau at which all masks are empty, on which a small model
+            patches, times about its square over √num_heads (see :meth:`start_aligned`); ours, not
+            the papers'. It skips the plateau at which all masks are empty, on which a small model
             with a short schedule otherwise stays.
         background: arguments of :class:`~zegclip.vocabulary.Background`: what is none of a person's
             own words, unless one says otherwise. Default: where no mask says yes (0.5).
@@ -82,8 +82,8 @@ class ZeroShotHead(BaseModule, metaclass=ABCMeta):
 
     # Whether there is anything to learn.
     learns: bool = True
-    # Whether a class's synonyms are queries of their own, of which its probability is the largest;
-    # else it is one query, the mean of its words' embeddings.
+    # Whether every synonym is a query, and a class takes the highest of their probabilities; else
+    # there is one query a class, the mean of its words' embeddings.
     words_apart: bool = False
     # Whether windows that overlap are averaged as logits, or as what predict() makes of them.
     averages_logits: bool = False
@@ -157,8 +157,8 @@ class ZeroShotHead(BaseModule, metaclass=ABCMeta):
             output: from :meth:`forward`, with the training classes as queries.
             labels: ``(B, H, W)``: index of the query class, or 255.
             unseen_map: ``(B, H, W)`` bool, true on pixels of unseen classes, in self-training on
-                pseudo-labelled ones; only given where the config asks for it, since it may show
-                unseen masks to training.
+                pseudo-labelled ones. ``None`` unless ``needs_unseen_map`` or the setting is
+                transductive: it may show unseen masks to training.
 
         Returns:
             Weighted scalars by name, to be summed.
@@ -182,8 +182,7 @@ class ZeroShotHead(BaseModule, metaclass=ABCMeta):
     def calibrate(self, prediction: Prediction, seen: Tensor) -> Prediction:
         """``P_seen - gamma``: seen classes are overconfident after training on them alone.
 
-        The segmentor, the Python interface and exported models all call it, in the inductive
-        setting only.
+        Called in the inductive setting only, where predictions are read out and by exported models.
 
         Args:
             prediction: from :meth:`predict`.

@@ -114,38 +114,47 @@ class CrossAttention(AttentionLogits):
     Args:
         embed_dims: D.
         num_heads: attention heads; must divide D.
+        dropout: rate of the attention weights in training.
 
     Example:
         >>> CrossAttention(512, 8)(torch.randn(2, 20, 512), torch.randn(2, 1024, 512)).shape
         torch.Size([2, 20, 512])
     """
 
-    def __init__(self, embed_dims: int, num_heads: int) -> None:
+    def __init__(self, embed_dims: int, num_heads: int, dropout: float = 0.0) -> None:
         super().__init__(embed_dims, num_heads)
+        self.dropout = dropout
         self.value = nn.Linear(embed_dims, embed_dims)
         self.output = nn.Linear(embed_dims, embed_dims)
 
-    def forward(self, queries: Tensor, context: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, queries: Tensor, context: Tensor) -> Tensor:
         """Attend.
 
         Args:
             queries: ``(B, N, D)``.
             context: keys and values, ``(B, M, D)``.
-            mask: broadcastable to ``(B, heads, N, M)``: bool, true where a query may attend, or
-                float, added to the logits.
 
         Returns:
             ``(B, N, D)``.
         """
         query, key, value = self.query(queries), self.key(context), self.value(context)
-        return self.output(self.attend(query, key, value, mask))
+        return self.output(self.attend(query, key, value))
 
     def attend(
         self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
     ) -> Tensor:
-        """The attention between the projections: shapes as in :meth:`forward`."""
+        """The attention between the projections.
+
+        Args:
+            query: ``(B, N, D)``.
+            key: ``(B, M, D)``.
+            value: ``(B, M, D)``.
+            mask: broadcastable to ``(B, heads, N, M)``: bool, true where a query may attend, or
+                float, added to the logits.
+        """
         query, key, value = (self._split_heads(each) for each in (query, key, value))
-        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        dropout = self.dropout if self.training else 0.0
+        attended = F.scaled_dot_product_attention(query, key, value, mask, dropout)
         return attended.transpose(-3, -2).flatten(-2)
 
     def _split_heads(self, tokens: Tensor) -> Tensor:

@@ -41,7 +41,7 @@ class TrainingFreeHead(ZeroShotHead):
     attention_meaning = "share of the class among all classes at the patch (softmax of the cosines)"
 
     def __init__(self, embed_dims: int, scale: float = 40.0, **kwargs: Any) -> None:
-        # Of a softmax over few words one is always probable: it needs words for all else.
+        # A softmax over few words always makes one probable, so there are words for all else.
         background = {"threshold": 0.1, "words": BACKGROUND_WORDS}
         super().__init__(embed_dims, **{"gamma": 0.0, "background": background, **kwargs})
         self.scale = scale

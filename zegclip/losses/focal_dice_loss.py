@@ -24,7 +24,7 @@ def present_classes(labels: Tensor, num_classes: int) -> Tensor:
     """Which classes each image's label map contains.
 
     Args:
-        labels: ``(B, H, W)`` integers; values outside ``0..num_classes-1`` are no class.
+        labels: ``(B, H, W)`` int64; values outside ``0..num_classes-1`` are no class.
         num_classes: C.
 
     Returns:
@@ -43,7 +43,7 @@ def focal_dice_loss(
 
     Args:
         logits: ``(B, C, h, w)``.
-        labels: ``(B, H, W)`` integers; a value outside ``0..C-1`` is a pixel of no class, a
+        labels: ``(B, H, W)`` int64; a value outside ``0..C-1`` is a pixel of no class, a
             negative for every map.
         present: ``(B, C)`` bool, the maps that have positives and a dice loss (see
             :func:`present_classes`).

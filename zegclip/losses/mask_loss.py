@@ -78,12 +78,6 @@ class MaskLoss(nn.Module):
             "loss_dice": self.dice_weight * dice.sum() / pairs,
         }
 
-    def extra_repr(self) -> str:
-        return (
-            f"focal_weight={self.focal_weight}, dice_weight={self.dice_weight}, "
-            f"ignored_as_negative={self.ignored_as_negative}"
-        )
-
 
 def binary_losses(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Focal and dice loss of one binary map per image.

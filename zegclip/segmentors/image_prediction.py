@@ -22,11 +22,11 @@ from .bilinear import Taps, interpolate_grid, interpolate_points, taps
 from .refinement import PixelAdaptiveRefinement
 from .sliding_window import Box, image_axes, original_size, to_original
 
-# Values of a tile, by kind of device: a CPU's cache is small. Of one that is refined, which takes
-# a border of the image around it along.
+# Numbers that a tile holds at once, by kind of device: a CPU's cache is small. A refined tile is
+# larger, because it takes a border of the image along.
 _VALUES_AT_ONCE = {"cpu": 2**19, "cuda": 2**26}
 _VALUES_REFINED = 2**24
-_PER_PIXEL = 8  # numbers beside the classes' that a pixel of the result takes
+_PER_PIXEL = 8  # numbers beside the class maps that a pixel of the result takes
 
 
 class ImagePrediction:
@@ -35,7 +35,8 @@ class ImagePrediction:
     Args:
         windows: boxes in the image, and the head's maps of each, ``(1, K, h, w)``.
         size: (H, W) of the image, as the model saw it.
-        cell: pixels of a map's cell, the patch size; windows may be smaller than their maps.
+        cell: pixels of a map's cell, the patch size; a window may be smaller than its maps, which
+            were padded to whole patches.
         to_prediction: what is made of maps that were brought to pixels; a function of each pixel.
         average_logits: where windows overlap, average the maps themselves, not what is made of
             them.
@@ -175,10 +176,10 @@ class ImagePrediction:
             self._keep(extra_maps, tile, (upper, first, lower, last))
         return labels, {name: to_original(maps, metainfo) for name, maps in extra_maps.items()}
 
-    def _side(self, pixels: float = 0.0) -> int:
-        """Of a square tile, of whose pixels so many of the result are made."""
+    def _side(self, scale: float = 0.0) -> int:
+        """Side of a square tile, of each of whose pixels ``scale`` of the result are made."""
         maps = self._windows[0][1]
-        numbers = maps.shape[-1] + _PER_PIXEL * pixels
+        numbers = maps.shape[-1] + _PER_PIXEL * scale
         at_once = _VALUES_REFINED if self._refine else _values_at_once(maps)
         return max(1, math.isqrt(int(at_once / numbers)))
 

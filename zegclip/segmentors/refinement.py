@@ -1,7 +1,10 @@
 """Pixel-adaptive mask refinement (PAMR): maps follow the image's own edges.
 
 Source: Araslanov and Roth, "Single-Stage Semantic Segmentation from Image Labels" (CVPR 2020),
-section 3.3; 10 steps, and dilations 8 and 16 at 336 pixels, as in NACLIP's published code.
+section 3.3. 10 steps, dilations 8 and 16: NACLIP's published code. There they are pixels of the
+original image, which its maps are brought to first; here they are pixels at 336, in proportion at
+other sizes, and the maps are refined at the size that the model saw: a photograph of any size costs
+the same.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -50,7 +50,10 @@ def checked_test_cfg(test_cfg: Mapping[str, Any], patch_size: int) -> dict[str, 
     if checked["background"] is not None:
         Background(**checked["background"])
     if checked["mode"] == "slide":
-        crop, stride = (tuple(checked[key] or ()) for key in ("crop_size", "stride"))
+        for key in ("crop_size", "stride"):
+            if not isinstance(checked[key], Sequence):
+                raise InputError(f"test_cfg: {key}={checked[key]!r} must be (height, width)")
+        crop, stride = tuple(checked["crop_size"]), tuple(checked["stride"])
         if len(crop) != 2 or any(side % patch_size for side in crop):
             raise InputError(
                 f"test_cfg: crop_size={crop} must be (height, width) in multiples of the patch "

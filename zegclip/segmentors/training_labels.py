@@ -14,7 +14,6 @@ from zegclip.vocabulary import IGNORE_INDEX, Vocabulary
 
 # What self-training labels by itself, in the transductive setting.
 PSEUDO_LABELS = ("unseen_pixels", "all_unlabelled")
-_UNSEEN, _UNKNOWN = -1, -2
 
 
 class QueryLabels:
@@ -36,12 +35,12 @@ class QueryLabels:
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
         num_classes = len(vocabulary.classes)
-        # (Any number of words may be asked for; those of a label map leave 255 free.)
-        self.table = torch.full((max(num_classes, IGNORE_INDEX + 1),), _UNKNOWN)
-        self.table[:num_classes] = _UNSEEN
+        # -1: no label that training may know. (At least 256 entries, so that 255 has its own; at
+        # test there may be more classes.)
+        self.table = torch.full((max(num_classes, IGNORE_INDEX + 1),), -1)
         self.table[list(vocabulary.train_ids)] = torch.arange(len(vocabulary.train_ids))
         if vocabulary.setting == "transductive":  # they are queries, and still no labels
-            self.table[list(vocabulary.unseen_ids)] = _UNSEEN
+            self.table[list(vocabulary.unseen_ids)] = -1
         self.table[IGNORE_INDEX] = IGNORE_INDEX
 
     def __call__(self, labels: Tensor, data_samples: Sequence[SegDataSample]) -> Tensor:

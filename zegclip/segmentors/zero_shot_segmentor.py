@@ -39,7 +39,7 @@ class EncodedWindows(NamedTuple):
 
     Attributes:
         boxes: (top, left, bottom, right) of each window in the image, pixels.
-        patch_embeddings: V, ``(N, D, h, w)``: box by box, of each all images.
+        patch_embeddings: V, ``(N, D, h, w)``: all images of the first box, then of the second, …
         cls_embedding: g, ``(N, D)``.
     """
 

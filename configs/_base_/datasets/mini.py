@@ -6,7 +6,7 @@ crop_size = (96, 96)
 train_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="LoadCheckedAnnotations"),
-    # Before any augmentation: RandomCrop looks at the classes.
+    # Before any augmentation, as in photos.py.
     dict(type="HideUnseenLabels", keep_unseen_map=False),
     dict(type="RandomResize", scale=crop_size, ratio_range=(0.75, 1.5), keep_ratio=True),
     dict(type="FastRandomCrop", crop_size=crop_size),

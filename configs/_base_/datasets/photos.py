@@ -4,7 +4,7 @@ crop_size = (512, 512)
 train_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="LoadCheckedAnnotations"),
-    # Before any augmentation: RandomCrop looks at the classes.
+    # Before any augmentation: FastRandomCrop(cat_max_ratio) looks at the labels.
     dict(type="HideUnseenLabels", keep_unseen_map=False),
     dict(type="RandomResize", scale=(2048, 512), ratio_range=(0.5, 2.0), keep_ratio=True),
     dict(type="FastRandomCrop", crop_size=crop_size, cat_max_ratio=0.75),

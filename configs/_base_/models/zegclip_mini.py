@@ -8,7 +8,7 @@ model = dict(
     image_encoder=dict(prompt_dropout=0.0),
     decode_head=dict(
         decoder=dict(num_heads=4, feedforward_channels=512, dropout=0.0),
-        # From the other start one class took all pixels still after 250 steps at lr 1e-3.
+        # From the usual start masks are far behind after 500 steps (docs/comparison.md).
         aligned_start=4.0,
         gamma=0.0,
     ),

@@ -14,7 +14,7 @@ param_scheduler = [
 # The batch (x GPUs x accumulation) that the learning rate was chosen for; --auto-scale-lr uses it.
 auto_scale_lr = dict(enable=False, base_batch_size=16)
 
-train_cfg = dict(type="IterBasedTrainLoop", max_iters=20000, val_interval=2000)
+train_cfg = dict(type="IterBasedTrainLoop")
 val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")
 # Here and not in the runtime, because two bases may not set the same key (as in mmseg). Ours are
@@ -24,7 +24,7 @@ default_hooks = dict(
     logger=dict(type="LoggerHook", interval=50, log_metric_by_epoch=False),
     param_scheduler=dict(type="ParamSchedulerHook"),
     # Keeps the one at half the schedule, from which the transductive setting starts.
-    checkpoint=dict(type="HalfwayCheckpointHook", by_epoch=False, interval=2000, max_keep_ckpts=2),
+    checkpoint=dict(type="HalfwayCheckpointHook", by_epoch=False, max_keep_ckpts=2),
     sampler_seed=dict(type="DistSamplerSeedHook"),
     visualization=dict(type="SegVisualizationHook"),
     vocabulary=dict(type="VocabularyHook"),  # class names and split: from the data to the model

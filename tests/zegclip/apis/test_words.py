@@ -36,6 +36,7 @@ def test_synonyms_and_seen_names() -> None:
         ({"cat": []}, None, r"synonyms\['cat'\] is empty"),
         (["cat", 3], None, "3, which is not a name"),
         (5, None, "5: give a list"),
+        ("cat, none of these", None, "'none of these' is how answers call the background"),
         ("cat, dog", ["horse"], "seen names no class: 'horse'.*cat, dog"),
     ],
 )

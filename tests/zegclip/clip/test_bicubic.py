@@ -20,4 +20,4 @@ def test_it_is_torchs(grid: tuple[int, int], more: float) -> None:
 
 def test_the_same_grid_is_left_as_it_is() -> None:
     table = torch.randn(2, 3, 5, 4)
-    assert torch.equal(resize_bicubic(table, (5, 4), more=0.0), table)
+    assert torch.equal(resize_bicubic(table, (5, 4), offset=0.0), table)

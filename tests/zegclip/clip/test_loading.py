@@ -135,6 +135,18 @@ def test_files_that_do_not_fit_the_model_are_named(
             load_clip(config_with(**config), str(tmp_path / file))
 
 
+@pytest.mark.parametrize("content", ["{}", "[]", '{"model_cfg": {"vision_cfg": {}}}'])
+def test_a_json_that_is_no_config_is_named(content: str, tmp_path: Path) -> None:
+    (tmp_path / "other.json").write_text(content)
+    with pytest.raises(InputError, match=r"other\.json is no config of open_clip"):
+        load_clip(str(tmp_path / "other.json"), "random")
+
+
+def test_a_seed_is_a_number(tiny_clip_config: Path) -> None:
+    with pytest.raises(InputError, match=r"'random:x' is no tag"):
+        load_clip(str(tiny_clip_config), "random:x")
+
+
 def test_files_without_weights_are_named(tmp_path: Path, tiny_clip_config: Path) -> None:
     class Evil:
         def __reduce__(self) -> tuple[Any, ...]:

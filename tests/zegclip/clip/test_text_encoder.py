@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from zegclip.clip import TEMPLATES, LoadedClip, TextEncoder, TextTower, find_templates, load_clip
@@ -59,6 +59,14 @@ def test_second_time_comes_from_the_cache(
     (file,) = (tmp_path / "made").iterdir()  # a folder cannot be made there, which is no error
     with pytest.warns(UserWarning, match="not cached"):
         assert torch.equal(TextEncoder(clip, cache_dir=file)(VOCABULARY), first)
+    file.write_bytes(file.read_bytes()[:1])  # a disk was full
+    assert torch.equal(TextEncoder(clip, cache_dir=file.parent)(VOCABULARY), first)
+    assert torch.equal(load_file(file)["embeddings"], first)
+
+
+def test_other_braces_of_a_template_are_text(clip: LoadedClip, tmp_path: Path) -> None:
+    rows = TextEncoder(clip, ["a {} {x}"], tmp_path)(VOCABULARY)
+    torch.testing.assert_close(rows, embed(clip, "a cat {x}", "a bus {x}"))
 
 
 @pytest.mark.parametrize("change", ["weights", "templates", "words", "heads", "no_causal_mask"])
@@ -85,8 +93,9 @@ def test_too_long_a_name_is_named(clip: LoadedClip, tmp_path: Path) -> None:
     fits, long = " ".join(["very"] * 71), " ".join(["very"] * 72)
     assert encoder.too_long([fits, long]) == [long]
     for _ in range(2):  # the second time its embedding comes from the disk
-        with pytest.warns(UserWarning, match="very very.*77 tokens"):
+        with pytest.warns(UserWarning, match="very very.*77 tokens") as warned:
             encoder(Vocabulary(classes=(long,)))
+        assert len(warned) == 1
     assert len(list(tmp_path.iterdir())) == 1
 
 

@@ -18,6 +18,7 @@ from zegclip.datasets import (
     COCOStuff171Dataset,
     Context59Dataset,
     Context60Dataset,
+    MiniSceneDataset,
     VOC20Dataset,
     VOC21Dataset,
     ZeroShotDataset,
@@ -94,7 +95,7 @@ def test_label_ids_of_the_splits() -> None:
 
 class TestMetainfo:
     def test_words_of_the_config(self, voc: Path) -> None:
-        assert voc20(voc, "val.txt").metainfo["synonyms"]["tvmonitor"] == ("tv monitor",)
+        assert voc20(voc, "val.txt").metainfo["synonyms"] == {}  # published: names as they are
         words = dict(unseen=["dog", "cat"], setting="transductive", synonyms={"dog": ["hound"]})
         dataset = voc20(voc, "val.txt", **words)
         meta, info = dataset.metainfo, dataset.get_data_info(0)
@@ -120,7 +121,9 @@ class TestMetainfo:
 
     def test_selected_classes(self, voc: Path) -> None:
         dataset = voc20(voc, "val.txt", metainfo=dict(classes=("sofa", "chair", "person")))
-        assert dataset.metainfo["unseen"] == ("sofa",) and dataset.metainfo["synonyms"] == {}
+        assert dataset.metainfo["unseen"] == ("sofa",)
+        some = MiniSceneDataset.vocabulary_of(dict(metainfo=dict(classes=("cat", "tvmonitor"))))
+        assert some.synonyms == {"tvmonitor": ("tv monitor",)}
         info = dataset.get_data_info(0)
         assert info["unseen_label_ids"] == [0] and info["num_classes"] == 20
         assert info["label_map"][17] == 0 and info["label_map"][0] == 255

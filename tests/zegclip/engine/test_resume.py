@@ -19,6 +19,16 @@ def test_what_somebody_copied_or_published_is_not_gone_on_from(tmp_path: Path) -
     assert latest_checkpoint(tmp_path) == (str(tmp_path / "iter_200.pth"), 8)
 
 
+@pytest.mark.parametrize("content", [["no checkpoint"], {"meta": "nor this"}])
+def test_what_is_no_checkpoint_is_said_and_passed_over(
+    content: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save({"meta": None}, tmp_path / "iter_40.pth")
+    torch.save(content, tmp_path / "iter_80.pth")
+    assert latest_checkpoint(tmp_path) == (str(tmp_path / "iter_40.pth"), None)
+    assert "iter_80.pth holds a" in capsys.readouterr().err
+
+
 def test_each_process_and_iteration_has_random_numbers_of_its_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -74,13 +74,18 @@ def test_training_and_validation_must_agree_on_the_split() -> None:
         (meta(), meta(classes=("tree", "Cat", "dog"), unseen=("Cat",)), "Cat"),
         # Nor does another name: VOC's pottedplant is COCO-Stuff's potted plant.
         (
+            meta(classes=("Potted plant", "dog")),
+            meta(classes=("tree", "pottedplant"), unseen=("pottedplant",)),
+            "pottedplant",
+        ),
+        (
             meta(synonyms={"cat": ("potted plant",)}),
             meta(
-                classes=("tree", "pottedplant"),
-                unseen=("pottedplant",),
-                synonyms={"pottedplant": ("potted plant", "house plant")},
+                classes=("tree", "flower"),
+                unseen=("flower",),
+                synonyms={"flower": ("potted plant", "house plant")},
             ),
-            "pottedplant",
+            "flower",
         ),
         (meta(), meta(setting="transductive"), False),
         (meta(setting="transductive"), meta(setting="transductive"), False),

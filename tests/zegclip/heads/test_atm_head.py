@@ -44,6 +44,20 @@ def test_relationship_descriptor_is_one_linear_of_the_concatenation() -> None:
             )
 
 
+def test_dropout_of_attention_weights() -> None:
+    """Of a single token to attend to, each head takes all, or in training twice it or nothing."""
+    torch.manual_seed(0)
+    attention = ATMDecoder(12, num_layers=2, num_heads=3, dropout=0.5).layers[0].cross_attention
+    torch.nn.init.eye_(attention.output.weight)
+    torch.nn.init.zeros_(attention.output.bias)
+    queries, token = torch.randn(2, 5, 12), torch.randn(2, 1, 12)
+    value = attention.value(token).expand(2, 5, 12).unflatten(-1, (3, 4))
+    ratio = attention.train()(queries, token).unflatten(-1, (3, 4)) / value
+    assert {round(each) for each in ratio.flatten().tolist()} == {0, 2}
+    torch.testing.assert_close(ratio, ratio[..., :1].round().expand_as(ratio))  # head by head
+    torch.testing.assert_close(attention.eval()(queries, token), value.flatten(-2))
+
+
 def test_bad_sizes() -> None:
     with pytest.raises(ValueError, match="num_heads=5 does not divide embed_dims=32"):
         CrossAttention(32, 5)

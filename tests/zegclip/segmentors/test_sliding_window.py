@@ -58,7 +58,8 @@ def test_back_to_the_original_size() -> None:
     ("test_cfg", "message"),
     [
         ({"mode": "window"}, "neither 'whole' nor 'slide'"),
-        ({"mode": "slide"}, "crop_size=.* must be .height, width."),
+        ({"mode": "slide"}, "crop_size=None must be .height, width."),
+        ({"mode": "slide", "crop_size": 512, "stride": (8, 8)}, "crop_size=512 must be .height"),
         ({"mode": "slide", "crop_size": (30, 32), "stride": (8, 8)}, "multiples of the patch"),
         ({"mode": "slide", "crop_size": (32, 32), "stride": (40, 8)}, "pixels are left out"),
         ({"mode": "slide", "crop_size": (32, 32), "stride": (32, 3)}, "more than 64 times"),

@@ -89,7 +89,8 @@ class HtmlReport:
 
 def _row(result: SegmentationResult, label: int) -> str:
     name = result.name_of(label)
-    colour = "none" if label == IGNORE_INDEX else "rgb({},{},{})".format(*result.palette[label])
+    nothing = result.background and label == IGNORE_INDEX
+    colour = "none" if nothing else "rgb({},{},{})".format(*result.palette[label])
     return (
         f'<tr><td><i style="background:{colour}"></i>'
         f"<td>{escape(name)}{' (unseen)' * (name in result.unseen)}"

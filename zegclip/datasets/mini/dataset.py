@@ -32,7 +32,15 @@ class MiniSceneDataset(VOC20Dataset):
         20
     """
 
-    METAINFO = VOC20Dataset.METAINFO | {"dataset_name": "mini benchmark (VOC's 20 classes, drawn)"}
+    METAINFO = VOC20Dataset.METAINFO | {
+        "dataset_name": "mini benchmark (VOC's 20 classes, drawn)",
+        # The words of the captions that its CLIP was trained on.
+        "synonyms": {
+            "diningtable": ("dining table",),
+            "pottedplant": ("potted plant",),
+            "tvmonitor": ("tv monitor",),
+        },
+    }
 
     def __init__(
         self,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zegclip.vocabulary import IGNORE_INDEX
+from zegclip.vocabulary import IGNORE_INDEX, background_id
 
 from .analysis import ANALYSES, AnalysedImage, Analysis
 
@@ -30,7 +30,7 @@ class BackgroundThreshold(Analysis):
     needs_split = False
 
     def applies(self) -> bool:
-        return super().applies() and "background" not in self.vocabulary.classes
+        return super().applies() and background_id(self.vocabulary.classes) is None
 
     def count(self, image: AnalysedImage) -> np.ndarray:
         """How often which label meets which best class, by the last threshold that it reaches."""

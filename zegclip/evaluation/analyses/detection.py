@@ -81,7 +81,7 @@ def calibration_error(bins: dict[str, list]) -> float:
 
 
 class Detector(Analysis):
-    """A map of P(seen): on objects alone, and with ignored pixels (background) as not seen."""
+    """Evaluates a map of P(seen): on labelled pixels, and with ignored ones as negatives."""
 
     probability = True  # or merely a score: then nothing is said of its calibration
 

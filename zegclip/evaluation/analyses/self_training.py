@@ -23,7 +23,7 @@ class SelfTraining(Analysis):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self.entries = list(logged(Path(self.checkpoint).parent))
+        self.entries = logged(Path(self.checkpoint).parent)
         # By class its shares of the pseudo-labelled pixels, in percent.
         self.shares = {
             name: [e[PREFIX + name] for e in self.entries if PREFIX + name in e]

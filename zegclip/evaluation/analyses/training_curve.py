@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,16 +16,23 @@ if TYPE_CHECKING:
 KEYS = ("mIoU_S", "mIoU_U")
 
 
-def logged(folder: Path) -> Iterator[dict[str, Any]]:
-    """What mmengine logs in a work dir, entry by entry.
+def logged(folder: Path) -> list[dict[str, Any]]:
+    """What mmengine logged of the training in a work dir, entry by entry.
 
     Args:
-        folder: the work dir; a training that was resumed has several logs, the oldest comes first.
+        folder: the work dir. A training that was resumed has several logs, and so has a folder that
+            was used again: from where a log begins, what older ones hold is of no checkpoint there.
     """
+    entries: list[dict[str, Any]] = []
     for file in sorted(folder.glob("*/vis_data/scalars.json")):
+        log = []
         for line in file.read_text(encoding="utf-8").splitlines():
             with suppress(json.JSONDecodeError):  # the last line of a run that was killed
-                yield json.loads(line)
+                log.append(json.loads(line))
+        if log:
+            start = min(entry["step"] for entry in log)
+            entries = [entry for entry in entries if entry["step"] < start] + log
+    return entries
 
 
 def validations(folder: Path) -> list[dict[str, float]]:

@@ -122,6 +122,7 @@ def test_which_class_self_training_went_to(
     (unseen,) = model.vocabulary.unseen
     lines: list[dict[str, float]] = [{"loss": loss, "lr": 0.1 * loss} for loss in (2, 9, 3)]
     lines += [{f"pseudo_labelled/{unseen}": share} for share in (40, 90, 70)]
+    lines = [line | {"step": number % 3} for number, line in enumerate(lines)]
     log.write_text("\n".join(map(json.dumps, lines)))
     assert analyse(model, dataset, str(tmp_path / "iter_2.pth"))["self-training"] == {
         "first": {unseen: 40},

@@ -223,7 +223,9 @@ def test_labels_of_patches() -> None:
 
 
 def test_validations_of_a_run_that_was_killed_and_resumed(tmp_path: Path) -> None:
+    """In a folder in which another training had been before, of 1,000 iterations."""
     logs = {
+        "20251231": [{"mIoU_S": 5, "mIoU_U": 5, "step": step} for step in (10, 20, 1000)],
         "20260101": [{"loss": 1.0, "step": 1}, {"mIoU_S": 1, "mIoU_U": 2, "step": 10}],
         "20260102": [{"mIoU_S": n, "mIoU_U": 1, "pAcc": 0, "step": 10 * n} for n in (2, 1)],
     }
