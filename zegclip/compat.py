@@ -39,8 +39,6 @@ _torchvision_fragments: list[torch.library.Library] = []
 _NOISE = (
     "Fail to import ``MultiScaleDeformableAttention``",
     "The draw is False, it means that the hook for visualization",
-    '"FileClient" will be deprecated',
-    '"HardDiskBackend" is the alias',
     "Setting (OMP|MKL)_NUM_THREADS environment variable",  # too late: threads are set by then
 )
 
@@ -124,6 +122,9 @@ def set_up() -> None:
     limit_threads()
     for message in _NOISE:
         warnings.filterwarnings("ignore", message=message)
+    # All that this module logs is that its class, which mmengine's own hook uses, is deprecated.
+    file_client: Any = importlib.import_module("mmengine.fileio.file_client")
+    file_client.print_log = lambda *_, **__: None
     _find_mmseg_configs()
     _read_checkpoints_as_data()
     _write_files_whole()

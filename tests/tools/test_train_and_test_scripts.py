@@ -68,6 +68,7 @@ def test_train_resume_and_test(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert "effective batch is 2 (2 x 1 process(es)" in logs(work_dir)
     assert "chosen for 16" in logs(work_dir) and "this run is finished" not in logs(work_dir)
     assert steps(work_dir) == [1, 2, 3, 4, 3, 4]
+    assert "will be deprecated" not in logs(work_dir)  # mmengine's note about its own hook
 
     checkpoint = work_dir / "iter_4.pth"
     run(

@@ -111,6 +111,8 @@ REMEDIES: dict[str, dict[str, tuple[str, dict[str, Any]]]] = {
             under(HEAD, trusty_loss_weight=5.0) | under(f"{HEAD}.loss", focal_weight=10.0),
         ),
         "focal_100": ("focal loss as ZegCLIP's", under(f"{HEAD}.loss", focal_weight=100.0)),
+        # By the search as good as the one that it takes.
+        "lr_0.004": ("learning rate 0.004", {"optim_wrapper.optimizer.lr": 0.004}),
     },
     "ldvc": {
         "half_loss": ("half the focal loss", under(f"{HEAD}.loss", focal_weight=50.0)),
