@@ -141,7 +141,10 @@ def read_url(address: str) -> Any:
             torch.hub.download_url_to_file(address, str(file))
         except OSError as error:
             raise InputError(f"{address} cannot be downloaded: {error}") from error
-        return read_checkpoint(file)
+        try:
+            return read_checkpoint(file)
+        except InputError as error:  # name the address, not the temporary file
+            raise InputError(str(error).replace(str(file), address)) from error
 
 
 def as_checkpoint(content: Any, name: str) -> dict[str, Any]:
