@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -224,6 +225,27 @@ def test_distributed_without_a_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         # In a function, so that the model is gone before its process group: the other way round
         # its destructor joins gloo's thread, which can wait for Python's lock for ever.
         assert train_one_step() == pytest.approx(0.75)
+    finally:
+        torch.distributed.destroy_process_group()
+        torch.multiprocessing.set_start_method(None, force=True)  # init_dist has set it
+
+
+@pytest.mark.usefixtures("in_a_tool")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="with a GPU mmengine's own way is taken")
+def test_slurm_without_a_gpu_obeys_dist_cfg(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        free_port = server.getsockname()[1]
+    for name, value in (("PROCID", 0), ("NTASKS", 1), ("LOCALID", 0), ("NODELIST", "here")):
+        monkeypatch.setenv(f"SLURM_{name}", str(value))
+    for name in ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "LOCAL_RANK", "RANK"):
+        monkeypatch.setenv(name, "")  # so that what mmengine sets is taken back
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(subprocess, "getoutput", lambda _: "127.0.0.1")  # scontrol
+    init_dist("slurm", backend="nccl", port=free_port)
+    try:
+        assert torch.distributed.get_backend() == "gloo"
+        assert os.environ["MASTER_PORT"] == str(free_port)
     finally:
         torch.distributed.destroy_process_group()
         torch.multiprocessing.set_start_method(None, force=True)  # init_dist has set it

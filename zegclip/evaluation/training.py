@@ -56,7 +56,7 @@ def training_fingerprint(cfg: Config | Mapping[str, Any], processes: int = 1) ->
 
 # Settings of a model that do not change what given weights predict.
 _OF_LEARNING = re.compile(
-    "loss|dropout|init|aligned_start|checkpoint_activations|compile_blocks|pseudo_labels"
+    "loss|dropout|init_|aligned_start|checkpoint_activations|compile_blocks|pseudo_labels"
     "|texts_at_once|cache_dir|train_cfg"
 )
 

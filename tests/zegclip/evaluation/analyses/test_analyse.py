@@ -89,6 +89,8 @@ def test_what_does_not_apply_is_left_out(model: ZeroShotSegmentor, dataset: Nois
     result = analyse(model, dataset, "none.pth")
     assert set(result) == {"scores", "background", "fragments", "boundaries"}
     assert "mIoU" in result["scores"] and "seen_pixels_given_seen" not in result["scores"]
+    model.set_vocabulary(Vocabulary(("Background", "bus", "sofa"), setting="cross_dataset"))
+    assert "background" not in analyse(model, dataset, "none.pth")  # it is a class already
 
 
 def test_training_curve_of_the_checkpoints_folder(
