@@ -23,6 +23,8 @@ from zegclip.vocabulary import IGNORE_INDEX, Vocabulary
 from .scores import COLUMNS, CROSS_DATASET_COLUMNS, render_scores, scores
 
 _IDS = IGNORE_INDEX + 1
+# Entries of an image's confusion matrix that are not zero: their places and counts.
+Counts = tuple[np.ndarray, np.ndarray]
 
 
 @METRICS.register_module()
@@ -75,7 +77,6 @@ class ZeroShotIoUMetric(BaseMetric):
         self.allow_no_class = allow_no_class
         self.summary: dict[str, Any] | None = None
         self.skipped: list[str] = []
-        self._waiting: list[tuple[str, Tensor, Tensor]] = []  # name, counts, extreme ids
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Count the pixels of a batch.
@@ -91,17 +92,14 @@ class ZeroShotIoUMetric(BaseMetric):
         """
         num_classes = len(self.dataset_meta["classes"])
         for sample in data_samples:
-            index = len(self.results) + len(self._waiting)
-            image = sample.get("img_path", f"image {index}")
+            image = sample.get("img_path", f"image {len(self.results)}")
             if "unreadable" in sample:
-                self._settle()
                 self.results.append(sample["unreadable"])
                 continue
             prediction = sample["pred_sem_seg"]["data"]
             if self.output_dir is not None:
                 self._write(image, prediction)
             if self.format_only or "gt_sem_seg" not in sample:
-                self._settle()  # in order, as mmengine puts the processes' results together
                 self.results.append(None)
                 continue
             if num_classes > IGNORE_INDEX:
@@ -116,15 +114,7 @@ class ZeroShotIoUMetric(BaseMetric):
                     f"{tuple(label.shape)}: predictions must come in the original size "
                     "(ori_shape), and labels be loaded after any resizing of the test pipeline"
                 )
-            # 8 bits each; ids that do not fit are refused by their extremes.
-            pairs = label.byte().long().mul_(_IDS).add_(prediction.byte()).flatten()
-            counts = torch.zeros(_IDS**2, dtype=torch.int32, device=pairs.device)
-            counts.scatter_add_(0, pairs, counts.new_ones(1).expand_as(pairs))
-            extremes = torch.stack([e.long() for m in (prediction, label) for e in m.aminmax()])
-            self._waiting.append((image, counts, extremes))
-        # A GPU goes on meanwhile: it is waited for once in many images (16 MB).
-        if self._waiting and (self._waiting[0][1].device.type == "cpu" or len(self._waiting) >= 64):
-            self._settle()
+            self.results.append(self._count(image, prediction, label))
 
     def _write(self, image: str, prediction: Tensor) -> None:
         """Write a label map; one of another image of that name is not replaced."""
@@ -143,29 +133,27 @@ class ZeroShotIoUMetric(BaseMetric):
                 "(data_prefix.img_path)"
             )
 
-    def _settle(self) -> None:
-        """Check the counts that wait, and make results of them."""
-        waiting, self._waiting = self._waiting, []
-        if not waiting:
-            return
-        images, counts, extremes = zip(*waiting, strict=True)
-        tables = torch.stack(counts).cpu().numpy()
+    def _count(
+        self, image: str, prediction: Tensor, label: Tensor
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Count an image's pixels by label and prediction, both ``(1, H, W)``."""
         num_classes = len(self.dataset_meta["classes"])
         columns = num_classes + self.allow_no_class  # one more for "no class", the last
-        bounds = torch.stack(extremes).tolist()
-        for image, table, (low, high, label_low, label_high) in zip(images, tables, bounds):
-            pairs = np.flatnonzero(table)
-            labels, predictions = np.divmod(pairs, _IDS)
-            labelled = labels != IGNORE_INDEX
-            named = predictions != (IGNORE_INDEX if self.allow_no_class else _IDS)
-            self._check(predictions[named], low, high, f"{image}: the prediction")
-            self._check(labels[labelled], label_low, label_high, f"{image}: the label")
-            cells = (labels * columns + np.minimum(predictions, num_classes))[labelled]
-            self.results.append((cells, table[pairs[labelled]]))
+        # 8 bits each; ids that do not fit are refused by their extremes.
+        pairs = label.byte().long() * _IDS + prediction.byte()
+        table = torch.bincount(pairs.flatten(), minlength=_IDS**2).cpu().numpy()
+        labels, predictions = np.divmod(np.flatnonzero(table), _IDS)
+        labelled = labels != IGNORE_INDEX
+        named = predictions != (IGNORE_INDEX if self.allow_no_class else _IDS)
+        self._check(predictions[named], prediction, f"{image}: the prediction")
+        self._check(labels[labelled], label, f"{image}: the label")
+        cells = labels * columns + np.minimum(predictions, num_classes)
+        return cells[labelled], table[table > 0][labelled]
 
-    def _check(self, ids: np.ndarray, low: int, high: int, what: str) -> None:
-        """Refuse ids outside the classes; those outside of 0..255 are not among ``ids``."""
+    def _check(self, ids: np.ndarray, label_map: Tensor, what: str) -> None:
+        """Refuse ids outside the classes; those outside of 0..255 are in the map alone."""
         num_classes = len(self.dataset_meta["classes"])
+        low, high = (int(each) for each in label_map.aminmax())
         high = high if high >= _IDS else int(ids.max(initial=0))
         if low < 0 or high >= num_classes:
             hint = "do model and data set have the same class list?"
@@ -177,20 +165,17 @@ class ZeroShotIoUMetric(BaseMetric):
             )
 
     def evaluate(self, size: int) -> dict:
-        """Count what waits, then mmengine's: collect all results and compute the metrics.
+        """mmengine's (collect all results, compute the metrics), once no file is written twice.
 
         Raises:
             InputError: two processes wrote files of one name.
         """
-        self._settle()
         for written in all_gather_object(self._written):
             for path, image in written.items():
                 self._check_owner(path, image)
         return super().evaluate(size)
 
-    def compute_metrics(
-        self, results: list[tuple[np.ndarray, np.ndarray] | str | None]
-    ) -> dict[str, float]:
+    def compute_metrics(self, results: list[Counts | str | None]) -> dict[str, float]:
         """Sum all images' counts, log the tables, and return the overall numbers in percent.
 
         Raises:

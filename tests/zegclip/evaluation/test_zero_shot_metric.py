@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import pytest
@@ -102,16 +101,6 @@ def test_results_stay_small() -> None:
     ours.process(None, [{"pred_sem_seg": {"data": data}, "gt_sem_seg": {"data": data}}])
     ((positions, counts),) = ours.results
     assert positions.tolist() == [171 * 171 - 1] and counts.tolist() == [2500]
-
-
-def test_counts_may_wait_until_the_evaluation() -> None:
-    """As on a GPU, which is not waited for at every image."""
-    samples, at_once, late = images(5), metric(), metric()
-    at_once.process(None, samples)
-    with mock.patch.object(late, "_settle"):
-        late.process(None, samples)
-    assert late.results == []
-    assert late.evaluate(5) == at_once.evaluate(5)
 
 
 @pytest.mark.parametrize(
