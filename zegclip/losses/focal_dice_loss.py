@@ -47,7 +47,8 @@ def focal_dice_loss(
             negative for every map.
         present: ``(B, C)`` bool, the maps that have positives and a dice loss (see
             :func:`present_classes`).
-        valid: ``(B, H, W)`` bool; pixels that count at all. ``None``: all of them.
+        valid: ``(B, H, W)`` bool; pixels that count at all, those of a class among them.
+            ``None``: all of them.
 
     Returns:
         Focal loss ``(B, C)``, the mean over each map's (valid) pixels; dice loss ``(B, C)``,
@@ -102,7 +103,6 @@ class _FocalDice(torch.autograd.Function):
             p, cost = x.sigmoid(), F.softplus(x)
             counts = p
             if valid is not None:
-                target = target & valid[image[block]]
                 counts = p * valid[image[block]]
             q, missed = 1 - p, cost - x  # missed = -log(p)
             exchange = ALPHA * q * q * missed - (1 - ALPHA) * p * p * cost

@@ -9,7 +9,14 @@ import pytest
 import torch
 
 from tests.heads.base import HeadTester, unit
-from zegclip.heads import ATMDecoder, AttentionLogits, CrossAttention, RelationshipDescriptor, match
+from zegclip.heads import (
+    ATMDecoder,
+    AttentionLogits,
+    CrossAttention,
+    RelationshipDescriptor,
+    match,
+    upsample,
+)
 
 
 class TestATMHead(HeadTester):
@@ -56,6 +63,28 @@ def test_dropout_of_attention_weights() -> None:
     assert {round(each) for each in ratio.flatten().tolist()} == {0, 2}
     torch.testing.assert_close(ratio, ratio[..., :1].round().expand_as(ratio))  # head by head
     torch.testing.assert_close(attention.eval()(queries, token), value.flatten(-2))
+
+
+def test_dropout_of_residual_branches_and_inside_the_feedforward() -> None:
+    """Of branches that are 1, one dropout of 0.5 leaves 0 or 2, two leave 0 or 4."""
+    torch.manual_seed(0)
+    layer = ATMDecoder(8, num_layers=2, num_heads=2, feedforward_channels=8, dropout=0.5).layers[0]
+    layer.attention_norm = layer.feedforward_norm = torch.nn.Identity()
+    for linear in (layer.cross_attention.output, layer.feedforward_in):
+        torch.nn.init.zeros_(linear.weight)
+        torch.nn.init.ones_(linear.bias)
+    torch.nn.init.eye_(layer.feedforward_out.weight)
+    torch.nn.init.zeros_(layer.feedforward_out.bias)
+    found = layer(torch.zeros(1, 30, 8), torch.randn(1, 3, 8))
+    assert set(found.flatten().tolist()) == {0, 2, 4, 6}
+    assert set(layer.eval()(torch.zeros(1, 30, 8), torch.randn(1, 3, 8)).flatten().tolist()) == {2}
+
+
+def test_masks_are_upsampled_in_float32() -> None:
+    """In bfloat16 the sigmoids of 9 and 9.01 are one."""
+    logits = torch.tensor([9.0, 9.0625], dtype=torch.bfloat16).view(1, 2, 1, 1)
+    low, high = upsample(logits, (2, 2)).sigmoid()[0]
+    assert low.dtype == torch.float32 and (low < high).all()
 
 
 def test_bad_sizes() -> None:

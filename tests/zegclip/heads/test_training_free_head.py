@@ -22,3 +22,4 @@ def test_probabilities_are_shares_of_scaled_cosines() -> None:
         expected = torch.softmax(40 * words @ patches[1, :, y, x], dim=0)
         torch.testing.assert_close(found[1, :, y, x], expected)
     assert not list(head.parameters()) and not head.learns
+    assert head.protocol(inductive=False)["scale"] == 40  # reported scores depend on it

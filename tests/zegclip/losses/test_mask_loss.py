@@ -80,7 +80,7 @@ def test_finite_for_extreme_logits() -> None:
 def test_present_classes() -> None:
     _, labels = batch()
     assert torch.equal(present_classes(labels, 4), one_hot(labels).flatten(2).any(-1))
-    assert not present_classes(torch.full((1, 2, 2), 255), 4).any()
+    assert not present_classes(torch.tensor([[[255, 4, -1]]]), 4).any()
 
 
 def test_mask_loss_weights_and_divides_by_present_pairs() -> None:
@@ -107,6 +107,8 @@ def test_batch_without_any_class() -> None:
     losses = MaskLoss()(torch.randn(2, 4, 3, 3), torch.full((2, 3, 3), 255))
     assert losses["loss_dice"] == 0
     assert losses["loss_mask"] > 0 and losses["loss_mask"].isfinite()
+    left_out = MaskLoss(ignored_as_negative=False)
+    assert left_out(torch.randn(1, 4, 3, 3), torch.full((1, 3, 3), 255))["loss_mask"] == 0
 
 
 def test_binary_losses() -> None:
