@@ -162,6 +162,8 @@ class ConsensusDecoder(nn.Module):
         )
         # No weight tells these from each other, but the masks depend on them.
         layout = {"local_consensus": local_consensus, "order": tuple(order), "masks": masks}
+        if masks == "cosine":
+            layout["temperature"] = temperature
         self._settings: dict[str, Any] = route | layout
 
     def forward(self, patch_embeddings: Tensor, class_embeddings: Tensor) -> Tensor:

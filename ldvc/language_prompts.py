@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from mmseg.registry import MODELS
+from open_clip import SimpleTokenizer
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -93,6 +94,11 @@ class PromptedTextEncoder(TextEncoder):
             raise InputError(
                 "language prompts need a causal text tower, as CLIP's; this one's words all see "
                 "each other: set num_prompts=0"
+            )
+        if not isinstance(self.tokenizer, SimpleTokenizer):
+            raise InputError(
+                "language prompts need CLIP's own tokenizer, whose padding they count on; this "
+                "CLIP has another: set num_prompts=0"
             )
         before_name = self.templates[0].partition("{}")[0]
         if before_name and not before_name[-1].isspace():

@@ -23,8 +23,8 @@ class RouteAttention(CrossAttention):
     The grid is cut into p x p regions. A region's descriptor is the mean of its queries, and of
     its keys; the affinity of two regions is the product of the one's query and the other's key
     descriptor. Every token of a region attends to all tokens of the k regions of the highest
-    affinity. With k = p * p that is full self-attention. Where p does not divide the grid, the last
-    regions are smaller, and in a small grid some are empty.
+    affinity. With k = p * p that is full self-attention. Where p does not divide a side, the last
+    rows or columns of regions are smaller or empty (33 patches fill 7 of 8, with 5 each).
 
     The routes become a mask of full attention, which torch's fused attention takes: simpler than
     gathering keys and values, and faster up to 32x32 tokens.
@@ -127,7 +127,7 @@ class RouteAttention(CrossAttention):
             grid: (H, W).
 
         Returns:
-            Region indices ``(B, R, k)``; -1 where a small grid has fewer than k that are not empty.
+            Region indices ``(B, R, k)``; -1 where fewer than k regions are not empty.
         """
         affinity, routes = self._route(tokens, self.region_of_tokens(grid, tokens.device))
         return routes.masked_fill(affinity.gather(-1, routes).isneginf(), -1)

@@ -31,7 +31,7 @@ class TrustyHead(ZeroShotHead):
         decoder: arguments of :class:`~zegclip.heads.ATMDecoder`; the Trusty Learner takes its
             ``num_heads`` and ``dropout`` from there.
         structure: of the Trusty Learner.
-        trusty_loss: ``"focal"`` (published code) or ``"dice"``.
+        trusty_loss: ``"focal"`` (published code) or ``"dice"`` (a secondary source).
         trusty_loss_weight: weight of that loss (10).
         trusty_target: what the trusty map is supervised with. ``"seen"``: G_A = 1 on pixels of
             seen classes, 0 elsewhere, as the paper says; needs no unseen label. ``"unseen_gt"``:
@@ -92,8 +92,12 @@ class TrustyHead(ZeroShotHead):
             )
 
     def fixed_settings(self) -> dict[str, bool]:
-        # Its map says "unseen here": read the other way round, it would weight the wrong classes.
-        return {"decode_head.trusty_target='unseen_gt'": self.needs_unseen_map}
+        return {
+            # Its map says "unseen here": the other way round, it would weight the wrong classes.
+            "decode_head.trusty_target='unseen_gt'": self.needs_unseen_map,
+            "decode_head.structure='attend_first'": self.trusty_learner.structure
+            != "project_first",
+        }
 
     def start_aligned(self, gain: float) -> None:
         self.trusty_learner.relationship_descriptor.pass_class_embeddings()

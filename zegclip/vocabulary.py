@@ -119,6 +119,11 @@ class Vocabulary:
         return tuple(i for i, name in enumerate(self.classes) if name in set(self.unseen))
 
     @property
+    def is_calibrated(self) -> bool:
+        """Whether predictions are: inductively trained models favour seen over unseen classes."""
+        return self.setting == "inductive" and bool(self.unseen)
+
+    @property
     def train_ids(self) -> tuple[int, ...]:
         """Label ids of the classes that are queries in training: the seen, or all but inductive."""
         return self.seen_ids if self.setting == "inductive" else tuple(range(len(self.classes)))
@@ -163,7 +168,7 @@ class Background:
     """What is none of the classes, so that not every pixel must be one of them.
 
     Attributes:
-        threshold: pixels at which no class has this probability are.
+        threshold: pixels at which no class has this probability (before the calibration) are.
         words: asked for beside the classes, each by itself; pixels at which one of them is more
             probable than every class are. (A word that a class has is left out.)
 

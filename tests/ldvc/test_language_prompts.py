@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,13 @@ def test_more_random_prompts_than_words_stand_between_template_and_name(clip: Lo
 def test_words_before_the_name_must_be_words(clip: LoadedClip) -> None:
     with pytest.raises(InputError, match="'non-{}' no space parts them"):
         PromptedTextEncoder(clip, ["non-{}"], num_prompts=1)
+
+
+def test_another_tokenizer_is_refused(clip: LoadedClip) -> None:
+    """Where padding is not 0, the prompts would take the place of padding and names alike."""
+    other = dataclasses.replace(clip, tokenizer=lambda texts, **_: torch.ones(len(texts), 77))
+    with pytest.raises(InputError, match="need CLIP's own tokenizer.*num_prompts=0"):
+        PromptedTextEncoder(other, num_prompts=1)
 
 
 def test_without_prompts_it_is_the_frozen_encoder(clip: LoadedClip, tmp_path: Path) -> None:

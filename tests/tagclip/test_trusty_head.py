@@ -62,6 +62,12 @@ class TestTrustyHead(HeadTester):
             published = self.build_head(trusty_target="unseen_gt").predict(logits)
         torch.testing.assert_close(seen_map, 1 - published.extra_maps["trusty_map"])
 
+    def test_what_no_weight_shows_is_checked_with_a_checkpoint(self) -> None:
+        assert not any(self.build_head().fixed_settings().values())
+        settings = self.build_head(structure="attend_first").fixed_settings()
+        active = [setting for setting, on in settings.items() if on]
+        assert active == ["decode_head.structure='attend_first'"]
+
     @pytest.mark.parametrize("structure", ["project_first", "attend_first"])
     def test_both_structures_decode_and_differ(self, structure: str) -> None:
         inputs = unit(2, 32, 4, 4, dim=1), unit(2, 32), unit(5, 32)

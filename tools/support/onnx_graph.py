@@ -17,6 +17,7 @@ from zegclip.apis.onnx_inferencer import METADATA_KEY, VERSION
 from zegclip.apis.preprocessing import check_steps, image_steps
 from zegclip.errors import InputError
 from zegclip.segmentors import ZeroShotSegmentor
+from zegclip.segmentors.read_out import RAISED, raised_by
 
 INPUTS = ("image", "class_embeddings", "seen", "calibrated")
 OPSET = 18
@@ -55,7 +56,8 @@ class ExportedModel(nn.Module):
                 background.
 
         Returns:
-            Probabilities ``(B, C, H, W)`` and the head's extra maps ``(B, K, H, W)``.
+            Probabilities ``(B, C, H, W)``, the head's extra maps ``(B, K, H, W)``, and how much the
+            calibration raised the best class, ``(B, 1, H, W)``.
         """
         output = self.decode_head(*self.image_encoder(image), class_embeddings)
         output = output.upsampled((image.shape[-2], image.shape[-1]))
@@ -63,7 +65,9 @@ class ExportedModel(nn.Module):
         adjusted = self.decode_head.calibrate(plain, seen).probabilities
         chosen = calibrated[:, None, None]
         probabilities = torch.where(chosen, adjusted, plain.probabilities)
-        return (probabilities, *plain.extra_maps.values())
+        # (A probability is at least 0, so -1 is nobody's where nothing is calibrated.)
+        raised = raised_by(plain.probabilities.where(chosen, -1.0), adjusted.where(chosen, -1.0))
+        return (probabilities, *plain.extra_maps.values(), raised)
 
 
 def describe(cfg: Config, model: ZeroShotSegmentor) -> dict[str, Any]:
@@ -155,7 +159,7 @@ def write_onnx(
         dynamo=True,
         opset_version=OPSET,
         input_names=INPUTS,
-        output_names=["probabilities", *output.extra_maps],
+        output_names=["probabilities", *output.extra_maps, RAISED],
         verbose=False,
     )
     assert exported is not None

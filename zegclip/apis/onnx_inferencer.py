@@ -33,7 +33,7 @@ from .class_words import WORDS, ClassWords, text_fingerprint
 from .inferencer import ZeroShotInferencer
 from .preprocessing import Preprocessor, check_steps
 
-METADATA_KEY, VERSION = "zegclip", 6
+METADATA_KEY, VERSION = "zegclip", 7
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 # Boxes of some windows and their pixels (N, 3, h, w), whole patches.
 _Windows = tuple[list[Box], Tensor]
@@ -250,7 +250,7 @@ class _Graph:
         vocabulary = self._vocabulary
         read_out = self.read_out(vocabulary, background)
         asked = read_out.queries.classes
-        calibrated = vocabulary.classes if vocabulary.setting == "inductive" else ()
+        calibrated = vocabulary.classes if vocabulary.is_calibrated else ()
         inputs = {
             "class_embeddings": self.embed(read_out.queries),
             "seen": np.isin(asked, vocabulary.seen),

@@ -28,7 +28,9 @@ class PromptedImageEncoder(BaseModule):
     Args:
         clip: a loaded CLIP, or the arguments of :func:`~zegclip.clip.load_clip`.
         num_prompts: n, prompts per block; 0 gives CLIP's own dense features.
-        prompt_depth: how many blocks get prompts of their own; ``None``: all.
+        prompt_depth: how many blocks get prompts of their own; ``None``: all. The last ones stay
+            until the last block (VPT; ZegCLIP's published code, whose configs prompt all blocks,
+            drops them after their own).
         prompt_dropout: rate after the prompts' projection.
         class_embedding_twice: add the class embedding to the CLS token twice, as the published
             code does. Its checkpoints need it; CLIP itself adds it once.
@@ -44,7 +46,7 @@ class PromptedImageEncoder(BaseModule):
     Attributes:
         embed_dims: D, the joint dimension.
         patch_size: pixels.
-        learns: True: prompts and their norm are learned.
+        learns: whether there are prompts; they and their norm are learned.
 
     Example:
         >>> clip = load_clip("ViT-B-16-quickgelu", "openai")
@@ -52,8 +54,6 @@ class PromptedImageEncoder(BaseModule):
         >>> patches.shape, cls.shape
         (torch.Size([1, 512, 32, 32]), torch.Size([1, 512]))
     """
-
-    learns = True
 
     def __init__(
         self,
@@ -105,9 +105,15 @@ class PromptedImageEncoder(BaseModule):
         self.prompt_dropout = nn.Dropout(dropout)
         self.prompt_norm = nn.LayerNorm(width, eps=1e-6)
 
+    @property
+    def learns(self) -> bool:
+        """Whether there are prompts."""
+        return self.num_prompts > 0
+
     def protocol(self) -> dict[str, Any]:
         """What of this a reported number depends on and no checkpoint holds."""
-        return {}
+        depth = len(self.visual.transformer.resblocks)
+        return {"patch_level": self.patch_level} if self.patch_level != depth else {}
 
     def fixed_settings(self) -> dict[str, bool]:
         """Settings that change the function of the same weights, and that no shape shows."""

@@ -149,7 +149,8 @@ class TextEncoder(BaseModule):
         cut = {word: n > most for word, n in sizes.items() if n + longest > self.max_tokens}
         if unsure := [word for word, is_cut in cut.items() if not is_cut]:
             tokens = self.tokenizer(self._texts(unsure), context_length=self.max_tokens + 1)
-            in_some = (tokens[:, -1] != 0).view(len(unsure), len(self.templates)).any(dim=1)
+            padding = self.tokenizer([""])[0, -1]
+            in_some = (tokens[:, -1] != padding).view(len(unsure), len(self.templates)).any(dim=1)
             cut |= zip(unsure, in_some.tolist())
         return [word for word, is_cut in cut.items() if is_cut]
 
@@ -165,6 +166,7 @@ class TextEncoder(BaseModule):
     def _texts(self, words: Sequence[str]) -> list[str]:
         return [template.replace("{}", word) for word in words for template in self.templates]
 
+    @torch.compiler.disable
     def _tokens_of(self, words: tuple[str, ...]) -> Tensor:
         """Token ids; the last ones are kept: training asks for the same words in every step."""
         if self._last_tokens is None or self._last_tokens[0] != words:

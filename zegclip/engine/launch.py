@@ -191,7 +191,12 @@ def learns(cfg: Mapping[str, Any]) -> bool:
     if not isinstance(cfg.get("model"), dict):
         raise InputError("the config has no model=dict(...): build on one of configs/ by _base_")
     parts = [cfg["model"].get(part) for part in ("image_encoder", "text_encoder", "decode_head")]
-    return any(part is None or getattr(MODELS.get(part["type"]), "learns", True) for part in parts)
+    return any(
+        part is None
+        # (An encoder of no prompts learns nothing.)
+        or (part.get("num_prompts") != 0 and getattr(MODELS.get(part["type"]), "learns", True))
+        for part in parts
+    )
 
 
 def find_checkpoint(path: str) -> str:

@@ -64,10 +64,10 @@ class ZeroShotHead(BaseModule, metaclass=ABCMeta):
             (ZegCLIP, Sec. 3.4: 0.1). Belongs to the protocol.
         init_std: standard deviation of the truncated normal from which the weights of linear
             layers start, biases at 0 (published code); ``None`` keeps torch's own start.
-        aligned_start: where set, masks start as CLIP's own similarity of class embeddings and
-            patches, times about its square over √num_heads (see :meth:`start_aligned`); ours, not
-            the papers'. It skips the plateau at which all masks are empty, on which a small model
-            with a short schedule otherwise stays.
+        aligned_start: where set, mask logits start as CLIP's own cosines of class embeddings and
+            patches, times about ``aligned_start² / √num_heads`` (see :meth:`start_aligned`); ours,
+            not the papers'. It skips the plateau at which all masks are empty, on which a small
+            model with a short schedule otherwise stays.
         background: arguments of :class:`~zegclip.vocabulary.Background`: what is none of a person's
             own words, unless one says otherwise. Default: where no mask says yes (0.5).
         init_cfg: mmengine's.

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-ALPHA, GAMMA = 0.25, 2  # of the focal loss (ZegCLIP, published code)
+ALPHA = 0.25  # of the focal loss, whose gamma is 2 (ZegCLIP, published code)
 # Pixels of the maps that are worked on together, by kind of device: a CPU's cache is small.
 _PIXELS_AT_ONCE = {"cpu": 2**20, "cuda": 2**26}
 
@@ -93,7 +93,7 @@ class _FocalDice(torch.autograd.Function):
                 weight *= valid[image[block]]
             focal[block] = (weight * cost).sum((-2, -1))
             if learns:  # d/dx [p^2 cost] = p^2 (2 (1 - p) cost + p)
-                slope = (1 - p).mul_(cost).mul_(GAMMA).add_(p).mul_(weight)
+                slope = (1 - p).mul_(cost).mul_(2).add_(p).mul_(weight)
                 focal_slope[block] = left.T @ (slope @ right)
 
         # Those of present classes: exchange the negative's cost for the positive's at their pixels.
@@ -112,8 +112,8 @@ class _FocalDice(torch.autograd.Function):
             share = (2 * overlap + 1) / total
             dice[block] = 1 - share[:, 0, 0]
             if learns:
-                slope = ALPHA * q * q * (GAMMA * p * missed + q)
-                slope += (1 - ALPHA) * p * p * (GAMMA * q * cost + p)
+                slope = ALPHA * q * q * (2 * p * missed + q)
+                slope += (1 - ALPHA) * p * p * (2 * q * cost + p)
                 focal_slope[block] -= left.T @ (slope * target @ right)
                 slope = (share - 2 * target) / total * counts * q
                 dice_slope[block] = left.T @ (slope @ right)

@@ -177,7 +177,7 @@ class ImagePrediction:
         return labels, {name: to_original(maps, metainfo) for name, maps in extra_maps.items()}
 
     def _side(self, scale: float = 0.0) -> int:
-        """Side of a square tile, of each of whose pixels ``scale`` of the result are made."""
+        """Side of a square tile of the image; ``scale``: the result's pixels for each of its."""
         maps = self._windows[0][1]
         numbers = maps.shape[-1] + _PER_PIXEL * scale
         at_once = _VALUES_REFINED if self._refine else _values_at_once(maps)

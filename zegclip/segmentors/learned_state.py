@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
@@ -45,16 +46,46 @@ def leave_clip_out(model: nn.Module, clip: LoadedClip, fixed_settings: Mapping[s
     state = model.state_dict(keep_vars=True)
     # By name: a deep copy of the model, as EMA makes one, has tensors of its own.
     frozen = frozenset(name for name, tensor in state.items() if id(tensor) in of_clip)
+    source = f"{clip.model_name}, {clip.weights}"
+    model.register_state_dict_post_hook(_DropClip(frozen))
+    model.register_load_state_dict_pre_hook(
+        _CheckAndFill(frozen, clip.fingerprint, source, dict(fixed_settings))
+    )
 
-    def drop_clip(
-        module: nn.Module, state: dict[str, Any], prefix: str, metadata: dict[str, Any]
+
+# Hooks of torch's, as classes of the module: so they are pickled with the model.
+@dataclass
+class _DropClip:
+    """Called with a state that is to be saved; ``frozen``: names of what is CLIP's own."""
+
+    frozen: frozenset[str]
+
+    def __call__(
+        self, module: nn.Module, state: dict[str, Any], prefix: str, metadata: dict[str, Any]
     ) -> None:
         # (What somebody trains is CLIP's own no more.)
         trained = {name for name, p in module.named_parameters() if p.requires_grad}
-        for name in frozen - trained:
+        for name in self.frozen - trained:
             state.pop(prefix + name, None)
 
-    def check_and_fill(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+
+@dataclass
+class _CheckAndFill:
+    """Called with a state that is to be loaded.
+
+    Attributes:
+        frozen: names of what is CLIP's own.
+        fingerprint: of the CLIP weights.
+        source: where they are from, for a message.
+        fixed_settings: as in :func:`clip_identity`.
+    """
+
+    frozen: frozenset[str]
+    fingerprint: str
+    source: str
+    fixed_settings: dict[str, bool]
+
+    def __call__(self, module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
         found = {
             key.removeprefix(prefix): value
             for key, value in state.items()
@@ -63,11 +94,15 @@ def leave_clip_out(model: nn.Module, clip: LoadedClip, fixed_settings: Mapping[s
         theirs: Tensor | None = found.get("clip_fingerprint")
         ours = module.get_buffer("clip_fingerprint")
         if theirs is not None and not theirs.cpu().equal(ours.cpu()):
-            raise InputError(_mismatch(bytes(theirs.cpu()).hex(), clip, fixed_settings))
+            raise InputError(self._mismatch(bytes(theirs.cpu()).hex()))
         # mmengine would load what fits, and test the rest untrained.
         own = module.state_dict()
-        problems = [f"it lacks {name}" for name in own if name not in found and name not in frozen]
-        problems += [f"it holds {name}" for name in found if name not in own and name not in frozen]
+        problems = [
+            f"it lacks {name}" for name in own if name not in found and name not in self.frozen
+        ]
+        problems += [
+            f"it holds {name}" for name in found if name not in own and name not in self.frozen
+        ]
         problems += [
             f"{name} is {tuple(found[name].shape)} and the model's {tuple(value.shape)}"
             for name, value in own.items()
@@ -82,29 +117,25 @@ def leave_clip_out(model: nn.Module, clip: LoadedClip, fixed_settings: Mapping[s
             )
         # Strict loading then still finds every key, and CLIP stays what it is.
         parts = {**dict(module.named_parameters()), **dict(module.named_buffers())}
-        for name in frozen:
+        for name in self.frozen:
             state.setdefault(prefix + name, parts[name])
 
-    model.register_state_dict_post_hook(drop_clip)
-    model.register_load_state_dict_pre_hook(check_and_fill)
-
-
-def _mismatch(theirs: str, clip: LoadedClip, fixed_settings: Mapping[str, bool]) -> str:
-    """What to say to a checkpoint of another frozen function."""
-    for values in itertools.product((False, True), repeat=len(fixed_settings)):
-        other = dict(zip(fixed_settings, values, strict=True))
-        if theirs == clip_identity(clip.fingerprint, other):
-            changes = [
-                f"set model.{setting}" if other[setting] else f"leave model.{setting} out"
-                for setting in fixed_settings
-                if fixed_settings[setting] != other[setting]
-            ]
-            return (
-                "this checkpoint was trained with other settings than the config has: "
-                + " and ".join(changes)
-            )
-    return (
-        f"this checkpoint was trained with other CLIP weights (fingerprint {theirs[:12]}) than the "
-        f"model has ({clip.model_name}, {clip.weights}, fingerprint {clip.fingerprint[:12]}); set "
-        "model.clip in the config to the weights of the training run"
-    )
+    def _mismatch(self, theirs: str) -> str:
+        """What to say to a checkpoint of another frozen function."""
+        for values in itertools.product((False, True), repeat=len(self.fixed_settings)):
+            other = dict(zip(self.fixed_settings, values, strict=True))
+            if theirs == clip_identity(self.fingerprint, other):
+                changes = [
+                    f"set model.{setting}" if other[setting] else f"leave model.{setting} out"
+                    for setting in self.fixed_settings
+                    if self.fixed_settings[setting] != other[setting]
+                ]
+                return (
+                    "this checkpoint was trained with other settings than the config has: "
+                    + " and ".join(changes)
+                )
+        return (
+            f"this checkpoint was trained with other CLIP weights (fingerprint {theirs[:12]}) than "
+            f"the model has ({self.source}, fingerprint {self.fingerprint[:12]}); set "
+            "model.clip in the config to the weights of the training run"
+        )

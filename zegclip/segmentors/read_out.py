@@ -10,6 +10,8 @@ from torch import Tensor
 from zegclip.heads import HeadOutput, Prediction, ZeroShotHead
 from zegclip.vocabulary import Background, Vocabulary, background_id, name_key
 
+RAISED = "raised"  # the extra map of an exported head, which calibrates itself: see raised_by()
+
 
 class ReadOut:
     """What is asked of a head, and what its answer says of the classes.
@@ -18,8 +20,9 @@ class ReadOut:
         head: the model's.
         vocabulary: the classes; theirs are the result's maps.
         seen: ``(C,)`` bool, for the head's calibration; ``None``: without it.
-        background: what is none of the classes. It gets the map of the class called
-            ``background``, else one of its own after the classes'.
+        background: what is none of the classes; it is compared with them before the calibration,
+            which says nothing of it. It gets the map of the class called ``background``, else one
+            of its own after the classes'.
 
     Attributes:
         queries: what the head is asked for: the classes, or each of their words by itself, and
@@ -54,29 +57,53 @@ class ReadOut:
 
     def __call__(self, output: HeadOutput) -> Prediction:
         """Of maps ``(B, K, H, W)`` at pixels; a function of each pixel."""
-        prediction = self._head.predict(output)
-        asked = prediction.probabilities
+        asked, maps = self._head.predict(output)
+        extra_maps = dict(maps)
+        raised: Tensor | float = extra_maps.pop(RAISED, 0.0)
         probabilities = asked[:, : self._own]
         if self._words is not None:  # a class has the probability of its best word
             best = [probabilities[:, words].amax(dim=1) for words in self._words]
             probabilities = torch.stack(best, dim=1)
-        prediction = prediction._replace(probabilities=probabilities)
+        prediction = Prediction(probabilities, extra_maps)
         if self._seen is not None:
             prediction = self._head.calibrate(prediction, self._seen)
         if self._background is not None:
+            if self._seen is not None:
+                raised = raised_by(probabilities, prediction.probabilities)
             others = asked[:, self._own :]
-            prediction = with_background(prediction, others, self._background, self._classes)
+            prediction = with_background(
+                prediction, others, raised, self._background, self._classes
+            )
         return prediction
 
 
+def raised_by(plain: Tensor, calibrated: Tensor) -> Tensor:
+    """How much the calibration raised the best class of each pixel.
+
+    Args:
+        plain: probabilities ``(B, C, H, W)``.
+        calibrated: the same.
+
+    Returns:
+        ``(B, 1, H, W)``; where it is added to a background's probability, the background wins over
+        the calibrated classes just where it wins over the plain ones.
+    """
+    return calibrated.amax(dim=1, keepdim=True) - plain.amax(dim=1, keepdim=True)
+
+
 def with_background(
-    prediction: Prediction, others: Tensor, background: Background, names: Sequence[str]
+    prediction: Prediction,
+    others: Tensor,
+    raised: Tensor | float,
+    background: Background,
+    names: Sequence[str],
 ) -> Prediction:
     """Background is as probable as its best word, and no less than its threshold.
 
     Args:
         prediction: of the classes.
         others: probabilities of the background's words, ``(B, W, H, W)``.
+        raised: from :func:`raised_by`, if the prediction is calibrated.
         background: whose threshold counts.
         names: of the classes. One called ``background`` is it; else it gets a map of its own, the
             last.
@@ -87,6 +114,7 @@ def with_background(
     # Without a threshold nothing is below it. (Not infinite: maps are interpolated.)
     least = -1.0 if background.threshold is None else background.threshold
     floor = torch.full_like(classes[:, :1], least)
-    best = torch.cat([floor, classes[:, place : place + 1], others], dim=1).amax(1, keepdim=True)
+    plain = torch.cat([floor, others], dim=1).amax(1, keepdim=True) + raised
+    best = torch.cat([plain, classes[:, place : place + 1]], dim=1).amax(1, keepdim=True)
     parts = [classes[:, :place], best, classes[:, place + 1 :]]
     return prediction._replace(probabilities=torch.cat(parts, dim=1))

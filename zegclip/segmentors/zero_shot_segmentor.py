@@ -16,7 +16,13 @@ from zegclip.clip import LoadedClip, load_clip
 from zegclip.datasets.from_config import completed_metainfo
 from zegclip.errors import InputError
 from zegclip.heads import HeadOutput, ZeroShotHead, upsample
-from zegclip.vocabulary import IGNORE_INDEX, Background, Vocabulary, make_palette
+from zegclip.vocabulary import (
+    IGNORE_INDEX,
+    Background,
+    Vocabulary,
+    background_id,
+    make_palette,
+)
 
 from .image_prediction import ImagePrediction, predictions_of_images
 from .learned_state import clip_identity, leave_clip_out
@@ -123,7 +129,6 @@ class ZeroShotSegmentor(BaseSegmentor):
         leave_clip_out(self, clip, fixed_settings)
         self._vocabulary: Vocabulary | None = None
         self._embeddings_of: dict[tuple[tuple[str, ...], ...], Tensor] = {}
-        self._embedded_version = 0
 
     # --- vocabulary -------------------------------------------------------------------------
 
@@ -164,27 +169,25 @@ class ZeroShotSegmentor(BaseSegmentor):
         if metainfo.get("palette") is None:  # mmseg's drawing needs one
             self._dataset_meta["palette"] = make_palette(len(self.vocabulary.classes))
 
+    @torch.compiler.disable  # (a tokenizer and files are no tensors)
     @torch.inference_mode(False)  # what is cached may be used in training
     @torch.no_grad()
     def class_embeddings(self, vocabulary: Vocabulary | None = None) -> Tensor:
         """T of a vocabulary (default: the current one), ``(C, D)``, without gradient.
 
-        On the model's device, computed once for each vocabulary. Those of a learning text encoder
-        are forgotten whenever the model changes between training and evaluation, loads weights, or
-        torch has counted a change of its parameters (which it does not for every optimiser).
+        On the model's device and in its precision, computed once for each vocabulary. Those of a
+        learning text encoder are forgotten whenever the model changes between training and
+        evaluation, or loads weights.
         """
         vocabulary = vocabulary or self.vocabulary
         words = vocabulary.words
-        version = sum(p._version for p in self.text_encoder.parameters() if p.requires_grad)
-        if version != self._embedded_version:
-            self._embeddings_of.clear()
-            self._embedded_version = version
         embeddings = self._embeddings_of.pop(words, None)
         if embeddings is None:
             embeddings = self.text_encoder(vocabulary)
             while len(self._embeddings_of) >= _VOCABULARIES_KEPT:  # the one longest unused
                 self._embeddings_of.pop(next(iter(self._embeddings_of)))
-        embeddings = embeddings.to(self.clip_fingerprint.device)
+        # On its device, in its precision.
+        embeddings = embeddings.to(next(self.image_encoder.parameters()))
         if not (self.training and self.text_encoder.learns):
             self._embeddings_of[words] = embeddings
         return embeddings
@@ -254,8 +257,8 @@ class ZeroShotSegmentor(BaseSegmentor):
 
         Returns:
             The samples with ``pred_sem_seg`` (1, H, W) and the head's extra maps (K, H, W) under
-            their names; with ``test_cfg.keep_probabilities`` also ``seg_logits`` (C, H, W; the
-            class probabilities).
+            their names; with ``test_cfg.keep_probabilities`` also ``seg_logits``, the class
+            probabilities (C, H, W), and behind them that of a background without a class.
         """
         samples = list(data_samples or [SegDataSample() for _ in inputs])
         for sample, prediction in zip(samples, self.encode_decode(inputs)):
@@ -313,10 +316,18 @@ class ZeroShotSegmentor(BaseSegmentor):
             calibrated: ``False`` leaves the head's calibration out of the inductive setting.
             background: what is none of the classes, see :class:`ReadOut`.
             images: ``(B, 3, H, W)``: the maps are refined along their edges.
+
+        Raises:
+            InputError: there is a background, and a class has the label that it would get.
         """
-        head = self.decode_head
+        head, classes = self.decode_head, self.vocabulary.classes
+        if background and len(classes) > IGNORE_INDEX and background_id(classes) is None:
+            raise InputError(
+                f"{len(classes)} classes and a background: label {IGNORE_INDEX} would be both, "
+                f"so take at most {IGNORE_INDEX} classes, or a class called background"
+            )
         seen = self._seen = self._seen.to(self.clip_fingerprint.device)  # once
-        calibrated = calibrated and self.vocabulary.setting == "inductive"
+        calibrated = calibrated and self.vocabulary.is_calibrated
         read_out = ReadOut(head, self.vocabulary, seen if calibrated else None, background)
         groups = (
             (boxes, head(patches, cls, self.class_embeddings(read_out.queries)))

@@ -8,7 +8,7 @@ import pytest
 import torch
 from mmseg.registry import MODELS
 
-from zegclip.heads import ATMHead, HeadOutput, TrainingFreeHead
+from zegclip.heads import ATMHead, HeadOutput, Prediction, TrainingFreeHead
 from zegclip.segmentors.read_out import ReadOut
 from zegclip.vocabulary import Background, Vocabulary
 
@@ -44,6 +44,31 @@ def test_what_is_under_the_threshold_is_background(threshold: float) -> None:
     found = ReadOut(head, vocabulary, None, Background(threshold))(HeadOutput(logits)).probabilities
     best, label = plain.max(dim=1)
     assert torch.equal(found.argmax(dim=1), torch.where(best < threshold, 1, label))
+
+
+class WeightedHead(ATMHead):
+    """Its calibration makes all classes improbable, and some more than others."""
+
+    def calibrate(self, prediction: Prediction, seen: torch.Tensor) -> Prediction:
+        probabilities, maps = super().calibrate(prediction, seen)
+        return Prediction(probabilities * maps["weight"], maps)
+
+
+@pytest.mark.parametrize("head_type", [ATMHead, WeightedHead])
+def test_a_background_does_not_depend_on_the_calibration(head_type: type[ATMHead]) -> None:
+    """What is none of the classes is so whichever of them were trained on."""
+    head = head_type(8, decoder={"num_heads": 2}, gamma=0.4)
+    vocabulary = Vocabulary(("cat", "dog", "bus"), unseen=("bus",))
+    logits = torch.randn(1, 4, 20, 20, generator=torch.Generator().manual_seed(0))
+    maps = {"weight": torch.linspace(-4, 4, 400).view(1, 1, 20, 20)}
+    background, seen = Background(0.5, words=("sky",)), torch.tensor([True, True, False])
+    calibrated = ReadOut(head, vocabulary, seen)(HeadOutput(logits[:, :3], maps))
+    plain = ReadOut(head, vocabulary, None, background)(HeadOutput(logits, maps))
+    found = ReadOut(head, vocabulary, seen, background)(HeadOutput(logits, maps))
+    nothing = plain.probabilities.argmax(dim=1) == 3
+    expected = torch.where(nothing, 3, calibrated.probabilities.argmax(dim=1))
+    assert 50 < nothing.sum() < 350
+    assert torch.equal(found.probabilities.argmax(dim=1), expected)
 
 
 def test_a_background_that_is_asked_for_nothing_is_nowhere() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -130,6 +131,48 @@ def test_averaged_weights_survive(tiny_clip_config: Path, tmp_path: Path) -> Non
     assert set(saved) == set(model.state_dict())
     assert saved["decode_head.decoder.mask_attention.query.weight"].equal(averaged)
     build(tiny_clip_config).load_state_dict(saved)
+
+
+def test_a_pickled_model_is_the_same(model: ZeroShotSegmentor) -> None:
+    """As a process that is spawned gets it; what it saves is without CLIP, too."""
+    other = pickle.loads(pickle.dumps(model))
+    image = torch.randn(1, 3, 32, 48)
+    assert torch.equal(probabilities(model, image), probabilities(other, image))
+    assert set(other.state_dict()) == set(model.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float64, 1e-5), (torch.bfloat16, 0.05), (torch.float16, 0.01)]
+)
+def test_other_precisions(model: ZeroShotSegmentor, dtype: torch.dtype, tolerance: float) -> None:
+    image = torch.randn(1, 3, 32, 48)
+    expected = probabilities(model, image)
+    found = probabilities(model.to(dtype), image.to(dtype)).float()
+    torch.testing.assert_close(found, expected, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("setting", ["inductive", "supervised"])
+def test_where_nothing_is_unseen_nothing_is_calibrated(
+    model: ZeroShotSegmentor, setting: str
+) -> None:
+    """Such as a person's own words by ``dataset_meta``: a threshold must mean the same."""
+    image = torch.randn(1, 3, 32, 32)
+    model.set_vocabulary(Vocabulary(CLASSES, setting="cross_dataset"))
+    expected = probabilities(model, image)
+    model.set_vocabulary(Vocabulary(CLASSES, setting=setting))
+    assert torch.equal(probabilities(model, image), expected)
+
+
+def test_a_background_has_no_class_s_label(model: ZeroShotSegmentor) -> None:
+    model.test_cfg["background"] = {"threshold": 1.0}
+    names = [f"thing number {index}" for index in range(255)]
+    model.set_vocabulary(Vocabulary(names, setting="cross_dataset"))
+    image = torch.randn(1, 3, 16, 16)
+    with torch.no_grad():
+        assert model.predict(image)[0].pred_sem_seg.data.unique().tolist() == [255]
+        model.set_vocabulary(Vocabulary([*names, "one more"], setting="cross_dataset"))
+        with pytest.raises(InputError, match="256 classes and a background: label 255"):
+            model.predict(image)
 
 
 def test_strict_loading_still_finds_a_missing_parameter(model: ZeroShotSegmentor) -> None:
