@@ -7,6 +7,7 @@ import difflib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from zegclip.errors import InputError
@@ -108,15 +109,17 @@ class Vocabulary:
         """Classes that are not unseen, in label order."""
         return tuple(self.classes[index] for index in self.seen_ids)
 
-    @property
+    @cached_property
     def seen_ids(self) -> tuple[int, ...]:
         """Label ids of the seen classes, ascending."""
-        return tuple(i for i, name in enumerate(self.classes) if name not in set(self.unseen))
+        unseen = set(self.unseen)
+        return tuple(i for i, name in enumerate(self.classes) if name not in unseen)
 
-    @property
+    @cached_property
     def unseen_ids(self) -> tuple[int, ...]:
         """Label ids of the unseen classes, ascending."""
-        return tuple(i for i, name in enumerate(self.classes) if name in set(self.unseen))
+        unseen = set(self.unseen)
+        return tuple(i for i, name in enumerate(self.classes) if name in unseen)
 
     @property
     def is_calibrated(self) -> bool:
@@ -128,7 +131,7 @@ class Vocabulary:
         """Label ids of the classes that are queries in training: the seen, or all but inductive."""
         return self.seen_ids if self.setting == "inductive" else tuple(range(len(self.classes)))
 
-    @property
+    @cached_property
     def training(self) -> Vocabulary:
         """The classes of :attr:`train_ids` by themselves."""
         names = tuple(self.classes[index] for index in self.train_ids)

@@ -69,3 +69,10 @@ def test_from_metainfo_takes_what_is_there() -> None:
 def test_errors_name_the_culprit(changes: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         Vocabulary(**{"classes": CLASSES, **changes})
+
+
+def test_calibrated_is_what_was_trained_on_a_part_of_the_classes() -> None:
+    assert Vocabulary(("cat", "dog"), unseen=("dog",)).is_calibrated
+    assert not Vocabulary(("cat", "dog")).is_calibrated
+    for setting in ("transductive", "supervised"):
+        assert not Vocabulary(("cat", "dog"), unseen=("dog",), setting=setting).is_calibrated

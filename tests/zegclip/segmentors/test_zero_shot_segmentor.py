@@ -19,7 +19,7 @@ from torch import Tensor
 import ldvc  # noqa: F401  (a text encoder that learns)
 from zegclip.errors import InputError
 from zegclip.evaluation import protocol_fingerprint
-from zegclip.heads import ATMHead
+from zegclip.heads import ATMHead, upsample
 from zegclip.segmentors import ZeroShotSegmentor
 from zegclip.vocabulary import Vocabulary
 
@@ -293,8 +293,11 @@ def test_protocol_names_what_numbers_depend_on(model: ZeroShotSegmentor) -> None
     assert protocol["clip"]["weights"] == "random:0"
     assert protocol["clip"]["fingerprint"] == bytes(model.clip_fingerprint).hex()
     assert protocol["templates"] == ["a photo of a {}"]
-    assert protocol["inference"]["mode"] == "whole"
+    assert protocol["inference"] == {"mode": "whole", "crop_size": None, "stride": None}
     assert protocol["gamma"] == 0.1
+    model.test_cfg |= {"background": {"threshold": 0.5}, "refine": "pamr"}
+    changed = model.protocol()["inference"]
+    assert changed["background"] == {"threshold": 0.5} and changed["refine"] == "pamr"
     model.set_vocabulary(Vocabulary(classes=("cat",), setting="supervised"))
     assert model.protocol()["gamma"] == 0.0
 
@@ -304,25 +307,29 @@ def test_self_training_labels_these_pixels_by_itself(
     pseudo_labels: str, tiny_clip_config: Path
 ) -> None:
     model = build(tiny_clip_config, pseudo_labels=pseudo_labels)
-    image = torch.randn(1, 3, 32, 32)
+    image = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     labels = torch.full((1, 32, 32), 255)
-    labels[:, :16] = 0
-    labels[:, :, 28:] = 255  # padding of the batch
-    unseen = torch.zeros(1, 32, 32, dtype=torch.uint8)
-    unseen[:, 24:, :28] = 1
-    sample = SegDataSample(gt_sem_seg=PixelData(data=labels), metainfo={"img_shape": (32, 28)})
+    labels[:, :16, :28] = 0
+    # The image has 30x28 pixels; the rest is padding of the batch, which the unseen map has not.
+    unseen = torch.zeros(1, 30, 28, dtype=torch.uint8)
+    unseen[:, 24:] = 1
+    sample = SegDataSample(gt_sem_seg=PixelData(data=labels), metainfo={"img_shape": (30, 28)})
+    places = torch.zeros(1, 32, 32, dtype=torch.bool)
     if pseudo_labels == "unseen_pixels":
         sample.gt_unseen_map = PixelData(data=unseen)
-        places = unseen == 1
+        places[:, 24:30, :28] = True
     else:  # and there is no map that it could look at
-        places = labels == 255
-        places[:, :, 28:] = False
-    # With one unseen class there is only one pseudo-label: the same as that label itself.
-    model.set_vocabulary(Vocabulary(CLASSES, unseen=("sofa",), setting="transductive"))
+        places[:, 16:30, :28] = True
+    # The label is the model's own choice among the unseen classes.
+    model.set_vocabulary(Vocabulary(CLASSES, unseen=("bus", "sofa"), setting="transductive"))
+    with torch.no_grad():
+        logits = upsample(model(image, mode="tensor").mask_logits, (32, 32))
+    told = torch.where(places, 1 + logits[:, 1:].argmax(dim=1), labels)
+    counts = [int((told == index).sum()) for index in (1, 2)]
+    assert min(counts) > 0
     losses = model.loss(image, [sample])
-    assert model.pseudo_labelled.take().tolist() == [0, 0, int(places.sum())]
-    told = torch.where(places, 2, labels)
-    model.set_vocabulary(Vocabulary(CLASSES, unseen=("sofa",), setting="supervised"))
+    assert model.pseudo_labelled.take().tolist() == [0, *counts]
+    model.set_vocabulary(Vocabulary(CLASSES, unseen=("bus", "sofa"), setting="supervised"))
     expected = model.loss(image, [SegDataSample(gt_sem_seg=PixelData(data=told))])
     torch.testing.assert_close(losses, expected)
     without = model.loss(image, [SegDataSample(gt_sem_seg=PixelData(data=labels))])
