@@ -33,10 +33,11 @@ from zegclip.errors import InputError
 from zegclip.files import replacing
 from zegclip.segmentors import ZeroShotSegmentor
 
-# Greatest difference of a probability that is taken for rounding.
+# Greatest difference of a probability that is taken for rounding. (It may choose another one of
+# two regions that are equally near, where a method attends to some regions alone.)
 TOLERANCE = 1e-3
-# Two classes whose probabilities are nearer than that are a tie: either may be the greater.
-TIE = 1e-5
+# Two classes whose probabilities are nearer than that may change places by such a difference.
+TIE = 2 * TOLERANCE
 # torch.export takes a side of one patch for a special case, and excludes it.
 PROGRAM_LEAST = 2
 # Images, rows and columns of patches, classes.

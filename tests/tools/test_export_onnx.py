@@ -36,7 +36,7 @@ def test_the_graph_is_torchs_for_all_sizes(method: str) -> None:
     free = [shapes["image"][axis] for axis in (0, 2, 3)] + shapes["seen"]
     assert all(isinstance(side, str) for side in free)
     extra = ["trusty_map"] if method == "tagclip" else []
-    assert [output.name for output in session.get_outputs()] == ["probabilities", *extra]
+    assert [each.name for each in session.get_outputs()] == ["probabilities", *extra, "raised"]
     # Image encoder and head, not the text tower; nor where the code lay that exported it.
     parts = (model.image_encoder, model.decode_head)
     numbers = sum(parameter.numel() for part in parts for parameter in part.parameters())
