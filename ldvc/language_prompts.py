@@ -8,13 +8,15 @@ from typing import Any
 
 import torch
 from mmseg.registry import MODELS
-from open_clip import SimpleTokenizer
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from zegclip.clip import LoadedClip, TextEncoder, run_block
+from zegclip.compat import ImportedLater
 from zegclip.errors import InputError
 from zegclip.vocabulary import Vocabulary
+
+open_clip = ImportedLater("open_clip")
 
 
 @MODELS.register_module()
@@ -95,7 +97,7 @@ class PromptedTextEncoder(TextEncoder):
                 "language prompts need a causal text tower, as CLIP's; this one's words all see "
                 "each other: set num_prompts=0"
             )
-        if not isinstance(self.tokenizer, SimpleTokenizer):
+        if not isinstance(self.tokenizer, open_clip.SimpleTokenizer):
             raise InputError(
                 "language prompts need CLIP's own tokenizer, whose padding they count on; this "
                 "CLIP has another: set num_prompts=0"

@@ -92,11 +92,11 @@ class TrustyHead(ZeroShotHead):
             )
 
     def fixed_settings(self) -> dict[str, bool]:
+        attend_first = self.trusty_learner.structure == "attend_first"
         return {
             # Its map says "unseen here": the other way round, it would weight the wrong classes.
             "decode_head.trusty_target='unseen_gt'": self.needs_unseen_map,
-            "decode_head.structure='attend_first'": self.trusty_learner.structure
-            != "project_first",
+            "decode_head.structure='attend_first'": attend_first,
         }
 
     def start_aligned(self, gain: float) -> None:

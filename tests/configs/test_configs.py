@@ -268,14 +268,18 @@ def test_another_data_sets_words_by_config_alone(name: str, tower: Path, data: P
     assert protocol["gamma"] == 0 and protocol.get("trusty_weighting", "none") == "none"
 
 
-@pytest.mark.parametrize("data_name", TRAINING_FREE)
-def test_without_training(data_name: str, tower: Path, data: Path) -> None:
-    config = load(f"training_free_{data_name}")
-    assert not learns(config) and config.train_dataloader is None
+def test_an_encoder_without_prompts_learns_nothing() -> None:
+    config = load("training_free_mini")
     config.model.image_encoder = dict(type="PromptedImageEncoder", num_prompts=0)
     assert not learns(config)
     config.model.image_encoder.num_prompts = 1
     assert learns(config)
+
+
+@pytest.mark.parametrize("data_name", TRAINING_FREE)
+def test_without_training(data_name: str, tower: Path, data: Path) -> None:
+    config = load(f"training_free_{data_name}")
+    assert not learns(config) and config.train_dataloader is None
     assert config.test_dataloader.dataset.type == TRAINING_FREE[data_name]
     # The protocol of the published numbers; the mini benchmark's is that of the trained methods.
     resize = [s.scale for s in config.test_dataloader.dataset.pipeline if "Resize" in s.type]

@@ -166,7 +166,6 @@ class TextEncoder(BaseModule):
     def _texts(self, words: Sequence[str]) -> list[str]:
         return [template.replace("{}", word) for word in words for template in self.templates]
 
-    @torch.compiler.disable
     def _tokens_of(self, words: tuple[str, ...]) -> Tensor:
         """Token ids; the last ones are kept: training asks for the same words in every step."""
         if self._last_tokens is None or self._last_tokens[0] != words:

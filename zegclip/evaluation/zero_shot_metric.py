@@ -133,9 +133,7 @@ class ZeroShotIoUMetric(BaseMetric):
                 "(data_prefix.img_path)"
             )
 
-    def _count(
-        self, image: str, prediction: Tensor, label: Tensor
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _count(self, image: str, prediction: Tensor, label: Tensor) -> Counts:
         """Count an image's pixels by label and prediction, both ``(1, H, W)``."""
         num_classes = len(self.dataset_meta["classes"])
         columns = num_classes + self.allow_no_class  # one more for "no class", the last

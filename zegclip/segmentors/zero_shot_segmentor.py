@@ -169,7 +169,6 @@ class ZeroShotSegmentor(BaseSegmentor):
         if metainfo.get("palette") is None:  # mmseg's drawing needs one
             self._dataset_meta["palette"] = make_palette(len(self.vocabulary.classes))
 
-    @torch.compiler.disable  # (a tokenizer and files are no tensors)
     @torch.inference_mode(False)  # what is cached may be used in training
     @torch.no_grad()
     def class_embeddings(self, vocabulary: Vocabulary | None = None) -> Tensor:
