@@ -111,7 +111,7 @@ def main(argv: list[str] | None = None) -> None:
     base = os.path.relpath(config, args.out.parent.resolve())
     with replacing(args.out.with_suffix(".py")) as part:
         part.write_text(
-            f"# For {args.out.name}, converted from {args.checkpoint.name} ({args.method}).\n"
+            f"# For {args.out.name}, converted from {args.checkpoint.name!r} ({args.method}).\n"
             f"_base_ = {base!r}\nmodel = {settings!r}\n",
             encoding="utf-8",
         )

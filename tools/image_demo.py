@@ -78,11 +78,13 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def read_background(text: str) -> bool | float | str:
     """What ``--background`` says, as the inferencer takes it."""
-    if text in ("auto", "off"):
-        return text == "auto"
+    if text.lower() in ("auto", "off", "none"):
+        return text.lower() == "auto"
     try:
         return float(text)
     except ValueError:
+        if not any(map(str.isalpha, text)):
+            raise InputError(f"--background {text}: auto, off, a probability or words") from None
         return text
 
 
@@ -186,6 +188,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     images = find_images(args.images)
     outputs = choose_outputs(images, args.out)
+    background = read_background(args.background)
+    folder = outputs[0].parent.resolve()
+    if args.save and (inside := [each for each in images if folder in each.resolve().parents]):
+        raise InputError(
+            f"--save writes folders into {outputs[0].parent}, which holds {inside[0]}, and might "
+            "replace files of yours: set another --out"
+        )
     if "html" in args.save and any(map(is_video, images)):
         raise InputError("--save html is for photographs: a video has too many frames for a page")
     if args.classes is not None:  # before the model is loaded, which takes a while
@@ -203,7 +212,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     else:
         inferencer = ZeroShotInferencer(args.config, args.checkpoint, args.device)
     vocabulary = inferencer.vocabulary(args.classes, args.seen)
-    background = read_background(args.background)
     done: dict[str, Any] = {}
     failed: dict[str, str] = {}
     settings = dict(

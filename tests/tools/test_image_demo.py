@@ -149,6 +149,27 @@ def test_no_two_images_share_a_file() -> None:
         image_demo.choose_outputs([Path("photos/A.PNG")], Path("photos"))
 
 
+def test_what_is_saved_beside_images_might_replace_masks() -> None:
+    arguments = ["photos", "--mini", "--classes", "bottle", "--out", ".", "--save", "index"]
+    with pytest.raises(InputError, match=r"--save writes .* holds photos/a\.png.*another --out"):
+        image_demo.main(arguments)
+    assert not Path("labels").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [("auto", True), ("Off", False), ("none", False), ("0.5", 0.5), ("sky", "sky"), ("空", "空")],
+)
+def test_background(text: str, meant: object) -> None:
+    assert image_demo.read_background(text) == meant
+
+
+@pytest.mark.parametrize("text", ["0,5", "50%"])
+def test_a_background_of_no_words(text: str) -> None:
+    with pytest.raises(InputError, match=f"--background {text}: auto, off"):
+        image_demo.read_background(text)
+
+
 def test_pictures_of_a_folder_that_are_not_read_are_said(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -169,6 +169,8 @@ CONFIGS = [
           "train_dataloader['batchsize'] = 3"),
     Wrong("a misspelt key of the checkpoints", TRAIN, "'intervall' .did you mean 'interval'",
           "default_hooks = dict(checkpoint=dict(intervall=3))"),
+    Wrong("a misspelt name of a hook", TRAIN, "no type, or its name is misspelt: .'interval': 5",
+          "default_hooks = dict(checkpont=dict(interval=5))"),
     Wrong("a misspelt key of the windows", TRAIN, r"test_cfg: unknown \['widow'\]; known are",
           "model = dict(test_cfg=dict(widow=3))"),
     Wrong("a misspelt key of CLIP", TRAIN, "model.clip=.* must name model_name and weights",

@@ -30,6 +30,8 @@ def refused_settings(error: Exception) -> str | None:
     if not built or not isinstance(error, (TypeError, ValueError, AssertionError, KeyError)):
         return None
     part, (last, line) = built[-1], stack[-1]
+    if "obj_type" not in part:
+        return f"a part of the config has no type, or its name is misspelt: {part['cfg']}"
     kind = part.get("obj_cls")
     if kind is None and last.f_code is _BUILDS:  # there is no part of this name
         return _unknown(str(part["obj_type"]), part["registry"])
@@ -38,7 +40,7 @@ def refused_settings(error: Exception) -> str | None:
     if found := _UNEXPECTED.search(str(error)):
         name, setting = found.groups()
         own = setting in part["args"]
-        hint = did_you_mean(setting, _settings(kind) if own else ())
+        hint = did_you_mean(setting, _settings(kind) - {setting} if own else ())
         return f"{kind.__name__ if own else name} takes no setting {setting!r}{hint}"
     place = f"{last.f_code.co_filename}:{line}"
     values = [f"{k}={v!r}" for k, v in part["args"].items() if isinstance(v, (int, float, str))]

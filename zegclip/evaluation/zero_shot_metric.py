@@ -87,8 +87,8 @@ class ZeroShotIoUMetric(BaseMetric):
                 of label ids.
 
         Raises:
-            InputError: sizes differ, an id is outside the classes, or two images would have one
-                file in ``output_dir``.
+            InputError: sizes differ, an id is outside the classes, or a file in ``output_dir``
+                would be two images' or is one of the data set.
         """
         num_classes = len(self.dataset_meta["classes"])
         for sample in data_samples:
@@ -98,7 +98,7 @@ class ZeroShotIoUMetric(BaseMetric):
                 continue
             prediction = sample["pred_sem_seg"]["data"]
             if self.output_dir is not None:
-                self._write(image, prediction)
+                self._write(image, sample.get("seg_map_path"), prediction)
             if self.format_only or "gt_sem_seg" not in sample:
                 self.results.append(None)
                 continue
@@ -116,10 +116,14 @@ class ZeroShotIoUMetric(BaseMetric):
                 )
             self.results.append(self._count(image, prediction, label))
 
-    def _write(self, image: str, prediction: Tensor) -> None:
-        """Write a label map; one of another image of that name is not replaced."""
+    def _write(self, image: str, mask: str | None, prediction: Tensor) -> None:
+        """Write a label map; neither another image's of that name nor what is read is replaced."""
         path = self.output_dir / f"{Path(image).stem}.png"  # type: ignore[operator]
         self._check_owner(path, image)
+        if path.resolve() in {Path(each).resolve() for each in (image, mask) if each}:
+            raise InputError(
+                f"{path} of the data set would be replaced by a prediction: choose another folder"
+            )
         kind = np.uint8 if len(self.dataset_meta["classes"]) <= IGNORE_INDEX else np.uint16
         with replacing(path) as part:
             Image.fromarray(prediction.squeeze(0).cpu().numpy().astype(kind)).save(part)

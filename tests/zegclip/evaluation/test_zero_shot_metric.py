@@ -184,6 +184,15 @@ class TestImagesWithoutLabels:
         with pytest.raises(InputError, match=r"x/a\.jpg and y/a\.jpg would both be .*a\.png"):
             ours.process(None, [self.unlabelled("x/a.jpg"), self.unlabelled("y/a.jpg")])
 
+    @pytest.mark.parametrize("key", ["img_path", "seg_map_path"])
+    def test_the_data_sets_own_files_are_not_replaced(self, tmp_path: Path, key: str) -> None:
+        ours, mask = metric(output_dir=str(tmp_path)), tmp_path / "a.png"
+        mask.write_bytes(b"kept")
+        sample = self.unlabelled("x/a.jpg") | {key: str(tmp_path / "." / "a.png")}
+        with pytest.raises(InputError, match=r"a\.png of the data set would be replaced"):
+            ours.process(None, [sample])
+        assert mask.read_bytes() == b"kept"
+
     def test_those_of_other_processes_too(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
