@@ -9,6 +9,7 @@ knows drawings of VOC's 20 classes, not photographs. Needs gradio.
 from __future__ import annotations
 
 import argparse
+import socket
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -84,6 +85,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     if len(args.compare) > 2:
         raise InputError("--compare takes a config and a checkpoint, which some methods have not")
+    family = socket.AF_INET6 if ":" in args.host else socket.AF_INET
+    try:  # before the models are loaded
+        socket.create_server((args.host, args.port), family=family).close()
+    except (OSError, OverflowError) as error:
+        raise InputError(
+            f"--host {args.host} --port {args.port}: {error}; choose another"
+        ) from error
     inferencers = [ZeroShotInferencer(args.config, args.checkpoint, args.device)]
     if args.compare:
         config, checkpoint = (*args.compare, None)[:2]

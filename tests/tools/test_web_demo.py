@@ -288,6 +288,10 @@ def test_it_listens_here_and_writes_nothing_into_the_installation(
         web_demo.main(["--config", "tagclip_mini_inductive", "--checkpoint", "nowhere.pth"])
     with pytest.raises(InputError, match="--compare takes a config and a checkpoint"):
         web_demo.main(["--mini", "--compare", "one.py", "two.pth", "three.pth"])
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        for port in (taken.getsockname()[1], 99999):
+            with pytest.raises(InputError, match=f"--port {port}: .*choose another"):
+                web_demo.main(["--mini", "--port", str(port)])
 
 
 def test_photographs_are_there_to_be_tried() -> None:
