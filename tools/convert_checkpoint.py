@@ -19,14 +19,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from model_converters.published import METHODS, from_published, summary
 from torch import Tensor
 
 import tagclip  # noqa: F401
-from zegclip.engine.launch import find_config, run
+from zegclip.engine.launch import find_config, read_config, run
 from zegclip.engine.start_up import check
 from zegclip.errors import InputError
 from zegclip.files import read_checkpoint, replacing
@@ -81,7 +80,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 def build(config: Path, settings: dict[str, Any]) -> ZeroShotSegmentor:
     """The model of a config and further settings; refuses where its CLIP weights are missing."""
-    cfg = Config.fromfile(config)
+    cfg = read_config(config)
     cfg.merge_from_dict({"model": settings})
     check(cfg, [])
     init_default_scope("mmseg")

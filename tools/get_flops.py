@@ -27,7 +27,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from zegclip.datasets import ZeroShotDataset
 from zegclip.engine.config_options import ConfigOptions, apply_options
-from zegclip.engine.launch import find_config, methods_with, run
+from zegclip.engine.launch import find_config, methods_with, read_config, run
 from zegclip.errors import InputError
 from zegclip.files import PROJECT_ROOT
 from zegclip.segmentors import ZeroShotSegmentor
@@ -120,7 +120,7 @@ def cost(path: Path, shape: Sequence[int] | None = None, options: Any = None) ->
 
     ``shape``: (H, W) of the image; by default the crop of its sliding window, or the training's.
     """
-    cfg = Config.fromfile(path)
+    cfg = read_config(path)
     apply_options(cfg, options, trains=False)
     model, vocabulary = build_model(cfg)
     height, width = shape or cfg.model.test_cfg.get("crop_size") or model.data_preprocessor.size

@@ -20,13 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from mmengine.config import Config
 from support.markdown_table import markdown, number
 from support.runs import Run, command_line, run_all
 
 from zegclip.engine import start_up
 from zegclip.engine.config_options import ConfigOptions
-from zegclip.engine.launch import find_config, run
+from zegclip.engine.launch import find_config, read_config, run
 from zegclip.errors import InputError
 from zegclip.evaluation import COLUMNS, protocol_fingerprint
 from zegclip.files import PROJECT_ROOT, replacing
@@ -38,7 +37,7 @@ def runs_of(path: Path, args: Namespace) -> list[Run]:
     Raises:
         InputError: it starts from a run that is not there.
     """
-    given, options = Config.fromfile(path).get("load_from"), args.cfg_options or {}
+    given, options = read_config(path).get("load_from"), args.cfg_options or {}
     runs = []
     for seed in range(args.seeds):
         start = None

@@ -56,6 +56,8 @@ def parse_args() -> tuple[argparse.Namespace, Config]:
         parser.error("--from-predictions goes without a checkpoint and its options: no model")
     if folder is not None and args.launcher != "none":
         parser.error("--from-predictions runs in one process: leave --launcher out")
+    if args.show_dir and args.launcher != "none":  # (mmseg draws on the first process alone)
+        parser.error("--show-dir draws in one process: leave --launcher out")
     cfg = load_config(args, trains=False)
     if folder is None and args.checkpoint is None and learns(cfg):
         parser.error("give a checkpoint, or predictions with --from-predictions DIR")
@@ -68,8 +70,6 @@ def parse_args() -> tuple[argparse.Namespace, Config]:
     if args.out:
         metrics = cfg.test_evaluator
         (metrics if isinstance(metrics, dict) else metrics[0])["output_dir"] = args.out
-    if args.show_dir and args.launcher != "none":  # (mmseg draws on the first process alone)
-        parser.error("--show-dir draws in one process: leave --launcher out")
     if args.show_dir:
         cfg.default_hooks.visualization = dict(type="DrawReadableHook", draw=True)
         cfg.visualizer.save_dir = args.show_dir

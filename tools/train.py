@@ -42,6 +42,8 @@ def parse_args() -> Config:
         "--deterministic", action="store_true", help="only reproducible algorithms (slower)"
     )
     args = parser.parse_args()
+    if args.seed is not None and not 0 <= args.seed < 2**32:
+        parser.error(f"--seed {args.seed} must be a number from 0 to 2**32 - 1")
     cfg = load_config(args)
     if not learns(cfg):
         raise InputError(

@@ -48,6 +48,7 @@ class FakeRuns:
         self.now += seconds
 
     def begin(self, command: list[str], env: dict[str, str], **_: Any) -> Any:
+        command = [command[0], str(Path(command[1]).relative_to(PROJECT_ROOT)), *command[2:]]
         self.commands.append(command[1:])
         self.environments.append(env)
         self.running += 1

@@ -12,28 +12,26 @@ import run_seeds
 from support import runs as tool_runs
 
 from zegclip.errors import InputError
+from zegclip.files import PROJECT_ROOT
 
 
 @pytest.mark.slow
 def test_seeds_are_trained_once_and_summarised(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A config of one's own in another folder, with a data set beside it."""
+    monkeypatch.chdir(tmp_path)
+    base = PROJECT_ROOT / "configs/zegclip_mini_inductive.py"
+    Path("scenes").mkdir()
+    data = "dict(dataset=dict(data_root='scenes', number=20))"
+    Path("mine.py").write_text(
+        f"_base_ = {str(base)!r}\ntrain_dataloader = {data}\nval_dataloader = {data}\n"
+    )
     options = ["train_cfg.max_iters=2", "train_dataloader.num_workers=1"]
-    for mode in ("train", "val"):
-        options += [f"{mode}_dataloader.dataset.data_root={tmp_path / 'scenes'}"]
-        options += [f"{mode}_dataloader.dataset.number=20"]
-    name = "zegclip_mini_inductive"
-    arguments = [
-        name,
-        "--seeds",
-        "2",
-        "--work-dir",
-        str(tmp_path / name),
-        "--cfg-options",
-        *options,
-    ]
+    arguments = ["mine.py", "--seeds", "2", "--work-dir", "mine", "--cfg-options", *options]
     run_seeds.main(arguments)
-    results, text = (tmp_path / name / f"results.{end}" for end in ("json", "md"))
+    assert any(Path("scenes").iterdir())
+    results, text = (tmp_path / "mine" / f"results.{end}" for end in ("json", "md"))
     first = results.read_text()
     summary = json.loads(first)
     runs = summary["runs"]

@@ -18,7 +18,7 @@ import torch
 
 from zegclip.clip.weight_files import read_weights
 from zegclip.errors import InputError
-from zegclip.files import PROJECT_ROOT, find_path, read_checkpoint, replacing
+from zegclip.files import PROJECT_ROOT, as_checkpoint, find_path, read_checkpoint, replacing
 
 
 def test_relative_paths_count_from_here_then_from_the_project(
@@ -162,6 +162,13 @@ def test_what_downloads_leave(tmp_path: Path, content: bytes, message: str) -> N
         (tmp_path / name).write_bytes(content)
         with pytest.raises(InputError, match=rf"{name} cannot be read.*{message}"):
             read(tmp_path / name)
+
+
+def test_a_tensor_larger_than_its_file_is_not_unfolded() -> None:
+    """A crafted one: 10^15 weights that are one number in the file."""
+    file = io.BytesIO()
+    torch.save({"state_dict": {"x": torch.zeros(1).expand(10**15)}}, file)
+    as_checkpoint(read_checkpoint(file), "x.pth")
 
 
 def test_broken_and_missing_files_are_named(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 from mmengine.config import Config
 
 from zegclip.compat import available_cores
+from zegclip.engine.launch import read_config
 from zegclip.evaluation import COLUMNS, training_fingerprint
 from zegclip.evaluation.protocol import digest
 from zegclip.files import PROJECT_ROOT, find_path, replacing
@@ -89,11 +90,10 @@ class Run:
         for name in ("run.json", product):
             (self.folder / name).unlink(missing_ok=True)
         share = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
-        command = [sys.executable, *self.command(), option, str(self.folder)]
+        script, *rest = self.command()
+        command = [sys.executable, str(PROJECT_ROOT / script), *rest, option, str(self.folder)]
         with (self.folder / "output.txt").open("wb") as output:
-            return subprocess.Popen(
-                command, cwd=PROJECT_ROOT, env=os.environ | share, stdout=output, stderr=output
-            )
+            return subprocess.Popen(command, env=os.environ | share, stdout=output, stderr=output)
 
     def finish(self, returncode: int) -> bool:
         """Note that its process has ended; whether it did all of its work."""
@@ -138,7 +138,7 @@ class Run:
 
 @cache
 def _read(config: str) -> Config:
-    return Config.fromfile(PROJECT_ROOT / config)
+    return read_config(PROJECT_ROOT / config)
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from zegclip.vocabulary import Vocabulary, name_key
 
 # The file beside a model that is looked for where none is named.
 WORDS = "words.npz"
+_LARGEST = 2**30  # bytes
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,11 @@ class ClassWords:
             InputError: there is no such file, or it is of another form.
         """
         try:
+            if zipfile.is_zipfile(path):  # (deflated, a small file may hold any size)
+                with zipfile.ZipFile(path) as archive:
+                    size = sum(each.file_size for each in archive.infolist())
+                if size > _LARGEST:
+                    raise ValueError(f"it holds {size} bytes, and may hold {_LARGEST}")
             with np.load(path, allow_pickle=False) as file:
                 words, queries = (
                     {name: tuple(each) for name, each in json.loads(str(file[key])).items()}

@@ -15,7 +15,13 @@ import torch
 from mmengine.config import Config
 
 from zegclip.datasets.images import ImageLike, read_image
-from zegclip.engine.load_model import MINI_CHECKPOINT, choose_device, choose_files, load_model
+from zegclip.engine.load_model import (
+    MINI_CHECKPOINT,
+    checkpoint_meta,
+    choose_device,
+    choose_files,
+    load_model,
+)
 from zegclip.errors import InputError
 from zegclip.heads import upsample
 from zegclip.visualization import attention_of_windows
@@ -163,10 +169,9 @@ class ZeroShotInferencer:
             licence: of what is learned, as the Hub spells it (``"apache-2.0"``).
 
         Raises:
-            InputError: the config holds what cannot be data, or the report is of another CLIP.
+            InputError: the config holds what cannot be data, or the report is of another model.
         """
-        name = Path(folder).resolve().name
-        pretrained.write(Path(folder), self._cfg, self.model, name, report, licence)
+        self._write(Path(folder), Path(folder).resolve().name, report, licence)
 
     def push_to_hub(
         self,
@@ -192,8 +197,12 @@ class ZeroShotInferencer:
             InputError: as there; or the Hub refuses it.
         """
         with tempfile.TemporaryDirectory() as folder:
-            pretrained.write(Path(folder), self._cfg, self.model, name, report, licence)
+            self._write(Path(folder), name, report, licence)
             return pretrained.push(Path(folder), name, private, revision)
+
+    def _write(self, folder: Path, name: str, report: str | Path | None, licence: str) -> None:
+        meta = checkpoint_meta(self.checkpoint) if self.checkpoint else {}
+        pretrained.write(folder, self._cfg, self.model, name, report, licence, meta)
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -51,11 +51,18 @@ Of what is learned: {licence}. CLIP's weights have their own.
 """
 
 
-def read_report(path: str | Path, model: ZeroShotSegmentor) -> dict[str, Any]:
+def read_report(
+    path: str | Path, model: ZeroShotSegmentor, meta: Mapping[str, Any]
+) -> dict[str, Any]:
     """A ``report.json`` of a model, without the folders of this machine.
 
+    Args:
+        path: of the report.
+        model: that it should be of.
+        meta: what the model's checkpoint says of its training.
+
     Raises:
-        InputError: it cannot be read, or is of another CLIP or other settings of it.
+        InputError: it cannot be read, or is of another CLIP or another training.
     """
     try:
         report = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -65,6 +72,13 @@ def read_report(path: str | Path, model: ZeroShotSegmentor) -> dict[str, Any]:
         raise InputError(f"{path} is no report of tools/test.py: {error!r}") from error
     if theirs != bytes(model.clip_fingerprint.cpu()).hex():
         raise InputError(f"{path} is of a model with another CLIP: test this one (tools/test.py)")
+    ours = {"training": meta.get("training"), "iteration": meta.get("iter")}
+    for key, value in {**ours, "seed": meta.get("seed")}.items():
+        if None not in (value, protocol.get(key)) and protocol[key] != value:
+            raise InputError(
+                f"{path} is of another model ({key} {protocol[key]}, not {value}): test this one "
+                "(tools/test.py)"
+            )
     if protocol.get("checkpoint"):
         protocol["checkpoint"] = Path(protocol["checkpoint"]).name
     return report

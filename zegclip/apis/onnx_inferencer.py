@@ -187,6 +187,8 @@ def read_description(session: Any, name: str) -> dict[str, Any]:
         statistics = found["normalisation"]
         if not all(map(math.isfinite, [*statistics["mean"], *statistics["std"]])):
             raise InputError("mean or std is no number")
+        if "test_cfg" in statistics:  # would pad to any size
+            raise InputError("normalisation.test_cfg")
         found["test_cfg"] = checked_test_cfg(found["test_cfg"], found["patch_size"])
         found["background"] = Background(**found["background"])
         found |= {key: bool(found[key]) for key in ("words_apart", "averages_logits")}

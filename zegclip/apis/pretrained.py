@@ -39,7 +39,7 @@ _KINDS: dict[tuple[str, ...], type] = {
     ("model", "decode_head", "loss"): MaskLoss,
 }
 _OF_THE_MODEL = ("type", "clip", "image_encoder", "text_encoder", "decode_head", "pseudo_labels")
-_LARGEST_NUMBER = 2**16
+_LARGEST_NUMBER, _MOST_LAYERS = 2**16, 64
 _LARGEST_FILES = {CONFIG: 2**20, WEIGHTS: 2**31}  # bytes
 
 
@@ -127,8 +127,9 @@ def _check_plain(value: Any, place: tuple[str, ...]) -> None:
         for key, inner in value.items():
             if key == "type" and (kind or place[0] == "test_pipeline"):
                 continue
-            # (A part's own clip, a folder that would be written to.)
+            # (A part's own clip, a folder that would be written to, padding to any size.)
             misplaced = key in ("type", "cache_dir") or (key == "clip" and place != ("model",))
+            misplaced |= key == "test_cfg" and place != ("model",)
             if misplaced or not key.isidentifier() or key.startswith("_"):
                 raise InputError(f"{name}.{key} cannot be in a model's {CONFIG}")
             _check_plain(inner, (*place, key))
@@ -143,7 +144,8 @@ def _check_plain(value: Any, place: tuple[str, ...]) -> None:
         for index, inner in enumerate(value):
             _check_plain(inner, (*place, str(index)))
     elif isinstance(value, (int, float)):
-        if not math.isfinite(value) or abs(value) > _LARGEST_NUMBER:
+        largest = _MOST_LAYERS if place[-1] == "num_layers" else _LARGEST_NUMBER
+        if not math.isfinite(value) or abs(value) > largest:
             raise InputError(f"{name}={value} is no number for a model")
     elif not isinstance(value, (str, type(None))):
         raise InputError(f"{name} is a {type(value).__name__}, not a plain value")
@@ -156,6 +158,7 @@ def write(
     name: str,
     report: str | Path | None,
     licence: str,
+    trained: Mapping[str, Any],
 ) -> None:
     """Write the two files, ``README.md``, and ``report.json`` where there is one.
 
@@ -166,6 +169,7 @@ def write(
         name: for the model card.
         report: path of a report of the model.
         licence: of what is learned.
+        trained: what the model's checkpoint says of its training.
 
     Raises:
         InputError: the config holds what cannot be data, or the report is of another model.
@@ -186,7 +190,7 @@ def write(
     )
     content["model"]["text_encoder"].pop("cache_dir", None)
     check(content)
-    scores = read_report(report, model) if report else None
+    scores = read_report(report, model, trained) if report else None
     (folder / "report.json").unlink(missing_ok=True)  # of other weights
     with replacing(folder / WEIGHTS) as part:
         state = {key: value.cpu().contiguous() for key, value in model.state_dict().items()}

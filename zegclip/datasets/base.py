@@ -18,6 +18,10 @@ from zegclip.vocabulary import IGNORE_INDEX, Vocabulary, name_key
 from .files import find_files, first_few, names_in, read_names
 from .sampler import Draw
 
+_OF_METAINFO = frozenset(
+    ("classes", "palette", "unseen", "synonyms", "setting", "dataset_name", "ignore_rule")
+)
+
 
 @DATASETS.register_module()
 class ZeroShotDataset(BaseSegDataset):
@@ -110,6 +114,10 @@ class ZeroShotDataset(BaseSegDataset):
         if not root.is_dir():
             return [str(root)]
         folders = _without_none(config.get("data_prefix") or {})
+        if unknown := folders.keys() - {"img_path", "seg_map_path"}:
+            raise InputError(
+                f"{cls.__name__}: data_prefix has img_path and seg_map_path, no {min(unknown)!r}"
+            )
         masks = folders.pop("seg_map_path", None)
         parts = [*_listed(config.get("ann_file") or ()), *folders.values()]
         if masks is not None and not any((root / f).exists() for f in cls.mask_folders_of(masks)):
@@ -137,6 +145,9 @@ class ZeroShotDataset(BaseSegDataset):
         given = {"setting": "inductive"} | dict(metainfo or {})
         given |= {key: value for key, value in words.items() if value is not None}
         setting = given["setting"]
+        for name in given.keys() - _OF_METAINFO:  # (there may be more, for a class of one's own)
+            if hint := did_you_mean(name, _OF_METAINFO):
+                raise InputError(f"{cls.__name__}: metainfo has an entry {name!r}{hint}")
         merged = {"dataset_name": cls.__name__} | cls.METAINFO | given
         if isinstance(merged.get("classes"), str):
             merged["classes"] = read_names(find_path(merged["classes"]))

@@ -28,10 +28,22 @@ def read_names(path: str | Path) -> list[str]:
 
 
 def names_in(folder: str, suffixes: Sequence[str]) -> list[str]:
-    """Files of a folder and below, sorted, without their suffixes."""
+    """Files of a folder and below, sorted, without their suffixes.
+
+    Raises:
+        InputError: two files differ only in the suffix, and one of them would be left out.
+    """
     longest = sorted(suffixes, key=len, reverse=True)
-    files = list_dir_or_file(folder, list_dir=False, suffix=tuple(suffixes), recursive=True)
-    return sorted({f.removesuffix(next(s for s in longest if f.endswith(s))) for f in files})
+    files: dict[str, str] = {}
+    for file in list_dir_or_file(folder, list_dir=False, suffix=tuple(suffixes), recursive=True):
+        name = file.removesuffix(next(s for s in longest if file.endswith(s)))
+        if name in files:
+            raise InputError(
+                f"{folder} holds {' and '.join(sorted([files[name], file]))}, two images of one "
+                "name: rename one, or set img_suffix to the suffix that counts"
+            )
+        files[name] = file
+    return sorted(files)
 
 
 def find_files(

@@ -34,6 +34,12 @@ _HOOKS = {
     "resume": "ResumeHook",
     "finite": "FiniteHook",
 }
+# What a launcher leaves in the environment of the processes that it starts.
+_STARTED_BY = {
+    "pytorch": ("RANK", "torchrun, as tools/dist_train.sh and dist_test.sh do"),
+    "slurm": ("SLURM_PROCID", "srun, as tools/slurm_train.sh does"),
+    "mpi": ("OMPI_COMM_WORLD_LOCAL_RANK", "mpirun"),
+}
 # Errors of paths to be written. (Those to be read are checked before.)
 _REFUSED_PATHS = (FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
 
@@ -226,6 +232,9 @@ def load_config(args: argparse.Namespace, trains: bool = True) -> Config:
     """
     path = find_config(args.config)
     cfg = read_config(path)
+    variable, starter = _STARTED_BY.get(args.launcher, (None, None))
+    if variable and variable not in os.environ:
+        raise InputError(f"--launcher {args.launcher}: start this program by {starter}")
     cfg.launcher = args.launcher
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     apply_options(cfg, args.cfg_options, trains)

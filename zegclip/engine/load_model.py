@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmseg.registry import MODELS
 
 from zegclip.errors import InputError
+from zegclip.evaluation.training import tested_otherwise
 from zegclip.files import PROJECT_ROOT, as_checkpoint, find_path, read_checkpoint, read_url
 from zegclip.segmentors import ZeroShotSegmentor
 
@@ -47,8 +48,8 @@ def choose_files(
 
     Args:
         config: a path (as the tools take it: relative to here, the repository or its configs), or
-            a config that is read already. ``None``: the one with which the checkpoint was trained,
-            in the folder where the training wrote both, or the repository's of that name.
+            a config that is read already. ``None``: the repository's of the name that the
+            checkpoint carries, if it was trained so.
         checkpoint: a path; ``None``: the config's ``load_from``. Both ``None``: CLIP without
             training, with OpenAI's ViT-B/16.
 
@@ -79,30 +80,37 @@ def choose_files(
     return cfg, find_checkpoint(str(checkpoint))
 
 
-def _config_of(checkpoint: str) -> str:
-    """The config of a checkpoint: its training's, or the repository's of the name that it carries.
+def _config_of(checkpoint: str) -> Config:
+    """The repository's config of the name that a checkpoint carries.
 
-    A config is a program. The one beside a checkpoint is run only where a training of this machine
-    wrote both, which mmengine's ``last_checkpoint`` says with the folder's full path.
+    A config is a program, and whoever packs a checkpoint can pack one beside it: that one is only
+    named.
     """
-    folder, name = Path(checkpoint).resolve().parent, f"{_config_name(checkpoint)}.py"
-    beside, ours = folder / name, PROJECT_ROOT / "configs" / name
-    last = folder / "last_checkpoint"
-    if beside.is_file() and last.is_file() and Path(last.read_text()).parent == folder:
-        return str(beside)
+    name, folder = f"{_config_name(checkpoint)}.py", Path(checkpoint).resolve().parent
+    ours, reason = PROJECT_ROOT / "configs" / name, "which config it was trained with is not told"
     if ours.is_file():
-        return str(ours)
-    found = next(filter(Path.is_file, (beside, folder / f"{Path(checkpoint).stem}.py")), None)
-    hint = f"; {found} is run only if you name it, because a config is a program" if found else ""
+        cfg = read_config(ours)
+        settings = checkpoint_meta(checkpoint).get("settings")
+        if not (otherwise := tested_otherwise(settings, cfg) if settings else []):
+            return cfg
+        reason = f"it was not trained as configs/{name} says: {', '.join(otherwise)}"
+    beside = next(filter(Path.is_file, (folder / name, folder / f"{Path(checkpoint).stem}.py")), "")
     raise InputError(
-        f"which config {checkpoint} was trained with cannot be told: give it (config=PATH, "
-        f"--config PATH){hint}"
+        f"{checkpoint}: {reason}; give the config (config=PATH, --config PATH)"
+        + (f", {beside} if you trust it, because a config is a program" if beside else "")
     )
 
 
 def _config_name(checkpoint: str) -> str:
-    meta = _read(checkpoint).get("meta") or {}
-    return Path(str(meta.get("config") or Path(checkpoint).parent.name)).stem
+    name = str(checkpoint_meta(checkpoint).get("config") or "")
+    if not name or "\n" in name:  # (mmseg before 1.0 wrote the whole text)
+        return Path(checkpoint).parent.name
+    return Path(name).stem
+
+
+def checkpoint_meta(checkpoint: str) -> dict[str, Any]:
+    """What a checkpoint (path or URL) says of its training; nothing, where it does not."""
+    return _read(checkpoint).get("meta") or {}
 
 
 def _read(checkpoint: str) -> dict[str, Any]:

@@ -10,7 +10,9 @@ from typing import Any
 
 from mmengine.config import Config
 
+from zegclip.datasets.files import read_names
 from zegclip.datasets.from_config import iter_datasets
+from zegclip.files import find_path
 
 from .protocol import digest
 
@@ -34,10 +36,15 @@ def training_settings(cfg: Config | Mapping[str, Any], processes: int = 1) -> di
     dataset = copy.deepcopy(loader.get("dataset") or {})
     for each in iter_datasets(dataset):
         each.pop("data_root", None)
+        metainfo = each.get("metainfo") or {}
+        if isinstance(metainfo.get("classes"), str):  # a file, which may change
+            metainfo["classes"] = read_names(find_path(metainfo["classes"]))
+    scaling = cfg.get("auto_scale_lr") or {}
     settings = {
         "model": model,
         "custom_hooks": cfg.get("custom_hooks") or [],
-        "auto_scale_lr.enable": bool((cfg.get("auto_scale_lr") or {}).get("enable")),
+        "auto_scale_lr.enable": bool(scaling.get("enable")),
+        **({"auto_scale_lr": scaling} if scaling.get("enable") else {}),
         "train_dataloader.dataset": dataset,
         "train_dataloader.batch_size": (batch := loader.get("batch_size")) and batch * processes,
         "train_cfg.max_iters": length.get("max_iters"),

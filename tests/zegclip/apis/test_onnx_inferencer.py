@@ -102,6 +102,7 @@ def test_saved_words_need_no_text_encoder(method: str, monkeypatch: pytest.Monke
         (("scope.onnx",), "_scope_.* cannot be in a file"),
         (("large.onnx",), "scale=1000000000 cannot be in a file, only up to 4096"),
         (("nan.onnx",), "mean or std is no number"),
+        (("padded.onnx",), "padded.onnx: normalisation.test_cfg"),
         (("vocabulary.onnx",), "vocabulary.onnx: its description cannot be used"),
     ],
 )
@@ -117,6 +118,8 @@ def test_messages(
     rewritten(path, Path("scope.onnx"), resize=[scoped])
     rewritten(path, Path("large.onnx"), resize=[{"type": "Resize", "scale": 10**9}])
     rewritten(path, Path("nan.onnx"), normalisation={"mean": [float("nan")] * 3, "std": [1] * 3})
+    padded = {"mean": [0], "std": [1], "test_cfg": {"size_divisor": 16384}}
+    rewritten(path, Path("padded.onnx"), normalisation=padded)
     rewritten(path, Path("vocabulary.onnx"), vocabulary=[1])
     model = onnx.load(path)
     del model.metadata_props[:]
@@ -171,6 +174,16 @@ def test_class_words_are_read_as_data(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="words.npz cannot be read as class embeddings"):
         ClassWords.read(file)
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_small_file_of_class_words_is_not_a_large_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zegclip.apis.class_words._LARGEST", 10**6)
+    np.savez_compressed(tmp_path / "words.npz", embeddings=np.zeros((10**3, 10**3)))
+    assert (tmp_path / "words.npz").stat().st_size < 10**5
+    with pytest.raises(InputError, match="it holds 8000.* bytes, and may hold 1000000"):
+        ClassWords.read(tmp_path / "words.npz")
 
 
 def test_what_is_learned_of_text_changes_the_fingerprint() -> None:

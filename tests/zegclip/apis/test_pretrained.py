@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from mmengine.config import Config
 from safetensors.torch import load_file, save_file
@@ -99,7 +100,7 @@ def test_the_card_says_what_the_report_says(inferencer: ZeroShotInferencer, tmp_
         "dataset": "mini benchmark", "images": 300, "setting": "inductive",
         "unseen": list(vocabulary.unseen), "num_classes": 20, "ignore_rule": "void ignored",
         "config": "tagclip_mini_inductive", "checkpoint": "some/where/iter_1000.pth",
-        "seed": 0, "iteration": 1000, "code": "0.2.0",
+        "seed": 0, "iteration": 500, "code": "0.2.0",
     }  # fmt: skip
     scores = {"pAcc": 69.04, "mIoU_S": 54.6, "mIoU_U": 46.3, "hIoU": 50.1, "per_class": {}}
     write_report(tmp_path / "report.json", scores, protocol)
@@ -120,6 +121,13 @@ def test_the_card_says_what_the_report_says(inferencer: ZeroShotInferencer, tmp_
     text = (tmp_path / "tag" / "README.md").read_text()
     assert "license: unknown" in text and "None were given" in text
     assert not (tmp_path / "tag" / "report.json").exists()
+
+    checkpoint = torch.load(inferencer.checkpoint, weights_only=True)
+    meta = checkpoint.get("meta", {}) | {"seed": 1, "training": "abc"}
+    torch.save(checkpoint | {"meta": meta}, tmp_path / "another_seed.pth")
+    another = ZeroShotInferencer(inferencer.config, tmp_path / "another_seed.pth", device="cpu")
+    with pytest.raises(InputError, match=r"report\.json is of another model \(seed 0, not 1\)"):
+        another.save_pretrained(tmp_path / "other", tmp_path / "report.json")
 
     protocol["clip"] = {"model_name": "other", "fingerprint": "00"}
     write_report(tmp_path / "report.json", scores, protocol)
@@ -168,6 +176,8 @@ def changed(content: dict[str, Any], place: str, value: Any) -> None:
         ("model.image_encoder.clip", {"weights": "x"}, "model.image_encoder.clip cannot be in"),
         ("model.decode_head.gamma", float("inf"), "gamma=inf is no number for a model"),
         ("model.image_encoder.num_prompts", 10**9, "num_prompts=1000000000 is no number"),
+        ("model.decode_head.decoder.num_layers", 65, "num_layers=65 is no number"),
+        ("model.data_preprocessor.test_cfg", {"size_divisor": 16384}, "test_cfg cannot be in"),
         ("model.decode_head.colour", "red", r"config.json makes no model here: TypeError"),
         ("model.test_cfg.mode", "all", "neither 'whole' nor 'slide'"),
         (

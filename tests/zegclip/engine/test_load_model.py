@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from zegclip.engine.launch import read_config
 from zegclip.engine.load_model import MINI_CHECKPOINT, choose_files, load_model
 from zegclip.errors import InputError
+from zegclip.evaluation.training import training_settings
+from zegclip.files import PROJECT_ROOT
 
 
 class ThroughGetattr:
@@ -38,17 +41,31 @@ def test_a_downloaded_checkpoint_is_read_as_data(
         load_model(cfg, "s3://host/mini.pth", torch.device("cpu"))
 
 
-def test_a_config_is_run_only_where_a_training_of_this_machine_wrote_it(tmp_path: Path) -> None:
-    """Whoever wrote a checkpoint chooses the name in it."""
+def test_a_config_beside_a_checkpoint_is_not_run(tmp_path: Path) -> None:
+    """Whoever packs a checkpoint chooses the name in it, and what lies beside it."""
     config, checkpoint = tmp_path / "job.py", tmp_path / "iter_9.pth"
     config.write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\nload_from = 'x.pth'\n")
     torch.save({"state_dict": {}, "meta": {"config": "job"}}, checkpoint)
-    with pytest.raises(InputError, match=r"job\.py is run only if you name it"):
-        choose_files(None, checkpoint)
-    (tmp_path / "last_checkpoint").write_text("/another/machine/iter_9.pth")
-    with pytest.raises(InputError, match=r"job\.py is run only if you name it"):
+    (tmp_path / "last_checkpoint").write_text(str(checkpoint.resolve()))
+    with pytest.raises(InputError, match=r"give the config .*job\.py if you trust it"):
         choose_files(None, checkpoint)
     assert not (tmp_path / "ran").exists()
-    (tmp_path / "last_checkpoint").write_text(str(checkpoint.resolve()))
-    cfg, _ = choose_files(None, checkpoint)
-    assert cfg.filename == str(config.resolve()) and (tmp_path / "ran").exists()
+
+
+def test_the_repositorys_config_is_taken_if_the_checkpoint_was_trained_so(tmp_path: Path) -> None:
+    checkpoint, name = tmp_path / "iter_9.pth", "tagclip_mini_inductive"
+    settings = training_settings(read_config(PROJECT_ROOT / f"configs/{name}.py"))
+    meta = {"config": name, "settings": settings}
+    torch.save({"state_dict": {}, "meta": meta}, checkpoint)
+    assert Path(choose_files(None, checkpoint)[0].filename).stem == name
+    settings["model"]["decode_head"]["trusty_weighting"] = "seen"
+    torch.save({"state_dict": {}, "meta": meta}, checkpoint)
+    with pytest.raises(InputError, match=rf"not trained as configs/{name}.py.*trusty_weighting"):
+        choose_files(None, checkpoint)
+
+
+def test_a_text_of_mmseg_before_1_is_no_name_of_a_config(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "iter_9.pth"
+    torch.save({"state_dict": {}, "meta": {"config": "model = dict()\n" * 99}}, checkpoint)
+    with pytest.raises(InputError, match="which config it was trained with is not told"):
+        choose_files(None, checkpoint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -46,6 +47,31 @@ def test_runs_of_which_one_takes_the_mean(change: dict[str, Any], same: bool) ->
     assert (training_fingerprint(before | change) == training_fingerprint(before)) == same
     named = list(changes(training_settings(before), training_settings(before | change)))
     assert (named == []) == same
+
+
+def test_a_file_of_classes_counts_by_what_it_holds(tmp_path: Path) -> None:
+    file, same = tmp_path / "names.txt", tmp_path / "same.txt"
+    same.write_text("cat\ndog\n")
+    file.write_text("cat\ndog\n")
+
+    def settings(classes: Path) -> dict[str, Any]:
+        dataset = {"metainfo": {"classes": str(classes)}}
+        return training_settings({"train_dataloader": {"dataset": dataset}})
+
+    before = settings(file)
+    assert list(changes(before, settings(same))) == []
+    file.write_text("cat\nsheep\n")
+    assert list(changes(before, settings(file))) == [
+        "train_dataloader.dataset.metainfo.classes.1 (dog -> sheep)"
+    ]
+
+
+def test_the_batch_that_a_rate_is_scaled_from_counts() -> None:
+    one, two = ({"auto_scale_lr": {"enable": True, "base_batch_size": n}} for n in (16, 8))
+    assert training_fingerprint(one) != training_fingerprint(two)
+    for each in (one, two):  # where nothing is scaled, it is of no account
+        each["auto_scale_lr"]["enable"] = False
+    assert training_fingerprint(one) == training_fingerprint(two)
 
 
 def test_a_schedule_in_epochs_counts() -> None:
