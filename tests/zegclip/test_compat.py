@@ -255,6 +255,15 @@ def test_cores_are_at_most_the_machines() -> None:
     assert 1 <= compat.available_cores() <= (os.cpu_count() or 1)
 
 
+@pytest.mark.parametrize(
+    ("quota", "cores"), [("max 100000", 4), ("150000 100000", 2), ("1 100000", 1), ("", 4)]
+)
+def test_cores_of_a_container(monkeypatch: pytest.MonkeyPatch, quota: str, cores: int) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
+    monkeypatch.setattr(Path, "read_text", lambda self: quota)
+    assert compat.available_cores() == cores
+
+
 @pytest.mark.parametrize("program", ["train.py", "test.py", "demo.py"])
 @pytest.mark.parametrize("own", [{}, {"GOMP_SPINCOUNT": "7"}, {"OMP_WAIT_POLICY": "active"}])
 def test_how_threads_wait_is_said_before_torch_is_there(program: str, own: dict[str, str]) -> None:

@@ -12,6 +12,7 @@ CLIP = {"model_name": "ViT-B-16-quickgelu", "weights": "a.pt", "fingerprint": "a
 PROTOCOL: dict[str, Any] = {
     "dataset": "PASCAL VOC 2012 (20 classes)",
     "images": 1449,
+    "image_names": "abc",
     "setting": "inductive",
     "unseen": ["sofa", "train"],
     "num_classes": 20,
@@ -20,8 +21,11 @@ PROTOCOL: dict[str, Any] = {
     "clip": CLIP,
     "templates": ["a photo of a {}"],
     "inference": {"mode": "slide"},
+    "normalisation": {"mean": [0.5]},
+    "decoder": "project_first",
     "gamma": 0.1,
     "trusty_weighting": "both",
+    "trusty_target": "seen",
 }
 
 

@@ -47,6 +47,15 @@ def test_a_coarse_mask_takes_the_edge_of_its_image() -> None:
     assert wrong[0] > 0.03 and wrong[1] < 0.2 * wrong[0]
 
 
+@pytest.mark.parametrize(
+    ("size", "dilations"), [((336, 500), (8, 16)), ((500, 336), (8, 16)), ((9, 9), (1, 2))]
+)
+def test_neighbours_are_as_far_as_the_image_is_large(
+    size: tuple[int, int], dilations: tuple[int, int]
+) -> None:
+    assert PixelAdaptiveRefinement.of_size(size).dilations == dilations
+
+
 @pytest.mark.parametrize("box", [(0, 0, 30, 40), (50, 60, 90, 120)])
 def test_a_part_depends_on_its_reach_and_no_more(box: tuple[int, int, int, int]) -> None:
     generator = torch.Generator().manual_seed(2)

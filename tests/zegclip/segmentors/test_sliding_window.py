@@ -52,6 +52,8 @@ def test_back_to_the_original_size() -> None:
     metainfo = {"flip": True, "flip_direction": "horizontal", "img_padding_size": (0, 2, 0, 3)}
     torch.testing.assert_close(to_original(padded, metainfo), maps)
     assert to_original(padded, {**metainfo, "ori_shape": (10, 7)}).shape == (1, 10, 7)
+    metainfo["padding_size"] = metainfo.pop("img_padding_size")  # mmseg's preprocessor says so
+    torch.testing.assert_close(to_original(padded, metainfo), maps)
 
 
 @pytest.mark.parametrize(
@@ -64,6 +66,8 @@ def test_back_to_the_original_size() -> None:
         ({"mode": "slide", "crop_size": (32, 32), "stride": (40, 8)}, "pixels are left out"),
         ({"mode": "slide", "crop_size": (32, 32), "stride": (32, 3)}, "more than 64 times"),
         ({"modus": "whole"}, "unknown.*modus"),
+        ({"refine": "crf"}, "refine='crf' is neither 'pamr' nor None"),
+        ({"background": {"threshold": 2}}, "threshold"),
     ],
 )
 def test_settings_that_cannot_be(test_cfg: dict[str, Any], message: str) -> None:

@@ -6,16 +6,20 @@ import json
 from collections import deque
 from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch.nn.functional import cosine_similarity
 
-from zegclip.evaluation import confusion_matrix
-from zegclip.evaluation.analyses.analysis import Best
-from zegclip.evaluation.analyses.boundaries import near_boundary
+from zegclip.evaluation import confusion_matrix, scores
+from zegclip.evaluation.analyses.analysis import AnalysedImage, Best
+from zegclip.evaluation.analyses.background import BackgroundThreshold
+from zegclip.evaluation.analyses.boundaries import Boundaries, near_boundary
 from zegclip.evaluation.analyses.calibration import (
+    Calibration,
     confusion_at,
     confusion_of_oracle,
     gamma_counts,
@@ -23,6 +27,7 @@ from zegclip.evaluation.analyses.calibration import (
 )
 from zegclip.evaluation.analyses.decoder_tokens import Tokens, patch_labels, token_cosines
 from zegclip.evaluation.analyses.detection import (
+    Margin,
     auroc,
     calibration_error,
     detector_counts,
@@ -37,9 +42,26 @@ SEEN = np.array([True, False, True, False, True])
 CLASSES = Vocabulary(("cat", "sofa", "dog", "train", "bus"), unseen=("sofa", "train"))
 
 
+MODEL: Any = SimpleNamespace(
+    vocabulary=CLASSES, decode_head=SimpleNamespace(protocol=lambda _: {"gamma": 0.11})
+)
+
+
 @pytest.fixture
 def random() -> np.random.Generator:
     return np.random.default_rng(0)
+
+
+def image_of(probabilities: np.ndarray, labels: np.ndarray, predicted: np.ndarray) -> Any:
+    """What the analyses ask of an image, from its maps ``(C, H, W)``."""
+    uncalibrated = SimpleNamespace(uncalibrated=torch.from_numpy(probabilities), metainfo={})
+
+    def best_of(ids: list[int]) -> tuple[np.ndarray, np.ndarray]:
+        return AnalysedImage.best_of(uncalibrated, ids)  # type: ignore[arg-type]
+
+    groups = (np.flatnonzero(each).tolist() for each in (SEEN, ~SEEN))
+    best = Best(*(part for ids in groups for part in best_of(ids)))
+    return SimpleNamespace(labels=labels, predicted=predicted, best_of=best_of, best=best)
 
 
 def random_labels(random: np.random.Generator, size: tuple[int, int] = (24, 32)) -> np.ndarray:
@@ -96,6 +118,72 @@ def test_gamma_after_the_pass_is_gamma_before_arg_max(random: np.random.Generato
     told = np.where(group, probabilities, -1).argmax(0)
     expected = confusion_matrix(labels, told, 5)
     np.testing.assert_array_equal(confusion_of_oracle(counts, SEEN), expected)
+
+
+def test_the_lead_that_gamma_leaves_is_enough() -> None:
+    best = Best(*(np.full((1, 1), value) for value in (0.75, 0, 0.5, 1)))
+    counts = gamma_counts(np.zeros((1, 1), np.int64), best, np.array([0.0, 0.25, 0.5]), 5)
+    given = [confusion_at(counts, index, SEEN)[0].argmax() for index in range(3)]
+    assert given == [0, 0, 1]
+
+
+def test_calibration(random: np.random.Generator) -> None:
+    """What is said of gamma is what a test by each gamma would say."""
+    labels, predicted = random_labels(random), random.integers(0, 5, (24, 32))
+    probabilities = random.random((5, 24, 32), dtype=np.float32)
+    probabilities[SEEN] += 0.2
+    analysis = Calibration(MODEL, "x.pth")
+    analysis.counts = analysis.count(image_of(probabilities, labels, predicted))
+    found = analysis.result()
+
+    def h_iou(given: np.ndarray) -> float:
+        return scores(confusion_matrix(labels, given, 5), CLASSES)["hIoU"]
+
+    gammas = found["curve"]["gamma"]
+    assert gammas == sorted({*(n / 50 for n in range(-25, 51)), 0.11})
+    shifted = (probabilities - gamma * SEEN[:, None, None] for gamma in gammas)
+    curve = [h_iou(each.argmax(0)) for each in shifted]
+    assert found["curve"]["hIoU"] == pytest.approx(curve)
+    plain, best, tested = curve[gammas.index(0)], max(curve), h_iou(predicted)
+    oracle = h_iou(
+        np.where(SEEN[labels % 255][None] == SEEN[:, None, None], probabilities, -1).argmax(0)
+    )
+    assert found["best_gamma"] == gammas[int(np.argmax(curve))] > 0
+    assert found["hIoU_without_calibration"] == pytest.approx(plain)
+    assert found["hIoU_with_gamma_alone"] == pytest.approx(curve[gammas.index(0.11)])
+    assert found["hIoU_as_tested"] == pytest.approx(tested)
+    assert found["hIoU_of_oracle"] == pytest.approx(oracle)
+    share = 100 * (tested - best) / (oracle - best)
+    assert found["closed_beyond_best_gamma"] == pytest.approx(share)
+
+
+def test_of_equal_classes_the_first() -> None:
+    image = image_of(np.full((5, 1, 2), 0.5, np.float32), *np.zeros((2, 1, 2), np.int64))
+    assert image.best.seen_class.tolist() == [[0, 0]] and image.best.unseen_class.max() == 1
+
+
+def test_the_margin_is_high_where_a_seen_class_leads() -> None:
+    maps = np.zeros((5, 1, 3), np.float32)
+    maps[4, 0, 0] = maps[1, 0, 1] = 1
+    image = image_of(maps, *np.zeros((2, 1, 3), np.int64))
+    assert Margin(MODEL, "x.pth").values(image).tolist() == [[1, 0, 0.5]]
+
+
+def test_background_by_each_threshold(random: np.random.Generator) -> None:
+    labels = random_labels(random)
+    probabilities = random.integers(0, 101, (5, 24, 32)).astype(np.float32) / 100
+    analysis = BackgroundThreshold(MODEL, "x.pth")
+    analysis.counts = analysis.count(image_of(probabilities, labels, labels))
+    found, truth = analysis.result(), np.where(labels == 255, 5, labels)
+    for threshold, miou in zip(found["curve"]["threshold"], found["curve"]["mIoU"]):
+        none = probabilities.max(0).astype(float) < threshold
+        given = np.where(none, 5, probabilities.argmax(0))
+        ious = [
+            ((given == each) & (truth == each)).sum() / ((given == each) | (truth == each)).sum()
+            for each in range(6)
+        ]
+        assert miou == pytest.approx(100 * np.mean(ious))
+    assert found["best_mIoU"] == max(found["curve"]["mIoU"])
 
 
 def test_share_of_the_gap() -> None:
@@ -185,6 +273,19 @@ def test_near_a_boundary_by_distance(random: np.random.Generator) -> None:
     for share in (0.02, 0.05):
         np.testing.assert_array_equal(near_boundary(labels, share), distance <= share * 60)
     assert not near_boundary(np.zeros((5, 5), int)).any()
+
+
+def test_scores_near_a_boundary_and_inside() -> None:
+    """Of an image of 300 x 400 pixels: 2 % of its diagonal are 10, on both sides of the edge."""
+    labels = np.zeros((300, 400), np.int64)
+    labels[:, 200:] = 1
+    predicted = labels.copy()
+    predicted[:, 189:211] = 2
+    analysis = Boundaries(MODEL, "x.pth")
+    analysis.counts = analysis.count(image_of(np.zeros((5, 1, 1)), labels, predicted))
+    found = analysis.result()
+    assert found["boundary"]["pAcc"] == 0 and found["interior"]["pAcc"] == 100
+    assert analysis.counts[0].sum() == 300 * 22
 
 
 def test_cosines_of_tokens(random: np.random.Generator) -> None:
