@@ -13,6 +13,7 @@ from torch import Tensor
 from zegclip.heads import HeadOutput, Prediction, upsample
 from zegclip.segmentors import ImagePrediction, image_prediction, predictions_of_images
 from zegclip.segmentors.bilinear import interpolate_grid, interpolate_points, taps
+from zegclip.segmentors.refinement import PixelAdaptiveRefinement
 
 CELL = 4
 BOXES = [(top, left, top + 16, left + 14) for top in (0, 9) for left in (0, 10, 13)]
@@ -80,6 +81,15 @@ def test_maps_are_the_mean_over_windows(batch: int) -> None:
         torch.testing.assert_close(whole.extra_maps, expected.extra_maps)
         pixel = prediction.tile((11, 12, 12, 13)).probabilities
         torch.testing.assert_close(pixel[0], expected.probabilities[:, 11:12, 12:13])
+
+
+def test_refinement_leaves_the_extra_maps() -> None:
+    (plain_one,) = predictions_of_images(windows_of(5), SIZE, CELL, to_prediction)
+    image = torch.rand(1, 3, *SIZE, generator=torch.Generator().manual_seed(1))
+    (refined,) = predictions_of_images(windows_of(5), SIZE, CELL, to_prediction, images=image)
+    torch.testing.assert_close(refined.whole().extra_maps, plain_one.whole().extra_maps)
+    expected = PixelAdaptiveRefinement.of_size(SIZE)(image[0], plain_one.whole().probabilities)
+    torch.testing.assert_close(refined.whole().probabilities, expected)
 
 
 def test_another_process_gets_the_same_without_the_model() -> None:

@@ -175,11 +175,17 @@ def test_a_background_has_no_class_s_label(model: ZeroShotSegmentor) -> None:
             model.predict(image)
 
 
-def test_strict_loading_still_finds_a_missing_parameter(model: ZeroShotSegmentor) -> None:
+def test_what_a_checkpoint_of_another_model_has_otherwise(model: ZeroShotSegmentor) -> None:
+    """Also where loading is not strict, as mmengine's: the rest would be tested untrained."""
     state = model.state_dict()
-    del state["image_encoder.prompts"]
-    with pytest.raises(InputError, match=r"another model.*lacks image_encoder\.prompts"):
-        model.load_state_dict(state)
+    prompts = state.pop("image_encoder.prompts")
+    for change, said in (
+        ({}, r"another model.*it lacks image_encoder\.prompts"),
+        ({"image_encoder.prompts": prompts[:, :1]}, r"prompts is \(\d+, 1, .* and the model's"),
+        ({"image_encoder.prompts": prompts, "decode_head.x": prompts}, r"it holds decode_head\.x"),
+    ):
+        with pytest.raises(InputError, match=said):
+            model.load_state_dict(state | change, strict=False)
 
 
 def test_vocabulary_comes_from_metainfo(model: ZeroShotSegmentor) -> None:
