@@ -29,7 +29,7 @@ class FragmentsWithoutLCSA(Fragments):
         return super().applies() and self.model.decode_head.decoder.protocol()["local_consensus"]
 
     def segment(self, image: AnalysedImage) -> np.ndarray:
-        with self.model.decode_head.without_local_consensus():
+        with self.model.decode_head.decoder.without_local_consensus():
             labels, _ = image.ask().labels(image.metainfo)
         return labels.cpu().numpy()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from typing import Any
 
 from mmseg.registry import MODELS
@@ -77,10 +76,6 @@ class ConsensusHead(ZeroShotHead):
         """See :meth:`ConsensusDecoder.region_routes`."""
         adapted = self._adapt(cls_embedding, class_embeddings)
         return self.decoder.region_routes(patch_embeddings, adapted)
-
-    def without_local_consensus(self) -> AbstractContextManager[None]:
-        """See :meth:`ConsensusDecoder.without_local_consensus`."""
-        return self.decoder.without_local_consensus()
 
     def protocol(self, inductive: bool) -> dict[str, Any]:
         return {**super().protocol(inductive), "decoder": self.decoder.protocol()}

@@ -90,7 +90,7 @@ def consensus(
         if len(methods) > 1:
             masks.append(predicted_labels(methods[1].predict(row), scene))
         else:
-            with ours.model.decode_head.without_local_consensus():
+            with ours.model.decode_head.decoder.without_local_consensus():
                 masks.append(predicted_labels(ours.predict(row), scene))
         query = Panel(scene.image, caption=whose, draw=grid)
         attended = Panel(scene.image, shade, caption=(count, False), draw=routes)

@@ -28,7 +28,7 @@ def test_with_and_without_lcsa(tiny_clip_config: Path, tmp_path: Path) -> None:
         return pieces / objects
 
     expected = {"fragments": fragments()}
-    with model.decode_head.without_local_consensus():
+    with model.decode_head.decoder.without_local_consensus():
         expected["fragments without LCSA"] = fragments()
     for section, value in expected.items():
         assert result[section]["all"]["fragments_per_object"] == pytest.approx(value)

@@ -90,7 +90,7 @@ def test_query_routes_and_masks(tiny_clip_config: Path, tmp_path: Path) -> None:
     assert colour_at(truth, 0.1) == PALETTE[0]
     # The same model with LCSA and with it switched off, which it is no more.
     expected = [ours.predict(0)]
-    with model.decode_head.without_local_consensus():
+    with model.decode_head.decoder.without_local_consensus():
         expected.append(ours.predict(0))
     for axes, sample in zip((with_lcsa, without), expected):
         colours = colour_labels(sample.pred_sem_seg.data[0].numpy(), PALETTE)

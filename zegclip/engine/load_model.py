@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import logging
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmseg.registry import MODELS
 
 from zegclip.errors import InputError
@@ -156,7 +158,11 @@ def load_model(cfg: Config, checkpoint: str | None, device: torch.device) -> Zer
         model.load_state_dict(content.get("state_dict", content))
     except InputError as error:
         raise InputError(f"{checkpoint}: {error}") from error
-    meta = (content.get("meta") or {}).get("dataset_meta") or cfg.get("dataset_meta")
-    if meta and meta.get("classes"):
-        model.dataset_meta = meta
+    meta = content.get("meta") or {}
+    if meta.get("settings") and (otherwise := tested_otherwise(meta["settings"], cfg)):
+        text = f"{checkpoint} is not used as it was trained, but with {', '.join(otherwise)}"
+        print_log(text, "current", logging.WARNING)
+    dataset_meta = meta.get("dataset_meta") or cfg.get("dataset_meta")
+    if dataset_meta and dataset_meta.get("classes"):
+        model.dataset_meta = dataset_meta
     return model.to(device).eval()

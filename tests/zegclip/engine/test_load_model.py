@@ -64,6 +64,23 @@ def test_the_repositorys_config_is_taken_if_the_checkpoint_was_trained_so(tmp_pa
         choose_files(None, checkpoint)
 
 
+def test_what_a_named_config_has_otherwise_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("zegclip.engine.load_model.print_log", lambda text, *_: said.append(text))
+    cfg, file = choose_files(None, MINI_CHECKPOINT)
+    content = torch.load(file, weights_only=True)
+    content["meta"]["settings"] = training_settings(cfg)
+    torch.save(content, tmp_path / "iter_9.pth")
+    for gamma in (cfg.model.decode_head.gamma, 0.3):
+        assert said == []
+        cfg.model.decode_head.gamma = gamma
+        load_model(cfg, str(tmp_path / "iter_9.pth"), torch.device("cpu"))
+    (text,) = said
+    assert "not used as it was trained, but with model.decode_head.gamma (0.0 -> 0.3)" in text
+
+
 def test_a_text_of_mmseg_before_1_is_no_name_of_a_config(tmp_path: Path) -> None:
     checkpoint = tmp_path / "iter_9.pth"
     torch.save({"state_dict": {}, "meta": {"config": "model = dict()\n" * 99}}, checkpoint)
