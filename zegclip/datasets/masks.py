@@ -18,7 +18,7 @@ from .files import first_few
 from .images import unreadable
 
 # Pillow knows more formats, and starts other programs for some of them.
-_MASKS = ("PNG", "TIFF", "BMP", "GIF")
+_MASKS = ("PNG", "TIFF", "BMP", "GIF", "JPEG")
 # Greys of few bits, which Pillow stretches to 0..255, by this factor.
 _STRETCHED = {"L;2": 85, "L;4": 17}
 
@@ -40,10 +40,12 @@ def read_mask(source: bytes | str | os.PathLike[str], name: str = "") -> np.ndar
     name = name or (file if isinstance(file, str) else "mask")
     try:
         with Image.open(file, formats=_MASKS) as image:
-            mode, stored = image.mode, _stored_as(image)
+            mode, stored, kind = image.mode, _stored_as(image), image.format
             mask = np.array(image)
     except Exception as error:  # a damaged file can raise anything
         raise InputError(unreadable(name, error)) from None
+    if kind == "JPEG":
+        raise InputError(f"{name}: a JPEG, which does not keep labels; make it anew as a PNG")
     if mask.ndim != 2:
         raise InputError(
             f"{name}: several channels ({mode}), where a mask has one number a pixel. Replace each "

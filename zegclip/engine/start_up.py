@@ -37,6 +37,8 @@ def check(cfg: Mapping[str, Any], modes: Sequence[str], data_only: bool = False)
             "this config has no train_dataloader: it only tests a checkpoint that another config "
             "trained (tools/test.py)"
         )
+    if "test" in modes and cfg.get("test_dataloader") is None:
+        raise InputError("this config has no test_dataloader: it only trains (tools/train.py)")
     if "train" in modes:
         if optimizer := (cfg.get("optim_wrapper") or {}).get("optimizer"):
             _check_optimizer(optimizer)
