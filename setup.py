@@ -47,7 +47,7 @@ class BuildWithMim(build_py):
 
 setup(
     name="zegclip",
-    version=re.search(r'__version__ = "(.*)"', (HERE / "zegclip/__init__.py").read_text())[1],
+    version=re.search(r'__version__ = "(.*)"', (HERE / "zegclip/version.py").read_text())[1],
     description="Zero-shot semantic segmentation with CLIP: ZegCLIP, TagCLIP and LDVC on mmseg",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",

@@ -42,7 +42,7 @@ def arrows() -> dict[str, set[str]]:
             for target in imports(file):
                 top = target.split(".")[0]
                 there = room(target) if top in PACKAGES else top
-                if there != here and there != "zegclip.__version__":
+                if there != here:
                     found.setdefault(here, set()).add(there)
     return found
 

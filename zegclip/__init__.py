@@ -5,9 +5,8 @@ data set, transform, metric and hook of ours in mmseg's registries. It changes n
 program needs beside that, :func:`zegclip.compat.set_up` does.
 """
 
-__version__ = "0.2.0"
-
 from . import compat
+from .version import __version__
 
 compat.import_mmseg()  # (first: without it mmseg does not import beside today's torch)
 
@@ -23,6 +22,7 @@ from . import (
 )
 
 __all__ = [
+    "__version__",
     "clip",
     "compat",
     "datasets",

@@ -16,10 +16,10 @@ from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import BaseLoop, Runner
 from mmseg.registry import HOOKS
 
-import zegclip
 from zegclip.datasets.from_config import iter_datasets
 from zegclip.errors import InputError
 from zegclip.files import PROJECT_ROOT, replacing
+from zegclip.version import __version__
 from zegclip.vocabulary import Vocabulary
 
 from .protocol import data_protocol, protocol_fingerprint, protocol_line
@@ -44,13 +44,13 @@ def write_report(
 def code_version() -> str:
     """The package's version and, in a git checkout, the commit (``-dirty``: with changes)."""
     if not (PROJECT_ROOT / ".git").exists():
-        return zegclip.__version__
+        return __version__
     command = ["git", "-C", str(PROJECT_ROOT), "describe", "--always", "--dirty", "--exclude=*"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
-        return zegclip.__version__
-    return f"{zegclip.__version__} ({done.stdout.strip()})"
+        return __version__
+    return f"{__version__} ({done.stdout.strip()})"
 
 
 @HOOKS.register_module()
