@@ -33,7 +33,7 @@ from zegclip.vocabulary import BACKGROUND, background_id
 
 
 def draw(results: Results) -> Figure | None:
-    """The analyses that can be drawn, side by side; ``None``: none can (cross-dataset setting)."""
+    """The analyses that can be drawn, side by side; ``None``: none can."""
     kinds = {kind.section: kind for kind in ANALYSES.module_dict.values() if kind.draw}
     shown = {name: found for name in kinds if (found := of_section(results, name))}
     if not shown:

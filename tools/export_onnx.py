@@ -4,8 +4,9 @@
 The file holds the image encoder and the head. Inputs: image (B, 3, H, W), float32, normalised,
 sides multiples of the patch size; class_embeddings (C, D), float32, unit rows; seen (C,), bool;
 calibrated (C,), bool: in the inductive setting all classes, but no words of the background.
-Outputs: probabilities (B, C, H, W) and what else the method has, such as TagCLIP's trusty_map
-(B, 1, H, W). B, C, H and W are free.
+Outputs: probabilities (B, C, H, W), what else the method has, such as TagCLIP's trusty_map
+(B, 1, H, W), and raised (B, 1, H, W): how much the calibration raised the best class, to be added
+to what it is compared with, a background's probability. B, C, H and W are free.
 The text encoder is not in it: --words saves the embeddings of your classes as words.npz beside it,
 or zegclip.apis.OnnxInferencer takes the text encoder in torch.
 --program writes the same for torch.export.load(); H and W are two patches or more there.

@@ -1,8 +1,8 @@
 #!/usr/bin/env python
 """Does a training's memory, or its number of open files, grow? Runs it and reports the slopes.
 
-Everything after the options is options of tools/train.py. Memory is what its processes do not
-share; the first quarter of the iterations is left out.
+All arguments are those of tools/train.py. Memory is what its processes do not share; the first
+quarter of the iterations is left out.
 
 example: python tools/watch_run.py configs/zegclip_mini_inductive.py \
     --cfg-options train_cfg.max_iters=2000 train_cfg.val_interval=200

@@ -1,8 +1,8 @@
 """Zero-shot semantic segmentation with CLIP: the baseline, and what all methods share.
 
 Importing this package makes mmseg importable (:mod:`zegclip.compat`) and registers every module,
-data set, transform, metric and hook of ours in mmseg's registries. It changes nothing else: what a
-program needs beside that, :func:`zegclip.compat.set_up` does.
+data set, transform, metric and hook of ours in mmseg's registries. Beside that only GOMP_SPINCOUNT
+is set: what else a program needs, :func:`zegclip.compat.set_up` does.
 """
 
 from . import compat

@@ -71,8 +71,9 @@ class SegmentationResult:
     def scores(self) -> np.ndarray:
         """Each class's probability at each pixel, ``(C, H, W)`` float32.
 
-        Each by itself: they do not add up to 1. With ``seen=`` they are calibrated, and may be
-        below 0.
+        Of trained methods each by itself: they do not add up to 1. Of CLIP without training a share
+        among all words that were asked for, those of the background included. With ``seen=`` they
+        are calibrated, and may be below 0.
         """
         maps = torch.from_numpy(self.probabilities)[None]
         return upsample(maps, self.labels.shape)[0].numpy()

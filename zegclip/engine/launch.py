@@ -185,7 +185,7 @@ def read_config(path: str | Path) -> Config:
 def methods_with(data: str) -> list[str]:
     """The methods that have a config ``{method}_{data}_inductive.py``, the baseline first.
 
-    So that a new method's configs are all that the tools need to know of it.
+    So that its configs are all that such a tool needs to know of a new method.
     """
     ending = f"_{data}_inductive"
     found = {file.stem.removesuffix(ending) for file in PROJECT_ROOT.glob(f"configs/*{ending}.py")}

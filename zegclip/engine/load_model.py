@@ -51,7 +51,7 @@ def choose_files(
     Args:
         config: a path (as the tools take it: relative to here, the repository or its configs), or
             a config that is read already. ``None``: the repository's of the name that the
-            checkpoint carries, if it was trained so.
+            checkpoint carries, or its folder, if it was trained so.
         checkpoint: a path; ``None``: the config's ``load_from``. Both ``None``: CLIP without
             training, with OpenAI's ViT-B/16.
 

@@ -43,7 +43,7 @@ def data_protocol(dataset: Any, skipped: int = 0) -> dict[str, Any]:
 
 
 def protocol_fingerprint(protocol: Mapping[str, Any]) -> str:
-    """12 hexadecimal digits, equal for numbers that may stand in one column of a table.
+    """12 hexadecimal digits, equal for runs of one method that were judged alike.
 
     Which run it was (checkpoint, seed, iteration, code) does not count, nor the order of the keys,
     nor where the CLIP weights lie: they have a fingerprint of their own.

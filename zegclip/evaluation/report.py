@@ -74,6 +74,8 @@ class ReportHook(Hook):
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Write down how the model is trained."""
         meta = checkpoint.setdefault("meta", {})
+        if getattr(runner.cfg, "filename", None):  # by which the config is found again
+            meta["config"] = _config(runner)
         meta["max_iters"] = runner.max_iters
         meta["training"] = training_fingerprint(runner.cfg, get_world_size())
         meta["settings"] = training_settings(runner.cfg, get_world_size())

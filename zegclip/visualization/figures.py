@@ -38,7 +38,7 @@ def register_figure(
 
     Args:
         name: of the figure.
-        head: the first method's head must be one of these.
+        head: every method's head must be one of these.
 
     Example:
         >>> @register_figure("mine", head=MyHead)

@@ -1,4 +1,4 @@
-# For configs that only test a checkpoint of another config (cross-dataset).
+# For configs that only test: another config's checkpoint (cross-dataset), or CLIP without training.
 test_cfg = dict(type="TestLoop")
 default_hooks = dict(
     timer=dict(type="IterTimerHook"),

@@ -134,8 +134,10 @@ def test_the_protocol_of_wrapped_data_sets(tmp_path: Path) -> None:
 
 def test_a_tested_checkpoint_says_how_it_was_trained(tmp_path: Path) -> None:
     run, hook = runner(tmp_path, [evaluated()]), ReportHook()
+    run.cfg = type("Config", (dict,), {"filename": "configs/mine.py"})(run.cfg)
     checkpoint: dict[str, Any] = {"meta": {"iter": 5, "seed": 3}}
     hook.before_save_checkpoint(run, checkpoint)
+    assert checkpoint["meta"]["config"] == "mine"
     # Tested by another config, as mmengine has it before a training.
     run._train_loop = run.cfg["train_cfg"] = {"max_iters": 20}
     run.iter, run.max_iters, run.seed = 0, 20, 4

@@ -22,8 +22,8 @@ class BackgroundThreshold(Analysis):
     """mIoU over classes and background, where pixels whose best class is under it are background.
 
     Without calibration, as a person's own words are asked for. What counts as background is what
-    the data set ignores: right for VOC without its class of that name and for the mini benchmark,
-    but not where void is ignored as well.
+    the data set ignores: right for the mini benchmark, about right for VOC without its class of
+    that name (void counts as background), not where something else is ignored.
     """
 
     section = "background"
