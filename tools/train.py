@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import zegclip  # noqa: F401  (before torch: it says how threads wait)
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from zegclip.compat import is_first_process
 from zegclip.engine import start_up
 from zegclip.engine.launch import learns, load_config, make_parser, run
 from zegclip.engine.resume import latest_checkpoint
@@ -52,8 +52,7 @@ def parse_args() -> Config:
         )
 
     cfg.resume = args.resume or bool(cfg.get("resume"))
-    first = os.environ.get("RANK", "0") == "0"
-    if first and not cfg.resume and Path(cfg.work_dir, "last_checkpoint").is_file():
+    if is_first_process() and not cfg.resume and Path(cfg.work_dir, "last_checkpoint").is_file():
         print(
             f"warning: {cfg.work_dir} holds a run's checkpoints already, which this run's will "
             "replace or lie beside: --resume goes on with it, --work-dir keeps them apart",

@@ -131,6 +131,11 @@ def set_up() -> None:
     _run_several_processes()
 
 
+def is_first_process() -> bool:
+    """Whether this is the first of its run's processes, or the only one; known from the start."""
+    return (os.environ.get("RANK") or os.environ.get("SLURM_PROCID") or "0") == "0"
+
+
 def available_cores() -> int:
     """The cores this process may use: its affinity, and the container's quota where one is set."""
     affinity = getattr(os, "sched_getaffinity", None)

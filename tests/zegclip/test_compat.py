@@ -251,6 +251,26 @@ def test_slurm_without_a_gpu_obeys_dist_cfg(monkeypatch: pytest.MonkeyPatch) -> 
         torch.multiprocessing.set_start_method(None, force=True)  # init_dist has set it
 
 
+@pytest.mark.parametrize(
+    ("variables", "first"),
+    [
+        ({}, True),
+        ({"RANK": "0"}, True),
+        ({"RANK": "1"}, False),
+        ({"SLURM_PROCID": "0"}, True),
+        ({"SLURM_PROCID": "3"}, False),  # before mmengine sets RANK
+    ],
+)
+def test_the_first_process_knows_it_from_the_start(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], first: bool
+) -> None:
+    for name in ("RANK", "SLURM_PROCID"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert compat.is_first_process() == first
+
+
 def test_cores_are_at_most_the_machines() -> None:
     assert 1 <= compat.available_cores() <= (os.cpu_count() or 1)
 

@@ -103,7 +103,7 @@ def describe(cfg: Config, model: ZeroShotSegmentor) -> dict[str, Any]:
         "test_cfg": model.test_cfg,  # windows
         "calibration": model.decode_head.protocol(inductive=True),  # for people
         "templates": list(model.text_encoder.templates),  # for people
-        "clip": {**model.clip_source, "fingerprint": bytes(model.clip_fingerprint.cpu()).hex()},
+        "clip": dict(model.clip_source),
         "text_fingerprint": text_fingerprint(model),
         "vocabulary": {key: meta[key] for key in known if key in meta} or None,  # of the training
     }

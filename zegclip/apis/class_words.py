@@ -111,7 +111,7 @@ def text_fingerprint(model: ZeroShotSegmentor) -> str:
     That is CLIP's identity, the kind of the text encoder, its templates, and what it has learned.
     """
     encoder = model.text_encoder
-    digest = hashlib.sha256(bytes(model.clip_fingerprint.cpu()))
+    digest = hashlib.sha256(bytes.fromhex(model.clip_source["fingerprint"]))
     digest.update(json.dumps([type(encoder).__name__, list(encoder.templates)]).encode())
     for name, parameter in sorted(encoder.named_parameters()):
         if parameter.requires_grad:

@@ -70,7 +70,7 @@ def read_report(
         theirs = protocol["clip"]["fingerprint"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} is no report of tools/test.py: {error!r}") from error
-    if theirs != bytes(model.clip_fingerprint.cpu()).hex():
+    if theirs != model.clip_source["fingerprint"]:
         raise InputError(f"{path} is of a model with another CLIP: test this one (tools/test.py)")
     ours = {"training": meta.get("training"), "iteration": meta.get("iter")}
     for key, value in {**ours, "seed": meta.get("seed")}.items():

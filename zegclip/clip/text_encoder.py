@@ -109,7 +109,7 @@ class TextEncoder(BaseModule):
     def embed(self, words: Sequence[Sequence[str]]) -> Tensor:
         """Embed words without a cache: for each class its synonyms -> ``(C, D)``, unit rows."""
         flat = tuple(word for synonyms in words for word in synonyms)
-        tokens = self._tokens_of(flat).to(self.tower.positional_embedding.device)
+        tokens = self._tokens_of(flat)
         with torch.autocast(tokens.device.type, enabled=False):
             parts = [self.encode(part) for part in tokens.split(self.texts_at_once)]
         rows = torch.cat(parts).float()
@@ -171,4 +171,7 @@ class TextEncoder(BaseModule):
         if self._last_tokens is None or self._last_tokens[0] != words:
             with torch.inference_mode(False):  # may be used in training later
                 self._last_tokens = words, self.tower.without_padding(self.tokenize(words))
-        return self._last_tokens[1]
+        # (Kept there: a copy would wait in every step.)
+        tokens = self._last_tokens[1].to(self.tower.positional_embedding.device)
+        self._last_tokens = words, tokens
+        return tokens

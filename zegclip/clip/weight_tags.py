@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 import urllib.request
@@ -10,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from zegclip.compat import ImportedLater
+from zegclip.compat import ImportedLater, is_first_process
 from zegclip.errors import InputError
 from zegclip.files import find_path
 
@@ -61,7 +60,7 @@ def fetch_tag(model_name: str, tag: str) -> Path:
             # Asked first: where the Hub cannot be reached, open_clip would try for a minute.
             size = _bytes_on_hub(entry) if from_hub else _bytes_at(entry["url"])
             where = hub.constants.HF_HUB_CACHE if from_hub else "~/.cache/clip"
-            if os.environ.get("RANK", "0") == "0":
+            if is_first_process():
                 text = (
                     f"downloading CLIP {model_name}, {tag} ({size / 1e6:.0f} MB), once, to {where}"
                 )

@@ -18,7 +18,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmseg.registry import MODELS
 
-from zegclip.compat import set_up
+from zegclip.compat import is_first_process, set_up
 from zegclip.datasets.from_config import LOADERS, iter_datasets
 from zegclip.errors import InputError
 from zegclip.files import PROJECT_ROOT, find_path
@@ -61,10 +61,10 @@ def run(main: Callable[[], None]) -> None:
         if message is None:
             raise
         # Before the process group exists, every process meets the error; the first one prints it.
-        rank = os.environ.get("RANK", "0")
-        alone = rank != "0" and torch.distributed.is_initialized()
-        text = f"error: {message}" + (f" (process {rank})" if alone else "")
-        raise SystemExit(text if rank == "0" or alone else 1) from None
+        first = is_first_process()
+        alone = not first and torch.distributed.is_initialized()
+        text = f"error: {message}" + (f" (process {os.environ.get('RANK')})" if alone else "")
+        raise SystemExit(text if first or alone else 1) from None
     finally:
         if torch.distributed.is_initialized():
             _leave_processes(failed=sys.exc_info()[0] is not None)
@@ -244,6 +244,8 @@ def load_config(args: argparse.Namespace, trains: bool = True) -> Config:
     for loader in (cfg.get(name) or {} for name in LOADERS.values()):
         if not loader.get("num_workers") and loader.get("persistent_workers"):
             loader["persistent_workers"] = False  # torch refuses it where nothing persists
+        if loader and torch.cuda.is_available():  # copied to it faster
+            loader.setdefault("pin_memory", True)
         for dataset in iter_datasets(loader.get("dataset")):
             if args.unseen is not None:
                 dataset["unseen"] = args.unseen

@@ -56,7 +56,7 @@ def latest_checkpoint(work_dir: str | Path) -> tuple[str, int | None] | None:
 
 @HOOKS.register_module()
 class ResumeHook(Hook):
-    """What mmengine's resuming leaves out.
+    """What mmengine's resuming leaves out; of the random numbers of every run, resumed or not.
 
     - Random numbers (dropout) depend on the seed and the iteration, not on what was drawn before.
     - The validation after a checkpoint's iteration, which a run may have been stopped in, is made.

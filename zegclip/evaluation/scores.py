@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from statistics import harmonic_mean
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,7 @@ def scores(confusion: np.ndarray, vocabulary: Vocabulary) -> dict[str, Any]:
         if ious:
             result[key] = float(np.mean(ious))
     if "mIoU_S" in result and "mIoU_U" in result:
-        result["hIoU"] = harmonic_mean(result["mIoU_S"], result["mIoU_U"])
+        result["hIoU"] = harmonic_mean([result["mIoU_S"], result["mIoU_U"]])
     return {**result, "per_class": per_class, "absent": absent}
 
 
@@ -83,11 +84,6 @@ def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, num_classes: int
     kept = labels != IGNORE_INDEX
     cells = labels[kept].astype(np.int64) * num_classes + predicted[kept]  # (8 bits are too few)
     return np.bincount(cells, minlength=num_classes**2).reshape(num_classes, num_classes)
-
-
-def harmonic_mean(seen: float, unseen: float) -> float:
-    """``2SU / (S + U)``; 0 where both are."""
-    return 2 * seen * unseen / (seen + unseen) if seen + unseen else 0.0
 
 
 def render_scores(summary: Mapping[str, Any]) -> str:

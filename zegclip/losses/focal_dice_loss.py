@@ -37,7 +37,7 @@ def present_classes(labels: Tensor, num_classes: int) -> Tensor:
 
 
 def focal_dice_loss(
-    logits: Tensor, labels: Tensor, present: Tensor, valid: Tensor | None = None
+    logits: Tensor, labels: Tensor, present: Tensor | None = None, valid: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """Both losses of every (image, class) map, upsampled to the label's size (bilinear).
 
@@ -46,7 +46,7 @@ def focal_dice_loss(
         labels: ``(B, H, W)`` int64; a value outside ``0..C-1`` is a pixel of no class, a
             negative for every map.
         present: ``(B, C)`` bool, the maps that have positives and a dice loss (see
-            :func:`present_classes`).
+            :func:`present_classes`). ``None``: all of them.
         valid: ``(B, H, W)`` bool; pixels that count at all, those of a class among them.
             ``None``: all of them.
 
@@ -67,7 +67,7 @@ def focal_dice_loss(
 class _FocalDice(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, logits: Tensor, labels: Tensor, present: Tensor, valid: Tensor | None
+        ctx: Any, logits: Tensor, labels: Tensor, present: Tensor | None, valid: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         num_classes = logits.shape[1]
         maps = logits.flatten(0, 1)  # (B * C, h, w)
@@ -97,7 +97,8 @@ class _FocalDice(torch.autograd.Function):
                 focal_slope[block] = left.T @ (slope @ right)
 
         # Those of present classes: exchange the negative's cost for the positive's at their pixels.
-        for block in present.flatten().nonzero()[:, 0].split(at_once):
+        positive = index if present is None else present.flatten().nonzero()[:, 0]
+        for block in positive.split(at_once):
             x = left @ maps[block] @ right.T
             target = labels[image[block]] == category[block, None, None]
             p, cost = x.sigmoid(), F.softplus(x)
@@ -125,7 +126,7 @@ class _FocalDice(torch.autograd.Function):
         else:
             focal_slope /= pixels
         ctx.save_for_backward(focal_slope.view_as(logits), dice_slope.view_as(logits))
-        return (focal / pixels).view_as(present), dice.view_as(present)
+        return (focal / pixels).view(logits.shape[:2]), dice.view(logits.shape[:2])
 
     @staticmethod
     @once_differentiable

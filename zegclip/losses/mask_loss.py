@@ -32,7 +32,7 @@ class MaskLoss(nn.Module):
     """``focal_weight * focal + dice_weight * dice``, over S.
 
     ZegCLIP's non-mutually exclusive loss: a sigmoid per class, so that a pixel may be of none.
-    S is the number of (image, present class) pairs in the global batch, averaged over ranks,
+    S is the number of (image, present class) pairs in the batch of a step, averaged over ranks,
     at least 1. Source: ZegCLIP, Sec. 3.4; S and the sums: published code.
 
     Args:
@@ -89,6 +89,5 @@ def binary_losses(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         ``(B,)`` each.
     """
-    present = torch.ones(len(logits), 1, dtype=torch.bool, device=logits.device)
-    focal, dice = focal_dice_loss(logits, torch.where(target, 0, -1), present)
+    focal, dice = focal_dice_loss(logits, torch.where(target, 0, -1))
     return focal[:, 0], dice[:, 0]

@@ -111,7 +111,11 @@ class ZeroShotSegmentor(BaseSegmentor):
         self.pseudo_labels = pseudo_labels
         if not isinstance(clip, LoadedClip):
             clip = load_clip(**clip)
-        self.clip_source = {"model_name": clip.model_name, "weights": clip.weights}
+        self.clip_source = {
+            "model_name": clip.model_name,
+            "weights": clip.weights,
+            "fingerprint": clip.fingerprint,
+        }
         self.image_encoder = MODELS.build(image_encoder, default_args={"clip": clip})
         self.text_encoder = MODELS.build(text_encoder, default_args={"clip": clip})
         self.decode_head: ZeroShotHead = MODELS.build(
@@ -124,6 +128,8 @@ class ZeroShotSegmentor(BaseSegmentor):
             )
         self.test_cfg = checked_test_cfg(test_cfg or {}, self.image_encoder.patch_size)
         fixed_settings = self.image_encoder.fixed_settings() | self.decode_head.fixed_settings()
+        self.fixed_settings = [name for name, is_on in fixed_settings.items() if is_on]
+        # (Of the weights and these settings; the name is that of our first checkpoints.)
         identity = bytearray.fromhex(clip_identity(clip.fingerprint, fixed_settings))
         self.register_buffer("clip_fingerprint", torch.frombuffer(identity, dtype=torch.uint8))
         leave_clip_out(self, clip, fixed_settings)
@@ -230,8 +236,9 @@ class ZeroShotSegmentor(BaseSegmentor):
             unseen_map = unlabelled_maps(labels, data_samples)
         elif transductive or self.decode_head.needs_unseen_map:
             unseen_map = unseen_maps(data_samples, labels.shape[-2:])
-        # V and g of the images, T of the training classes: masks.
-        output = self.decode_head(*self.image_encoder(inputs), self.training_embeddings())
+        # T of the training classes, V and g of the images: masks.
+        class_embeddings = self.training_embeddings()
+        output = self.decode_head(*self.image_encoder(inputs), class_embeddings)
         if transductive:
             # The model's own choice is the label of these pixels, anew in each step.
             assert unseen_map is not None
@@ -261,12 +268,19 @@ class ZeroShotSegmentor(BaseSegmentor):
         """
         samples = list(data_samples or [SegDataSample() for _ in inputs])
         for sample, prediction in zip(samples, self.encode_decode(inputs)):
-            labels, extra_maps = prediction.labels(sample.metainfo)
+            if self.test_cfg["keep_probabilities"]:
+                whole = prediction.whole()
+                probabilities = to_original(whole.probabilities, sample.metainfo)
+                sample.seg_logits = PixelData(data=probabilities)
+                labels = probabilities.argmax(dim=0)
+                extra_maps = {
+                    name: to_original(maps, sample.metainfo)
+                    for name, maps in whole.extra_maps.items()
+                }
+            else:
+                labels, extra_maps = prediction.labels(sample.metainfo)
             labels[labels == len(self.vocabulary.classes)] = IGNORE_INDEX  # the background
             sample.pred_sem_seg = PixelData(data=labels[None])
-            if self.test_cfg["keep_probabilities"]:
-                probabilities = to_original(prediction.whole().probabilities, sample.metainfo)
-                sample.seg_logits = PixelData(data=probabilities)
             for name, maps in extra_maps.items():
                 sample.set_data({name: PixelData(data=maps)})
         return samples
@@ -352,7 +366,8 @@ class ZeroShotSegmentor(BaseSegmentor):
         transductive = self.vocabulary.setting == "transductive"
         statistics = {key: getattr(preprocessor, key, None) for key in ("mean", "std")}
         return {
-            "clip": {**self.clip_source, "fingerprint": bytes(self.clip_fingerprint).hex()},
+            "clip": dict(self.clip_source),
+            **({"fixed_settings": self.fixed_settings} if self.fixed_settings else {}),
             **self.text_encoder.protocol(),
             "normalisation": {
                 "rgb": bool(getattr(preprocessor, "channel_conversion", False)),

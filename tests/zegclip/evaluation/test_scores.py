@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from zegclip.evaluation import harmonic_mean, render_scores, scores
+from zegclip.evaluation import render_scores, scores
 from zegclip.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(("cat", "dog", "bus", "sofa"), unseen=("bus", "sofa"))
@@ -28,8 +28,7 @@ def test_numbers_by_hand() -> None:
     assert result["hIoU"] == pytest.approx(2 * seen * 50 / (seen + 50))
 
 
-def test_harmonic_mean_of_a_published_row_and_of_nothing_right() -> None:
-    assert round(harmonic_mean(91.9, 77.8), 1) == 84.3  # ZegCLIP on VOC 2012
+def test_nothing_right() -> None:
     result = scores(np.array([[0, 0, 3, 0], [0] * 4, [3, 0, 0, 0], [0] * 4]), VOCABULARY)
     assert (result["pAcc"], result["mIoU_S"], result["mIoU_U"], result["hIoU"]) == (0, 0, 0, 0)
 

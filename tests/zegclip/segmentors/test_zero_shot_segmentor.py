@@ -17,6 +17,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 import ldvc  # noqa: F401  (a text encoder that learns)
+from zegclip.apis.class_words import text_fingerprint
 from zegclip.errors import InputError
 from zegclip.evaluation import protocol_fingerprint
 from zegclip.heads import ATMHead, upsample
@@ -298,12 +299,25 @@ def test_protocol_names_what_numbers_depend_on(model: ZeroShotSegmentor) -> None
     protocol = model.protocol()
     assert protocol["clip"]["weights"] == "random:0"
     assert protocol["clip"]["fingerprint"] == bytes(model.clip_fingerprint).hex()
+    assert "fixed_settings" not in protocol
     assert protocol["templates"] == ["a photo of a {}"]
     assert protocol["inference"] == {"mode": "whole", "crop_size": None, "stride": None}
     assert protocol["gamma"] == 0.1
     model.test_cfg |= {"background": {"threshold": 0.5}, "refine": "pamr"}
     changed = model.protocol()["inference"]
     assert changed["background"] == {"threshold": 0.5} and changed["refine"] == "pamr"
+
+
+def test_settings_that_no_weight_shows_make_no_other_clip(
+    model: ZeroShotSegmentor, tiny_clip_config: Path
+) -> None:
+    """The checkpoint's mark is another one; CLIP, and what it makes of words, are the same."""
+    encoder = {"type": "PromptedImageEncoder", "num_prompts": 2, "class_embedding_twice": True}
+    twice = build(tiny_clip_config, image_encoder=encoder)
+    assert not twice.clip_fingerprint.equal(model.clip_fingerprint)
+    assert twice.protocol()["clip"] == model.protocol()["clip"]
+    assert twice.protocol()["fixed_settings"] == ["image_encoder.class_embedding_twice=True"]
+    assert text_fingerprint(twice) == text_fingerprint(model)
     model.set_vocabulary(Vocabulary(classes=("cat",), setting="supervised"))
     assert model.protocol()["gamma"] == 0.0
 

@@ -31,7 +31,9 @@ def logged(folder: Path) -> list[dict[str, Any]]:
                 log.append(json.loads(line))
         if log:
             start = min(entry["step"] for entry in log)
-            entries = [entry for entry in entries if entry["step"] < start] + log
+            # (One that is resumed begins with a validation, of what was trained before.)
+            before = start + ("loss" not in log[0])
+            entries = [entry for entry in entries if entry["step"] < before] + log
     return entries
 
 

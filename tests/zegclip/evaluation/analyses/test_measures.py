@@ -35,7 +35,7 @@ from zegclip.evaluation.analyses.detection import (
 )
 from zegclip.evaluation.analyses.fragments import fragment_counts
 from zegclip.evaluation.analyses.misidentification import classes_taken, groups_taken
-from zegclip.evaluation.analyses.training_curve import validations
+from zegclip.evaluation.analyses.training_curve import logged, validations
 from zegclip.vocabulary import Vocabulary
 
 SEEN = np.array([True, False, True, False, True])
@@ -337,3 +337,13 @@ def test_validations_of_a_run_that_was_killed_and_resumed(tmp_path: Path) -> Non
         path.write_text("".join(json.dumps(line) + "\n" for line in lines) + killed)
     found = [(each["iteration"], each["mIoU_S"], each["mIoU_U"]) for each in validations(tmp_path)]
     assert found == [(10, 1, 1), (20, 2, 1)]
+
+
+def test_a_run_that_is_started_once_more_has_its_last_iteration(tmp_path: Path) -> None:
+    """It begins with the validation that it may have been stopped in."""
+    lines = [{"loss": 1.0, "step": 10}, {"loss": 0.5, "step": 20}, {"mIoU_S": 1, "step": 20}]
+    for folder, log in (("20260101", lines), ("20260102", lines[2:])):
+        path = tmp_path / folder / "vis_data" / "scalars.json"
+        path.parent.mkdir(parents=True)
+        path.write_text("".join(json.dumps(line) + "\n" for line in log))
+    assert [each["loss"] for each in logged(tmp_path) if "loss" in each] == [1.0, 0.5]
