@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from zegclip.errors import InputError
-from zegclip.heads import CrossAttention
+from zegclip.heads import MultiHeadAttention
 
 ROUTINGS = ("detached", "differentiable")
 
 
-class RouteAttention(CrossAttention):
+class RouteAttention(MultiHeadAttention):
     """Multi-head self-attention over the tokens of each region's top-k regions.
 
     The grid is cut into p x p regions. A region's descriptor is the mean of its queries, and of
@@ -79,7 +79,7 @@ class RouteAttention(CrossAttention):
             else None
         )
 
-    def forward(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:  # type: ignore[override]
+    def forward(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
         """Attend.
 
         Args:

@@ -87,7 +87,7 @@ def _attend(self: CrossAttention, queries: Tensor, context: Tensor) -> Tensor:
     return self.output(attended.transpose(1, 2).flatten(2))
 
 
-def _logits(self: AttentionLogits, queries: Tensor, context: Tensor) -> Tensor:
+def _logits(self: AttentionLogits | CrossAttention, queries: Tensor, context: Tensor) -> Tensor:
     query, key = (
         each.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
         for each in (self.query(queries), self.key(context))
@@ -102,9 +102,11 @@ def losses(head: Any, output: HeadOutput, labels: Tensor) -> dict[str, Tensor]:
 
 
 def focal_dice_loss(
-    logits: Tensor, labels: Tensor, present: Tensor, valid: None = None
+    logits: Tensor, labels: Tensor, present: Tensor | None = None, valid: None = None
 ) -> tuple[Tensor, Tensor]:
     """Both losses ``(B, C)`` of logits ``(B, C, h, w)``; ours says more."""
+    if present is None:
+        present = torch.ones(logits.shape[:2], dtype=torch.bool, device=logits.device)
     classes = torch.arange(logits.shape[1], device=labels.device)
     target = (labels[:, None] == classes[:, None, None]).float()  # (B, C, H, W)
     logits = upsample(logits, labels.shape[-2:])

@@ -3,7 +3,13 @@
 from .atm_decoder import ATTENTION_MEANING, ATMDecoder, ATMDecoderLayer
 from .atm_head import ATMHead
 from .base import HeadOutput, Prediction, ZeroShotHead, upsample
-from .layers import AttentionLogits, CrossAttention, RelationshipDescriptor, match
+from .layers import (
+    AttentionLogits,
+    CrossAttention,
+    MultiHeadAttention,
+    RelationshipDescriptor,
+    match,
+)
 from .training_free_head import TrainingFreeHead
 
 __all__ = [
@@ -14,6 +20,7 @@ __all__ = [
     "AttentionLogits",
     "CrossAttention",
     "HeadOutput",
+    "MultiHeadAttention",
     "Prediction",
     "RelationshipDescriptor",
     "TrainingFreeHead",

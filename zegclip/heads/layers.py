@@ -78,8 +78,7 @@ class AttentionLogits(nn.Module):
 
     def __init__(self, embed_dims: int, num_heads: int) -> None:
         super().__init__()
-        if embed_dims % num_heads:
-            raise InputError(f"num_heads={num_heads} does not divide embed_dims={embed_dims}")
+        _check_heads(embed_dims, num_heads)
         self.num_heads = num_heads
         self.query = nn.Linear(embed_dims, embed_dims)
         self.key = nn.Linear(embed_dims, embed_dims)
@@ -108,37 +107,24 @@ class AttentionLogits(nn.Module):
         return (query * scale) @ key.transpose(-2, -1)
 
 
-class CrossAttention(AttentionLogits):
-    """Multi-head cross attention with its own query, key, value and output projections.
+class MultiHeadAttention(nn.Module):
+    """The projections of a multi-head attention; subclasses say what attends to what.
 
     Args:
         embed_dims: D.
         num_heads: attention heads; must divide D.
         dropout: rate of the attention weights in training.
-
-    Example:
-        >>> CrossAttention(512, 8)(torch.randn(2, 20, 512), torch.randn(2, 1024, 512)).shape
-        torch.Size([2, 20, 512])
     """
 
     def __init__(self, embed_dims: int, num_heads: int, dropout: float = 0.0) -> None:
-        super().__init__(embed_dims, num_heads)
+        super().__init__()
+        _check_heads(embed_dims, num_heads)
+        self.num_heads = num_heads
         self.dropout = dropout
+        self.query = nn.Linear(embed_dims, embed_dims)
+        self.key = nn.Linear(embed_dims, embed_dims)
         self.value = nn.Linear(embed_dims, embed_dims)
         self.output = nn.Linear(embed_dims, embed_dims)
-
-    def forward(self, queries: Tensor, context: Tensor) -> Tensor:
-        """Attend.
-
-        Args:
-            queries: ``(B, N, D)``.
-            context: keys and values, ``(B, M, D)``.
-
-        Returns:
-            ``(B, N, D)``.
-        """
-        query, key, value = self.query(queries), self.key(context), self.value(context)
-        return self.output(self.attend(query, key, value))
 
     def attend(
         self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
@@ -159,3 +145,30 @@ class CrossAttention(AttentionLogits):
 
     def _split_heads(self, tokens: Tensor) -> Tensor:
         return tokens.unflatten(-1, (self.num_heads, -1)).transpose(-3, -2)
+
+
+class CrossAttention(MultiHeadAttention):
+    """Queries attend to a context.
+
+    Example:
+        >>> CrossAttention(512, 8)(torch.randn(2, 20, 512), torch.randn(2, 1024, 512)).shape
+        torch.Size([2, 20, 512])
+    """
+
+    def forward(self, queries: Tensor, context: Tensor) -> Tensor:
+        """Attend.
+
+        Args:
+            queries: ``(B, N, D)``.
+            context: keys and values, ``(B, M, D)``.
+
+        Returns:
+            ``(B, N, D)``.
+        """
+        query, key, value = self.query(queries), self.key(context), self.value(context)
+        return self.output(self.attend(query, key, value))
+
+
+def _check_heads(embed_dims: int, num_heads: int) -> None:
+    if embed_dims % num_heads:
+        raise InputError(f"num_heads={num_heads} does not divide embed_dims={embed_dims}")
