@@ -92,8 +92,7 @@ def _config_of(checkpoint: str) -> Config:
     ours, reason = PROJECT_ROOT / "configs" / name, "which config it was trained with is not told"
     if ours.is_file():
         cfg = read_config(ours)
-        settings = checkpoint_meta(checkpoint).get("settings")
-        if not (otherwise := tested_otherwise(settings, cfg) if settings else []):
+        if not (otherwise := tested_otherwise(checkpoint_meta(checkpoint), cfg)):
             return cfg
         reason = f"it was not trained as configs/{name} says: {', '.join(otherwise)}"
     beside = next(filter(Path.is_file, (folder / name, folder / f"{Path(checkpoint).stem}.py")), "")
@@ -159,7 +158,7 @@ def load_model(cfg: Config, checkpoint: str | None, device: torch.device) -> Zer
     except InputError as error:
         raise InputError(f"{checkpoint}: {error}") from error
     meta = content.get("meta") or {}
-    if meta.get("settings") and (otherwise := tested_otherwise(meta["settings"], cfg)):
+    if otherwise := tested_otherwise(meta, cfg):
         text = f"{checkpoint} is not used as it was trained, but with {', '.join(otherwise)}"
         print_log(text, "current", logging.WARNING)
     dataset_meta = meta.get("dataset_meta") or cfg.get("dataset_meta")

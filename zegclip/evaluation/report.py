@@ -97,8 +97,8 @@ class ReportHook(Hook):
                     "load_from=CHECKPOINT to start from its weights)"
                 )
         self._other_settings = []
-        if not isinstance(runner._train_loop, BaseLoop) and "settings" in meta:
-            self._other_settings = tested_otherwise(meta["settings"], runner.cfg)
+        if not isinstance(runner._train_loop, BaseLoop):
+            self._other_settings = tested_otherwise(meta, runner.cfg)
         if self._other_settings:
             runner.logger.warning(
                 "the model is not tested as it was trained, but with "

@@ -68,16 +68,19 @@ _OF_LEARNING = re.compile(
 )
 
 
-def tested_otherwise(settings: Mapping[str, Any], cfg: Mapping[str, Any]) -> list[str]:
+def tested_otherwise(meta: Mapping[str, Any], cfg: Mapping[str, Any]) -> list[str]:
     """In what a tested model is not the one that was trained, as far as predictions depend on it.
 
     Args:
-        settings: :func:`training_settings` of the training.
+        meta: of the checkpoint, with the training's :func:`training_settings`; nothing is said of
+            one without.
         cfg: of the test; its model may be within a test-time augmentation.
     """
-    model = cfg.get("model") or {}
+    settings, model = meta.get("settings"), cfg.get("model") or {}
+    if not isinstance(settings, dict):
+        return []
     model = training_settings({"model": model.get("module", model)})["model"]
-    found = changes(settings["model"], model, "model")
+    found = changes(settings.get("model"), model, "model")
     return [each for each in found if not _OF_LEARNING.search(each.partition(" ")[0])]
 
 
