@@ -201,7 +201,7 @@ class ZeroShotInferencer:
             return pretrained.push(Path(folder), name, private, revision)
 
     def _write(self, folder: Path, name: str, report: str | Path | None, licence: str) -> None:
-        meta = checkpoint_meta(self.checkpoint) if self.checkpoint else {}
+        meta = checkpoint_meta(self.checkpoint) if report and self.checkpoint else {}
         pretrained.write(folder, self._cfg, self.model, name, report, licence, meta)
 
     @property

@@ -72,8 +72,8 @@ def read_report(
         raise InputError(f"{path} is no report of tools/test.py: {error!r}") from error
     if theirs != model.clip_source["fingerprint"]:
         raise InputError(f"{path} is of a model with another CLIP: test this one (tools/test.py)")
-    ours = {"training": meta.get("training"), "iteration": meta.get("iter")}
-    for key, value in {**ours, "seed": meta.get("seed")}.items():
+    for key, ours in (("training", "training"), ("iteration", "iter"), ("seed", "seed")):
+        value = meta.get(ours)
         if None not in (value, protocol.get(key)) and protocol[key] != value:
             raise InputError(
                 f"{path} is of another model ({key} {protocol[key]}, not {value}): test this one "

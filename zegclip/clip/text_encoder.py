@@ -168,10 +168,10 @@ class TextEncoder(BaseModule):
 
     def _tokens_of(self, words: tuple[str, ...]) -> Tensor:
         """Token ids; the last ones are kept: training asks for the same words in every step."""
+        device = self.tower.positional_embedding.device
         if self._last_tokens is None or self._last_tokens[0] != words:
             with torch.inference_mode(False):  # may be used in training later
-                self._last_tokens = words, self.tower.without_padding(self.tokenize(words))
-        # (Kept there: a copy would wait in every step.)
-        tokens = self._last_tokens[1].to(self.tower.positional_embedding.device)
-        self._last_tokens = words, tokens
-        return tokens
+                tokens = self.tower.without_padding(self.tokenize(words))
+                # (Kept on the device: a copy would wait in every step.)
+                self._last_tokens = words, tokens.to(device)
+        return self._last_tokens[1].to(device)

@@ -45,8 +45,8 @@ def recipe_warnings(cfg: ConfigDict, num_processes: int) -> Iterator[str]:
             f"{iterations} iterations of {accumulation} accumulated batches are "
             f"{iterations // accumulation} updates (mmengine counts batches): for as many updates "
             f"as without, multiply train_cfg.max_iters, its val_interval, the checkpoint's "
-            f"interval and the warm-up's end by {accumulation}. Each "
-            "batch's loss is over its own classes, so the sum is not quite the large batch's."
+            f"interval and the warm-up's end by {accumulation}. Each batch's loss is over its "
+            "own classes, so the sum is not quite the large batch's."
         )
     schedulers = cfg.get("param_scheduler") or []
     for each in schedulers if isinstance(schedulers, list) else [schedulers]:

@@ -56,9 +56,10 @@ def latest_checkpoint(work_dir: str | Path) -> tuple[str, int | None] | None:
 
 @HOOKS.register_module()
 class ResumeHook(Hook):
-    """What mmengine's resuming leaves out; of the random numbers of every run, resumed or not.
+    """What mmengine's resuming leaves out.
 
-    - Random numbers (dropout) depend on the seed and the iteration, not on what was drawn before.
+    - Random numbers (dropout) depend on the seed and the iteration, not on what was drawn before:
+      in every run, so that a resumed one has the same.
     - The validation after a checkpoint's iteration, which a run may have been stopped in, is made.
     """
 

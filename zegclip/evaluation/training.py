@@ -40,11 +40,12 @@ def training_settings(cfg: Config | Mapping[str, Any], processes: int = 1) -> di
         if isinstance(metainfo.get("classes"), str):  # a file, which may change
             metainfo["classes"] = read_names(find_path(metainfo["classes"]))
     scaling = cfg.get("auto_scale_lr") or {}
+    scaled = bool(scaling.get("enable"))
     settings = {
         "model": model,
         "custom_hooks": cfg.get("custom_hooks") or [],
-        "auto_scale_lr.enable": bool(scaling.get("enable")),
-        **({"auto_scale_lr": scaling} if scaling.get("enable") else {}),
+        "auto_scale_lr.enable": scaled,
+        **({"auto_scale_lr.base_batch_size": scaling.get("base_batch_size")} if scaled else {}),
         "train_dataloader.dataset": dataset,
         "train_dataloader.batch_size": (batch := loader.get("batch_size")) and batch * processes,
         "train_cfg.max_iters": length.get("max_iters"),
