@@ -32,7 +32,7 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def start(method: str, how: str, folder: Path, scenes: Path, steps: int) -> subprocess.Popen[bytes]:
     """``tools/train.py`` for a few steps, and its validation."""
     options = [f"train_cfg.max_iters={steps}", "train_cfg.val_interval=100"]
-    options += ["train_dataloader.pin_memory=True", "default_hooks.logger.interval=2"]
+    options.append("default_hooks.logger.interval=2")
     for loader, number in (("train", 40), ("val", 20)):
         options.append(f"{loader}_dataloader.dataset.number={number}")
         options.append(f"{loader}_dataloader.dataset.data_root={scenes}")

@@ -146,3 +146,13 @@ def test_padding_is_left_out_where_it_changes_nothing(clip: LoadedClip) -> None:
     assert tower.without_padding(tokens) is tokens
     tower.pool_type, tower.attn_mask = "argmax", None
     assert tower.without_padding(tokens) is tokens
+
+
+def test_token_ids_of_a_test_may_be_trained_with(tiny_clip_config: Path) -> None:
+    """On another device than they are made on, and kept there."""
+    encoder = TextEncoder(load_clip(str(tiny_clip_config), "random:0"))
+    encoder.tower.to("meta")
+    with torch.inference_mode():
+        tokens = encoder._tokens_of(("cat",))
+    assert tokens.device.type == "meta" and not tokens.is_inference()
+    assert encoder._tokens_of(("cat",)) is tokens
