@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import os
-import pickletools
+import re
 import tempfile
 import threading
-import zipfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -73,22 +71,15 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-# What a pickled state dict calls for: tensors, their storages and containers. torch's own list can
-# be widened by any package in the process, so the names are checked here before it loads.
-_PLAIN_MODULES = ("torch", "torch.storage", "torch._utils", "torch.serialization")
-_PLAIN_GLOBALS = {("collections", "OrderedDict"), ("__builtin__", "set"), ("_codecs", "encode")}
-
-
 def read_checkpoint(
-    file: str | os.PathLike[str] | io.BytesIO,
+    file: str | os.PathLike[str],
     map_location: Any = "cpu",
     also: Sequence[tuple[Any, str]] = (),
 ) -> Any:
     """Read a checkpoint as data: tensors, numbers, text and containers of them, nothing else.
 
     Args:
-        file: path of a file that ``torch.save`` wrote, or its content; or of a ``.safetensors``
-            file, which is a state dict.
+        file: what ``torch.save`` wrote, or a ``.safetensors`` file, which is a state dict.
         map_location: as in :func:`torch.load`.
         also: further harmless types that may be in the file, with their dotted names. (torch keeps
             them in a list of the whole process meanwhile, so this is for programs.)
@@ -96,35 +87,26 @@ def read_checkpoint(
     Raises:
         InputError: there is no such file, it is broken, or it holds something else than data.
     """
-    name = "<buffer>" if isinstance(file, io.BytesIO) else os.fspath(file)
-    if isinstance(file, io.BytesIO):
-        content = io.BytesIO(file.getvalue())
-    else:
-        path = Path(name).expanduser()
-        if not path.is_file():
-            raise InputError(f"checkpoint not found: {name}")
-        if path.suffix == ".safetensors":
-            return _read_safetensors(path)
-        content = io.BytesIO(path.read_bytes())  # what is checked is what is loaded
+    path = Path(file).expanduser()
+    if not path.is_file():
+        raise InputError(f"checkpoint not found: {file}")
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
     try:
-        foreign = _foreign_globals(content) - {name for _, name in also}
-        if foreign:
-            raise InputError(
-                f"{name} is refused: it holds more than plain data ({min(foreign)}), "
-                "and opening such a file can run any code in it. Get it as safetensors or as a "
-                "plain state dict; if it is your own, save its 'state_dict' alone where it was made"
-            )
-        content.seek(0)
-        with torch.serialization.safe_globals(list(also)) if also else nullcontext():
-            return torch.load(content, map_location=map_location, weights_only=True)
-    except InputError:
-        raise
+        with torch.serialization.safe_globals(list(also)):
+            return torch.load(path, map_location=map_location, weights_only=True)
     except Exception as error:  # a damaged pickle can raise anything
-        reason = (str(error) or type(error).__name__).split("\n")[0][:120]
-        raise InputError(
-            f"{name} cannot be read as a checkpoint (broken, cut short, or written by a torch "
-            f"before 1.6?): {reason}"
-        ) from error
+        if named := re.search(r"GLOBAL (\S+)", str(error)):
+            raise InputError(
+                f"{file} is refused: it holds more than plain data ({named[1]}), and opening "
+                "such a file can run any code in it. Get it as safetensors or as a plain state "
+                "dict; if it is your own, save its 'state_dict' alone where it was made"
+            ) from None
+        with path.open("rb") as content:
+            is_page = content.read(100).lstrip()[:1] == b"<"
+        cut = "broken, cut short, or not written by torch.save?"
+        reason = "a web page, such as a download's login or error" if is_page else cut
+        raise InputError(f"{file} cannot be read as a checkpoint ({reason})") from error
 
 
 def read_url(address: str) -> Any:
@@ -174,25 +156,3 @@ def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
         return load_file(path)
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path} is no readable safetensors file: {error}") from error
-
-
-def _foreign_globals(content: io.BytesIO) -> set[str]:
-    """Names that unpickling the archive would look up and that are not plain data's."""
-    if content.getvalue().lstrip()[:1] == b"<":
-        raise ValueError("it is a web page, such as a download's login or error")
-    if content.getvalue()[:4] != b"PK\x03\x04":
-        raise ValueError("not an archive of torch.save")
-    names = [name.casefold() for name in zipfile.ZipFile(content).namelist()]
-    if len(set(names)) < len(names):
-        raise ValueError("several members of one name")
-    content.seek(0)
-    # torch's own zip reader: another one might pick another member of a crafted archive.
-    description = torch._C.PyTorchFileReader(content).get_record("data.pkl")
-    # (torch refuses other pickles than torch.save's protocol 2, in which names stand elsewhere.)
-    opcodes = pickletools.genops(description)
-    named = (str(argument).partition(" ") for code, argument, _ in opcodes if code.name == "GLOBAL")
-    return {
-        f"{module}.{attribute}"
-        for module, _, attribute in named
-        if module not in _PLAIN_MODULES and (module, attribute) not in _PLAIN_GLOBALS
-    }

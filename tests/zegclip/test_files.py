@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import pickle
-import threading
-import zipfile
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -55,13 +52,6 @@ class Command:
         return os.system, (self.command,)
 
 
-class ThroughGetattr:
-    """Reaches an attribute by ``getattr``."""
-
-    def __reduce__(self) -> tuple:
-        return getattr, ("harmless here", "upper")
-
-
 def test_plain_data_passes(tmp_path: Path) -> None:
     content: dict[str, Any] = {
         "half": torch.ones(2, dtype=torch.bfloat16),
@@ -75,8 +65,8 @@ def test_plain_data_passes(tmp_path: Path) -> None:
     loaded = read_checkpoint(tmp_path / "plain.pth")
     assert loaded["meta"] == content["meta"] and loaded["kind"] is torch.float16
     assert loaded["half"].equal(content["half"])
-    buffer = io.BytesIO((tmp_path / "plain.pth").read_bytes())
-    assert read_checkpoint(buffer)["state_dict"]["weight"].tolist() == [0, 1, 2]
+    torch.save(content, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    assert read_checkpoint(tmp_path / "old.pth")["state_dict"]["weight"].tolist() == [0, 1, 2]
 
 
 def test_a_command_is_refused_and_not_run(tmp_path: Path) -> None:
@@ -85,75 +75,17 @@ def test_a_command_is_refused_and_not_run(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"evil\.pth is refused.*any code"):
         read_checkpoint(file)
     file.write_bytes(pickle.dumps({"x": Command(f"touch {trace}")}, protocol=2))  # no archive
-    with pytest.raises(InputError, match=r"evil\.pth cannot be read"):
+    with pytest.raises(InputError, match=r"evil\.pth is refused.*any code"):
         read_checkpoint(file)
     assert not trace.exists()
-
-
-def twisted(kind: str, good: bytes, evil: bytes) -> bytes:
-    """An archive whose first data.pkl is good, and whose other one is what torch would read."""
-    pickles = []
-    for content in (good, evil):
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            members = {n.partition("/")[2]: archive.read(n) for n in archive.namelist()}
-            pickles.append(members)
-    names = {
-        "nested": [("a/b/data.pkl", 0), ("a/version", 0), ("a/data.pkl", 1)],
-        "case": [("a/version", 0), ("a/data.pkl", 0), ("a/DATA.PKL", 1)],
-        "behind": [],
-    }[kind]
-    if kind == "behind":
-        legacy = io.BytesIO()
-        torch.save({"x": ThroughGetattr()}, legacy, _use_new_zipfile_serialization=False)
-        return legacy.getvalue() + good
-    result = io.BytesIO()
-    with zipfile.ZipFile(result, "w") as archive:
-        for name, which in names:
-            archive.writestr(name, pickles[which][name.rpartition("/")[2].lower()])
-    return result.getvalue()
-
-
-@pytest.mark.parametrize("kind", ["nested", "case", "behind"])
-def test_the_pickle_that_is_checked_is_the_one_that_is_loaded(tmp_path: Path, kind: str) -> None:
-    contents = []
-    for content in ({"x": 1}, {"x": ThroughGetattr()}):
-        buffer = io.BytesIO()
-        torch.save(content, buffer)
-        contents.append(buffer.getvalue())
-    (tmp_path / "sly.pth").write_bytes(twisted(kind, *contents))
-    with torch.serialization.safe_globals([getattr]), pytest.raises(InputError):
-        read_checkpoint(tmp_path / "sly.pth")
-
-
-def test_what_the_process_admits_does_not_count_and_is_not_changed(tmp_path: Path) -> None:
-    torch.save({"x": ThroughGetattr()}, tmp_path / "sly.pth")
-    torch.save({"x": 1}, tmp_path / "plain.pth")
-    stop = threading.Event()
-    missing: list[Any] = []
-
-    def watch() -> None:
-        while not stop.is_set():
-            if getattr not in torch.serialization.get_safe_globals():
-                missing.append(True)
-
-    with torch.serialization.safe_globals([getattr]):
-        thread = threading.Thread(target=watch)
-        thread.start()
-        for _ in range(50):
-            with pytest.raises(InputError, match=r"refused.*getattr"):
-                read_checkpoint(tmp_path / "sly.pth")
-            read_checkpoint(tmp_path / "plain.pth")
-        stop.set()
-        thread.join()
-    assert not missing
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         ((PROJECT_ROOT / "data/mini/mini_model.pth").read_bytes()[:5000], "cut short"),
-        (b"\n<!DOCTYPE html><html>sign in" + bytes(9000), "it is a web page"),
-        (b"", "not an archive of torch.save"),
+        (b"\n<!DOCTYPE html><html>sign in" + bytes(9000), "a web page"),
+        (b"", "cut short"),
     ],
     ids=["cut", "html", "empty"],
 )
@@ -164,9 +96,9 @@ def test_what_downloads_leave(tmp_path: Path, content: bytes, message: str) -> N
             read(tmp_path / name)
 
 
-def test_a_tensor_larger_than_its_file_is_not_unfolded() -> None:
+def test_a_tensor_larger_than_its_file_is_not_unfolded(tmp_path: Path) -> None:
     """A crafted one: 10^15 weights that are one number in the file."""
-    file = io.BytesIO()
+    file = tmp_path / "x.pth"
     torch.save({"state_dict": {"x": torch.zeros(1).expand(10**15)}}, file)
     as_checkpoint(read_checkpoint(file), "x.pth")
 
@@ -183,6 +115,7 @@ def test_broken_and_missing_files_are_named(tmp_path: Path) -> None:
         damaged = bytearray(whole + b"x" * 10)
         damaged[int(rng.integers(len(damaged)))] = int(rng.integers(256))
         with contextlib.suppress(InputError):
-            read_checkpoint(io.BytesIO(bytes(damaged)))
+            file.write_bytes(bytes(damaged))
+            read_checkpoint(file)
     with pytest.raises(InputError, match=r"not found: .*none\.pth"):
         read_checkpoint(tmp_path / "none.pth")
