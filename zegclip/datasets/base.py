@@ -86,8 +86,9 @@ class ZeroShotDataset(BaseSegDataset):
         self.lists = [os.path.join(root, path) for path in _listed(ann_file) if path]
         self.held_out_file = os.path.join(root, kwargs.pop("held_out_file", None) or "")
         suffixes = _listed(img_suffix)
-        # Cameras write .JPG.
-        self.img_suffixes = list(dict.fromkeys([*suffixes, *(s.upper() for s in suffixes)]))
+        # Cameras write .JPG, and some programs .Jpg.
+        spellings = [*suffixes, *map(str.upper, suffixes), *map(str.title, suffixes)]
+        self.img_suffixes = list(dict.fromkeys(spellings))
         ignored = "0 and 255" if kwargs.get("reduce_zero_label") else "255"
         super().__init__(
             img_suffix=self.img_suffixes[0],

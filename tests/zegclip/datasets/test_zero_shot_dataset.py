@@ -224,7 +224,8 @@ class TestFiles:
         assert masks == [f"{tree}/SegmentationClass/{name}.png" for name in "ab"]
 
     def test_images_in_subfolders_of_several_suffixes(self, tmp_path: Path) -> None:
-        for file in ("img/train/a.jpg", "img/b.PNG", "ann/train/a.png", "ann/b.png"):
+        masks = ("ann/train/a.png", "ann/b.png", "ann/c.png")
+        for file in ("img/train/a.jpg", "img/b.PNG", "img/c.Jpg", *masks):
             (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / file).touch()
         dataset = ZeroShotDataset(
@@ -235,6 +236,7 @@ class TestFiles:
         )
         assert [(info["img_path"], info["seg_map_path"]) for info in infos(dataset)] == [
             (f"{tmp_path}/img/b.PNG", f"{tmp_path}/ann/b.png"),
+            (f"{tmp_path}/img/c.Jpg", f"{tmp_path}/ann/c.png"),
             (f"{tmp_path}/img/train/a.jpg", f"{tmp_path}/ann/train/a.png"),
         ]
 
