@@ -172,4 +172,13 @@ def test_rows_change_what_is_there(name: str) -> None:
         assert DictAction._parse_iterable(str(value)) == value
     init_default_scope("mmseg")
     MODELS.build(changed.model)  # which refuses what it does not know
-    assert baselines(name) == {"its method": row.method, "ZegCLIP": "zegclip"}
+
+
+def test_a_row_is_held_against_the_baseline_that_was_trained_likewise() -> None:
+    assert baselines("zegclip_prompt_depth") == {"its method": "zegclip"}
+    assert baselines("tagclip_prompt_depth") == {
+        "its method": "tagclip",
+        "ZegCLIP": "zegclip_prompt_depth",
+    }
+    assert baselines("ldvc_half_loss") == {"its method": "ldvc", "ZegCLIP": "zegclip"}
+    assert baselines("ldvc_long") == {"ZegCLIP": "zegclip_long"}

@@ -171,5 +171,10 @@ def baselines(name: str) -> dict[str, str]:
     elif row.group == "settings":
         others = {"inductive": row.method, "ZegCLIP": f"zegclip_{row.setting}"}
     else:
-        others = {"its method": row.method, "ZegCLIP": "zegclip"}
+        # What is changed of the recipe is changed in the baseline, too.
+        likewise = name.replace(row.method, "zegclip", 1)
+        others = {
+            "its method": row.method,
+            "ZegCLIP": likewise if likewise in ROWS else "zegclip",
+        }
     return {heading: other for heading, other in others.items() if other != name}

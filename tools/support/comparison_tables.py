@@ -24,7 +24,8 @@ TITLES = {
 NOTES = (
     "Mean ± standard deviation over the seeds; differences are paired by seed, with the p of a "
     "t-test (two-sided, not corrected for the number of rows), bold below 0.05. What is not "
-    "trained has one run, which stands against each seed."
+    "trained has one run, which stands against each seed. ZegCLIP is the one that was trained "
+    "likewise: as long, in the same setting, and with the same change where it has that row."
 )
 NOTHING = "(not measured yet: `python tools/compare.py --record`)"
 # Values of a number by the seed of their run; without training there is one, of no seed.
