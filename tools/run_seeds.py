@@ -1,12 +1,12 @@
 #!/usr/bin/env python
 """Train one config with several seeds: mean ± standard deviation, overall and of each class.
 
-Each run is a `tools/train.py`, judged at its end as the config says. Runs that are there, finished
-and trained alike are skipped, so the same command goes on where it was stopped. A config that
-starts from another's checkpoint starts from the same seed's, so run that one first. Writes
+Each run is a `tools/train.py`, judged at its end as the config says. The same command goes on where
+it was stopped: a run that is finished is skipped, an unfinished one resumed. A config that starts
+from another's checkpoint starts from the same seed's, so run that one first. Writes
 WORK_DIR/results.json and results.md.
 
-example: python tools/run_seeds.py configs/zegclip_voc_inductive.py --seeds 5
+example: python tools/run_seeds.py configs/zegclip_voc_inductive.py --seeds 5 --gpus 4 --amp
 """
 
 from __future__ import annotations
@@ -30,14 +30,29 @@ from zegclip.errors import InputError
 from zegclip.evaluation import COLUMNS, protocol_fingerprint
 from zegclip.files import PROJECT_ROOT, replacing
 
+BATCH, WRAPPER = "train_dataloader.batch_size", "optim_wrapper"
+
 
 def runs_of(path: Path, args: Namespace) -> list[Run]:
     """The runs of a config, one a seed.
 
     Raises:
-        InputError: it starts from a run that is not there.
+        InputError: it starts from a run that is not there, or its batch cannot be shared.
     """
-    given, options = read_config(path).get("load_from"), args.cfg_options or {}
+    config = read_config(path)
+    given, options = config.get("load_from"), dict(args.cfg_options or {})
+    if args.amp:
+        options[f"{WRAPPER}.type"] = "AmpOptimWrapper"
+        scale = (config.get(WRAPPER) or {}).get("loss_scale", "dynamic")
+        options.setdefault(f"{WRAPPER}.loss_scale", scale)
+    batch = (config.get("train_dataloader") or {}).get("batch_size")
+    if batch and args.gpus > 1 and BATCH not in options:
+        options[BATCH], left = divmod(batch, args.gpus)
+        if left:
+            raise InputError(
+                f"--gpus {args.gpus}: {path.stem}'s batch of {batch} cannot be shared among them: "
+                f"say each one's with --cfg-options {BATCH}=N"
+            )
     runs = []
     for seed in range(args.seeds):
         start = None
@@ -51,8 +66,9 @@ def runs_of(path: Path, args: Namespace) -> list[Run]:
                     "name one start for all seeds with --cfg-options load_from=PATH"
                 )
         inside = path.is_relative_to(PROJECT_ROOT)
-        config = str(path.relative_to(PROJECT_ROOT) if inside else path)
-        runs.append(Run(config, seed, options, args.work_dir / f"seed_{seed}", start))
+        name = str(path.relative_to(PROJECT_ROOT) if inside else path)
+        folder = args.work_dir / f"seed_{seed}"
+        runs.append(Run(name, seed, options, folder, start, gpus=args.gpus, resume=True))
     return runs
 
 
@@ -97,11 +113,17 @@ def main(argv: list[str] | None = None) -> None:
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("config")
     parser.add_argument("--seeds", type=int, default=5, help="seeds 0 .. N-1 (default: 5)")
+    parser.add_argument(
+        "--gpus", type=int, default=1, help="that train a seed together, sharing the config's batch"
+    )
+    parser.add_argument("--amp", action="store_true", help="mixed precision, as train.py --amp")
     parser.add_argument("--cfg-options", nargs="+", action=ConfigOptions, metavar="KEY=VALUE")
     parser.add_argument("--work-dir", type=Path, help="default: work_dirs/seeds/CONFIG_NAME")
     args = parser.parse_args(argv)
     if args.seeds < 1:
         parser.error(f"--seeds {args.seeds}: at least one")
+    if args.gpus < 1:
+        parser.error(f"--gpus {args.gpus}: at least one")
     path = find_config(args.config).resolve()
     args.work_dir = (args.work_dir or PROJECT_ROOT / "work_dirs/seeds" / path.stem).resolve()
     runs = runs_of(path, args)

@@ -12,7 +12,7 @@ import run_seeds
 from support import runs as tool_runs
 
 from zegclip.errors import InputError
-from zegclip.files import PROJECT_ROOT
+from zegclip.files import PROJECT_ROOT, read_checkpoint
 
 
 @pytest.mark.slow
@@ -45,9 +45,27 @@ def test_seeds_are_trained_once_and_summarised(
     spread = f"{statistics.mean(sofa):.1f} ± {statistics.stdev(sofa):.1f}"
     assert row == f"| sofa | unseen | {spread} | {min(sofa):.1f} | {max(sofa):.1f} |"
 
+    (tmp_path / "mine/seed_1/run.json").unlink()  # stopped before it was noted
+    run_seeds.main(arguments)
+    assert "resumed" in (tmp_path / "mine/seed_1/output.txt").read_text()
+    assert results.read_text() == first
+
     monkeypatch.setattr(tool_runs.subprocess, "Popen", None)  # nothing is trained again
     run_seeds.main(arguments)
     assert results.read_text() == first
+
+
+@pytest.mark.slow
+def test_processes_share_the_batch(tmp_path: Path) -> None:
+    options = ["train_cfg.max_iters=1", "default_hooks.checkpoint.interval=1"]
+    options += ["val_dataloader.dataset.number=10", "train_dataloader.num_workers=1"]
+    arguments = ["zegclip_mini_inductive", "--seeds=1", "--gpus=2", "--amp"]
+    run_seeds.main([*arguments, "--work-dir", str(tmp_path), "--cfg-options", *options])
+    (run,) = json.loads((tmp_path / "results.json").read_text())["runs"]
+    assert run["command"].startswith("tools/dist_train.sh configs/zegclip_mini_inductive.py 2 ")
+    settings = read_checkpoint(tmp_path / "seed_0/iter_1.pth")["meta"]["settings"]
+    assert settings["train_dataloader.batch_size"] == 16  # of both
+    assert settings["optim_wrapper"]["type"] == "AmpOptimWrapper"
 
 
 def test_a_class_that_a_run_lacks_and_the_order_of_classes() -> None:
@@ -76,7 +94,8 @@ def test_self_training_starts_from_the_same_seeds_run(tmp_path: Path) -> None:
     for path in starts:
         path.parent.mkdir(parents=True)
         path.touch()
-    args = Namespace(seeds=2, cfg_options=None, work_dir=tmp_path / "zegclip_mini_transductive")
+    work_dir = tmp_path / "zegclip_mini_transductive"
+    args = Namespace(seeds=2, gpus=1, amp=False, cfg_options=None, work_dir=work_dir)
     config = run_seeds.find_config("zegclip_mini_transductive").resolve()
     assert [each.start for each in run_seeds.runs_of(config, args)] == starts
     args.cfg_options = {"load_from": "other.pth"}
@@ -100,7 +119,13 @@ def test_what_is_missing_is_said_before_anything_is_trained(
         run_seeds.main(arguments)
 
 
-def test_no_seed_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("option", ["--seeds", "--gpus"])
+def test_none_is_an_error(option: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        run_seeds.main(["zegclip_mini_inductive", "--seeds", "0"])
-    assert "--seeds 0: at least one" in capsys.readouterr().err
+        run_seeds.main(["zegclip_mini_inductive", option, "0"])
+    assert f"{option} 0: at least one" in capsys.readouterr().err
+
+
+def test_a_batch_that_cannot_be_shared_is_said() -> None:
+    with pytest.raises(InputError, match="--gpus 3: zegclip_mini_inductive's batch of 16"):
+        run_seeds.main(["zegclip_mini_inductive", "--gpus", "3"])

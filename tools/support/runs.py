@@ -44,6 +44,8 @@ class Run:
         folder: where it writes.
         start: a checkpoint of another run: what it goes on from, tests or analyses.
         tool: one of :data:`TOOLS`.
+        gpus: processes that train it, each with the config's batch.
+        resume: an unfinished training goes on from its last checkpoint.
     """
 
     config: str
@@ -52,6 +54,8 @@ class Run:
     folder: Path
     start: Path | None = None
     tool: str = "train"
+    gpus: int = 1
+    resume: bool = False
 
     def resolved(self) -> Config:
         """The config with the options."""
@@ -62,6 +66,8 @@ class Run:
     def command(self) -> list[str]:
         """The tool and its arguments but for the folder."""
         words, options = [f"tools/{self.tool}.py", self.config], dict(self.options)
+        if self.gpus > 1:
+            words = ["tools/dist_train.sh", self.config, str(self.gpus)]
         if self.tool == "train":
             words.append(f"--seed={self.seed}")
             options |= {"load_from": self.start} if self.start else {}
@@ -87,13 +93,17 @@ class Run:
         """
         option, product = TOOLS[self.tool]
         self.folder.mkdir(parents=True, exist_ok=True)
-        for name in ("run.json", product):
-            (self.folder / name).unlink(missing_ok=True)
+        if not self.resume:  # (a run that is refused leaves what is there as it is)
+            for name in ("run.json", product):
+                (self.folder / name).unlink(missing_ok=True)
         share = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
         script, *rest = self.command()
-        command = [sys.executable, str(PROJECT_ROOT / script), *rest, option, str(self.folder)]
+        program = [sys.executable] if script.endswith(".py") else ["bash"]
+        rest += ["--resume"] * self.resume
+        command = [*program, str(PROJECT_ROOT / script), *rest, option, str(self.folder)]
         with (self.folder / "output.txt").open("wb") as output:
-            return subprocess.Popen(command, env=os.environ | share, stdout=output, stderr=output)
+            environment = os.environ | share | {"PYTHON": sys.executable}
+            return subprocess.Popen(command, env=environment, stdout=output, stderr=output)
 
     def finish(self, returncode: int) -> bool:
         """Note that its process has ended; whether it did all of its work."""
@@ -133,6 +143,7 @@ class Run:
             "seed": self.seed,
             "clip": _digest(find_path(config.model.clip.weights)),
             "start": start,
+            **({"gpus": self.gpus} if self.gpus > 1 else {}),
         }
 
 
@@ -212,4 +223,5 @@ def _line(run: Run, failed: bool) -> str:
 
 def command_line(run: Run) -> str:
     """Its command as one types it."""
-    return shlex.join(["python", *run.command()])
+    words = run.command()
+    return shlex.join(["python", *words] if words[0].endswith(".py") else words)
