@@ -25,12 +25,12 @@ from support.runs import Run, command_line, run_all
 
 from zegclip.engine import start_up
 from zegclip.engine.config_options import ConfigOptions
-from zegclip.engine.launch import find_config, read_config, run
+from zegclip.engine.launch import find_config, read_config, run, use_mixed_precision
 from zegclip.errors import InputError
 from zegclip.evaluation import COLUMNS, protocol_fingerprint
 from zegclip.files import PROJECT_ROOT, replacing
 
-BATCH, WRAPPER = "train_dataloader.batch_size", "optim_wrapper"
+BATCH = "train_dataloader.batch_size"
 
 
 def runs_of(path: Path, args: Namespace) -> list[Run]:
@@ -42,9 +42,10 @@ def runs_of(path: Path, args: Namespace) -> list[Run]:
     config = read_config(path)
     given, options = config.get("load_from"), dict(args.cfg_options or {})
     if args.amp:
-        options[f"{WRAPPER}.type"] = "AmpOptimWrapper"
-        scale = (config.get(WRAPPER) or {}).get("loss_scale", "dynamic")
-        options.setdefault(f"{WRAPPER}.loss_scale", scale)
+        use_mixed_precision(config)
+        wrapper = config.get("optim_wrapper") or {}
+        chosen = {key: wrapper[key] for key in ("type", "loss_scale") if key in wrapper}
+        options = {f"optim_wrapper.{key}": value for key, value in chosen.items()} | options
     batch = (config.get("train_dataloader") or {}).get("batch_size")
     if batch and args.gpus > 1 and BATCH not in options:
         options[BATCH], left = divmod(batch, args.gpus)

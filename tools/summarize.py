@@ -27,7 +27,7 @@ from zegclip.datasets import (
     Context60Dataset,
     VOC20Dataset,
 )
-from zegclip.engine.launch import learns, read_config, run
+from zegclip.engine.launch import learns, read_config, run, use_mixed_precision
 from zegclip.errors import InputError
 from zegclip.evaluation import COLUMNS, protocol_fingerprint, training_fingerprint
 from zegclip.evaluation.protocol import OF_THE_RUN
@@ -174,8 +174,7 @@ def trained_as_configured(runs: pd.DataFrame) -> bool:
     if not learns(cfg):
         return training is None
     plain = training_fingerprint(cfg)
-    cfg.optim_wrapper.type = "AmpOptimWrapper"  # as tools/train.py --amp
-    cfg.optim_wrapper.setdefault("loss_scale", "dynamic")
+    use_mixed_precision(cfg)
     return training in (plain, training_fingerprint(cfg))
 
 

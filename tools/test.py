@@ -71,7 +71,7 @@ def parse_args() -> tuple[argparse.Namespace, Config]:
         metrics = cfg.test_evaluator
         (metrics if isinstance(metrics, dict) else metrics[0])["output_dir"] = args.out
     if args.show_dir:
-        cfg.default_hooks.visualization = dict(type="DrawReadableHook", draw=True)
+        cfg.default_hooks.visualization = dict(type="SegVisualizationHook", draw=True)
         cfg.visualizer.save_dir = args.show_dir
     return args, cfg
 

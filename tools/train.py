@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 
 from zegclip.compat import is_first_process
 from zegclip.engine import start_up
-from zegclip.engine.launch import learns, load_config, make_parser, run
+from zegclip.engine.launch import learns, load_config, make_parser, run, use_mixed_precision
 from zegclip.engine.resume import latest_checkpoint
 from zegclip.errors import InputError
 
@@ -63,8 +63,7 @@ def parse_args() -> Config:
     if latest is not None:
         cfg.load_from, seed = latest
     if args.amp:
-        cfg.optim_wrapper.type = "AmpOptimWrapper"
-        cfg.optim_wrapper.setdefault("loss_scale", "dynamic")
+        use_mixed_precision(cfg)
     if args.auto_scale_lr:
         if "base_batch_size" not in (cfg.get("auto_scale_lr") or {}):
             parser.error(f"{args.config} says no auto_scale_lr.base_batch_size to scale from")

@@ -133,7 +133,8 @@ def set_up() -> None:
 
 def is_first_process() -> bool:
     """Whether this is the first of its run's processes, or the only one; known from the start."""
-    return (os.environ.get("RANK") or os.environ.get("SLURM_PROCID") or "0") == "0"
+    ranks = (os.environ.get(name) for name in ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK"))
+    return next(filter(None, ranks), "0") == "0"
 
 
 def available_cores() -> int:

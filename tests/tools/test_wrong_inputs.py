@@ -139,43 +139,6 @@ def test_unusual_photographs_are_trained_on_and_tested(
     assert Path("trained/iter_1.pth").is_file()
 
 
-@pytest.mark.parametrize("options", [[], ["--tta"], ["--show-dir", "shown"]])
-def test_unreadable_images_are_skipped_by_option_and_named(
-    folder: Path,
-    run_tool: Callable[..., None],
-    capfd: pytest.CaptureFixture[str],
-    options: list[str],
-) -> None:
-    report = Path("work_dirs/mine/report.json")
-    run_tool("test.py", "mine.py", "model.pth", "--cfg-options", "test_dataloader.batch_size=2")
-    whole = json.loads(report.read_text())
-    Path("data/images/e.jpg").write_bytes(b"broken")
-    shutil.copy("data/masks/d.png", "data/masks/e.png")
-    Path("data/val.txt").write_text("c\ne\nd\n")
-    skip = ["--cfg-options", "test_dataloader.dataset.skip_unreadable=True"]
-    run_tool("test.py", "mine.py", "model.pth", "--out", "maps", *options, *skip)
-    part = json.loads(report.read_text())
-    (said,) = part.pop("skipped")
-    assert "data/images/e.jpg: not a readable image" in said
-    assert "1 of 3 images are skipped:\n  data/images/e.jpg: not a" in capfd.readouterr().out
-    assert part["protocol"]["images"] == whole["protocol"]["images"] == 2
-    assert sorted(file.name for file in Path("maps").iterdir()) == ["c.png", "d.png"]
-    if not options:
-        assert part.pop("protocol") and whole.pop("protocol") and part == whole
-
-
-def test_nothing_is_skipped_in_training_or_where_all_is_unreadable(
-    folder: Path, run_tool: Callable[..., None]
-) -> None:
-    skip = "_dataloader.dataset.skip_unreadable=True"
-    with pytest.raises(SystemExit, match="skip_unreadable: it is for validation and test"):
-        run_tool("train.py", "mine.py", "--cfg-options", f"train{skip}")
-    for name in "cd":
-        Path(f"data/images/{name}.jpg").write_bytes(b"")
-    with pytest.raises(SystemExit, match="2 of 2 images are skipped:\n  data/images/c.jpg: not a"):
-        run_tool("test.py", "mine.py", "model.pth", "--cfg-options", f"test{skip}")
-
-
 # --- requests of the web page --------------------------------------------------------------------
 
 

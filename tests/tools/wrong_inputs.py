@@ -92,6 +92,8 @@ BOM = b"\xef\xbb\xbf"
 HTML = b"<!DOCTYPE html><html>please sign in</html>"
 
 COMMANDS = [
+    Wrong("training what only tests", "train.py zegclip_coco_to_voc --amp",
+          "has no train_dataloader: it only tests a checkpoint"),
     Wrong("no config", "train.py", "required: config"),
     Wrong("a config that is not there", "train.py tagclip_voc_indutive.py",
           r"no config 'tagclip_voc_indutive\.py'.*configs/tagclip_voc_inductive\.py"),

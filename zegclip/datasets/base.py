@@ -46,8 +46,6 @@ class ZeroShotDataset(BaseSegDataset):
         data_root: folder of everything else; relative to the current folder or the project.
         data_prefix: ``img_path`` and ``seg_map_path`` in ``data_root``; without
             ``seg_map_path`` there are no labels.
-        skip_unreadable: of validation and test: whether images that cannot be read are left out,
-            and named in log and report, instead of an error.
         **kwargs: mmseg's; and ``held_out_file``, a list of images that are left out, with a
             warning, so that no validation image is trained on (SBD's own train.txt holds many of
             VOC's). They stay in ``test_mode``, and where ``ann_file`` names this very list.
@@ -77,10 +75,8 @@ class ZeroShotDataset(BaseSegDataset):
         metainfo: Mapping[str, Any] | None = None,
         data_root: str | None = None,
         data_prefix: Mapping[str, str] | None = None,
-        skip_unreadable: bool = False,
         **kwargs: Any,
     ) -> None:
-        self.skip_unreadable = skip_unreadable
         kwargs = self.DEFAULTS | kwargs
         root = "" if data_root is None else str(find_path(data_root))
         self.lists = [os.path.join(root, path) for path in _listed(ann_file) if path]
@@ -146,8 +142,9 @@ class ZeroShotDataset(BaseSegDataset):
         given = {"setting": "inductive"} | dict(metainfo or {})
         given |= {key: value for key, value in words.items() if value is not None}
         setting = given["setting"]
-        for name in given.keys() - _OF_METAINFO:  # (there may be more, for a class of one's own)
-            if hint := did_you_mean(name, _OF_METAINFO):
+        # (There may be more, for a class of one's own: source_name is none of ours misspelt.)
+        for name in given.keys() - _OF_METAINFO:
+            if hint := did_you_mean(name, _OF_METAINFO, cutoff=0.85):
                 raise InputError(f"{cls.__name__}: metainfo has an entry {name!r}{hint}")
         merged = {"dataset_name": cls.__name__} | cls.METAINFO | given
         if isinstance(merged.get("classes"), str):
@@ -196,7 +193,6 @@ class ZeroShotDataset(BaseSegDataset):
         info, meta = super().get_data_info(idx), self._metainfo
         info["num_classes"] = self._classes_in_file()
         info["setting"] = meta["setting"]
-        info["skip_unreadable"] = self.skip_unreadable
         info["unseen_label_ids"] = [meta["classes"].index(name) for name in meta["unseen"]]
         return info
 

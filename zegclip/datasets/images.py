@@ -102,9 +102,6 @@ class LoadImageFromFile(mmcv.transforms.LoadImageFromFile):
     OpenCV shows the colours under transparent pixels, and does not say what is broken. It is
     registered under the same name in mmseg's registry, so that mmseg's inferencers read alike; what
     was asked for in another way (``color_type``, ``imdecode_backend``) is mmcv's as before.
-
-    Where the data set says ``skip_unreadable``, an image that cannot be read becomes a black one
-    without labels, and ``unreadable`` says why: the metric counts it out.
     """
 
     def transform(self, results: dict) -> dict | None:
@@ -118,14 +115,10 @@ class LoadImageFromFile(mmcv.transforms.LoadImageFromFile):
         content = fileio.get(results["img_path"], backend_args=self.backend_args)
         try:
             rgb = np.asarray(_decode(content, results["img_path"]))
-        except InputError as error:
+        except InputError:
             if self.ignore_empty:
                 return None
-            if not results.get("skip_unreadable"):
-                raise
-            results.pop("seg_map_path", None)
-            results["unreadable"] = str(error)
-            rgb = np.zeros((64, 64, 3), np.uint8)
+            raise
         image = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
         results["img"] = image.astype(np.float32) if self.to_float32 else image
         results["img_shape"] = results["ori_shape"] = image.shape[:2]

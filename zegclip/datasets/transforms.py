@@ -109,6 +109,4 @@ class PackZeroShotInputs(PackSegInputs):
             if pixels is not None:
                 data = torch.from_numpy(np.ascontiguousarray(pixels))[None]
                 packed["data_samples"].set_data({name: PixelData(data=data)})
-        if "unreadable" in results:
-            packed["data_samples"].set_metainfo({"unreadable": results["unreadable"]})
         return packed

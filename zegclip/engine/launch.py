@@ -205,6 +205,13 @@ def learns(cfg: Mapping[str, Any]) -> bool:
     )
 
 
+def use_mixed_precision(cfg: Config) -> None:
+    """What ``--amp`` changes in a config: the optimiser's wrapper, if it trains at all."""
+    if cfg.get("optim_wrapper"):
+        cfg.optim_wrapper.type = "AmpOptimWrapper"
+        cfg.optim_wrapper.setdefault("loss_scale", "dynamic")
+
+
 def find_checkpoint(path: str) -> str:
     """The checkpoint that an argument means; URLs stay as they are.
 
@@ -249,12 +256,13 @@ def load_config(args: argparse.Namespace, trains: bool = True) -> Config:
         for dataset in iter_datasets(loader.get("dataset")):
             if args.unseen is not None:
                 dataset["unseen"] = args.unseen
-    hooks = [*(cfg.get("default_hooks") or {}).values(), *(cfg.get("custom_hooks") or ())]
+    cfg.default_hooks = cfg.get("default_hooks") or {}
+    hooks = [*cfg.default_hooks.values(), *(cfg.get("custom_hooks") or ())]
     for name, kind in _HOOKS.items():
-        if (cfg.get("default_hooks") or {}).get(name, kind) is None:
+        if cfg.default_hooks.get(name, kind) is None:
             raise InputError(f"default_hooks.{name}=None: a run needs its {kind}")
         if not any(hook and hook.get("type") == kind for hook in hooks):
-            cfg.setdefault("default_hooks", {})[name] = dict(type=kind)
+            cfg.default_hooks[name] = dict(type=kind)
     deterministic = getattr(args, "deterministic", False)
     if deterministic or (cfg.get("randomness") or {}).get("deterministic"):
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # CUDA's products ask for it

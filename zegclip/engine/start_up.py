@@ -113,8 +113,6 @@ def missing(
             folders = dataset.get("data_prefix")
             if mode != "test" and folders is not None and "seg_map_path" not in folders:
                 yield f"{LOADERS[mode]}.dataset.data_prefix.seg_map_path: the masks' folder."
-            if mode == "train" and dataset.get("skip_unreadable"):
-                yield "train_dataloader.dataset.skip_unreadable: it is for validation and test."
             kind.vocabulary_of(dataset)  # a split that does not fit is said before anything else
             if lacking := kind.missing(dataset):
                 problem = f"{kind.__name__}: there is no {', no '.join(map(str, lacking))}. "

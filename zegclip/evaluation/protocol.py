@@ -19,20 +19,15 @@ OF_THE_RUN = frozenset(
 )  # fmt: skip
 
 
-def data_protocol(dataset: Any, skipped: int = 0) -> dict[str, Any]:
-    """The data set's part of the protocol.
-
-    Args:
-        dataset: mmengine's, with a vocabulary in its metainfo.
-        skipped: how many of its images could not be read.
-    """
+def data_protocol(dataset: Any) -> dict[str, Any]:
+    """The part of the protocol that a data set with a vocabulary in its metainfo says."""
     metainfo = dataset.metainfo
     vocabulary = Vocabulary.from_metainfo(metainfo)
     # Two halves of a data set may hold equally many.
     paths = [dataset.get_data_info(index).get("img_path", index) for index in range(len(dataset))]
     return {
         "dataset": metainfo.get("dataset_name", "unknown"),
-        "images": len(dataset) - skipped,
+        "images": len(dataset),
         "image_names": digest(sorted(Path(str(path)).stem for path in paths)),
         "setting": vocabulary.setting,
         "unseen": list(vocabulary.unseen),

@@ -162,7 +162,7 @@ class ReportHook(Hook):
         return next((m for m in metrics if isinstance(m, ZeroShotIoUMetric)), None)
 
     def _protocol(self, runner: Runner, loop: Any, stage: str) -> dict[str, Any]:
-        dataset, model, metric = loop.dataloader.dataset, runner.model, self._metric(loop)
+        dataset, model = loop.dataloader.dataset, runner.model
         while not hasattr(model, "protocol") and hasattr(model, "module"):  # DDP, averaging
             model = model.module
         mode = "val" if stage == "validation" else "test"
@@ -181,7 +181,7 @@ class ReportHook(Hook):
                 "training": training_fingerprint(runner.cfg, get_world_size()),
             }
         protocol = {
-            **data_protocol(dataset, len(metric.skipped if metric else ())),
+            **data_protocol(dataset),
             "pipeline": json.loads(
                 json.dumps([step for each in pipelines for step in each], default=str)
             ),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -35,9 +34,7 @@ class ZeroShotIoUMetric(BaseMetric):
     entries of its confusion matrix that are not zero: mmengine drops the images that a sampler
     repeats to give all processes equally many, so none is counted twice, and memory stays small.
 
-    Images without a label (a test set whose masks are secret) are not scored, and said; those that
-    could not be read (``skip_unreadable`` of the data set) are neither scored nor written, and
-    named in the log and in the report's ``skipped``.
+    Images without a label (a test set whose masks are secret) are not scored, and said.
 
     Args:
         output_dir: a folder for the predicted label maps (``--out`` of the tools): PNGs named after
@@ -53,7 +50,6 @@ class ZeroShotIoUMetric(BaseMetric):
 
     Attributes:
         summary: after an evaluation, on the main process, the numbers of ``report.json``.
-        skipped: then, why each image that was left out could not be read.
     """
 
     # Not None, for which mmengine warns: the names of these numbers need no prefix.
@@ -76,7 +72,6 @@ class ZeroShotIoUMetric(BaseMetric):
         self._written: dict[Path, str] = {}
         self.allow_no_class = allow_no_class
         self.summary: dict[str, Any] | None = None
-        self.skipped: list[str] = []
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Count the pixels of a batch.
@@ -93,9 +88,6 @@ class ZeroShotIoUMetric(BaseMetric):
         num_classes = len(self.dataset_meta["classes"])
         for sample in data_samples:
             image = sample.get("img_path", f"image {len(self.results)}")
-            if "unreadable" in sample:
-                self.results.append(sample["unreadable"])
-                continue
             prediction = sample["pred_sem_seg"]["data"]
             if self.output_dir is not None:
                 self._write(image, sample.get("seg_map_path"), prediction)
@@ -177,21 +169,13 @@ class ZeroShotIoUMetric(BaseMetric):
                 self._check_owner(path, image)
         return super().evaluate(size)
 
-    def compute_metrics(self, results: list[Counts | str | None]) -> dict[str, float]:
+    def compute_metrics(self, results: list[Counts | None]) -> dict[str, float]:
         """Sum all images' counts, log the tables, and return the overall numbers in percent.
 
         Raises:
-            InputError: no image has a label, and nothing was written; or none could be read.
+            InputError: no image has a label, and nothing was written.
         """
-        self.skipped = [result for result in results if isinstance(result, str)]
-        if self.skipped:
-            listed = "\n  ".join(self.skipped)
-            text = f"{len(self.skipped)} of {len(results)} images are skipped:\n  {listed}"
-            if len(self.skipped) == len(results):
-                raise InputError(text)
-            print_log(text, "current", logging.WARNING)
-            results = [result for result in results if not isinstance(result, str)]
-        labelled = [result for result in results if isinstance(result, tuple)]
+        labelled = [result for result in results if result is not None]
         if len(labelled) < len(results):
             text = f"{len(results) - len(labelled)} of {len(results)} images are not scored"
             if not labelled and self.output_dir is None:
@@ -207,8 +191,6 @@ class ZeroShotIoUMetric(BaseMetric):
         for positions, counts in labelled:
             confusion[positions] += counts
         self.summary = scores(confusion.reshape(num_classes, columns), vocabulary)
-        if self.skipped:
-            self.summary["skipped"] = self.skipped
         print_log(f"{len(labelled)} images\n{render_scores(self.summary)}", logger="current")
         keys = COLUMNS | CROSS_DATASET_COLUMNS
         return {key: self.summary[key] for key in keys if key in self.summary}

@@ -7,7 +7,6 @@ are in that method's package.
 from .attention_maps import attention_maps, attention_of_windows
 from .choice import image_names, images_named, images_with
 from .dataset_sheet import dataset_row, dataset_sheet
-from .draw_readable_hook import DrawReadableHook
 from .figures import BARE_NOTE, FIGURES, register_figure, scaled
 from .fonts import find_font
 from .method import Method, Scene, extra_maps, predicted_labels
@@ -18,7 +17,6 @@ from .sheet import Panel, figure_pixels, make_sheet
 __all__ = [
     "BARE_NOTE",
     "FIGURES",
-    "DrawReadableHook",
     "Method",
     "Panel",
     "PredictionSheetHook",

@@ -70,6 +70,13 @@ def test_no_run_goes_without_our_hooks(tmp_path: Path) -> None:
     assert "VocabularyHook" not in ours  # it is there already
 
 
+def test_hooks_of_a_config_that_has_none(tmp_path: Path) -> None:
+    config = tmp_path / "mine.py"
+    config.write_text(f"_base_ = {str(PROJECT_ROOT / VOC)!r}\ndefault_hooks = None\n")
+    ours = {hook.type for hook in load(str(config)).default_hooks.values()}
+    assert {"VocabularyHook", "ResumeHook"} <= ours
+
+
 @pytest.mark.parametrize("name", ["vocabulary", "resume"])
 def test_our_hooks_are_not_switched_off_in_silence(name: str) -> None:
     with pytest.raises(InputError, match=rf"default_hooks\.{name}=None: a run needs its .*Hook"):

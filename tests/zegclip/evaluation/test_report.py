@@ -117,10 +117,6 @@ def test_numbers_and_protocol(tmp_path: Path, stage: str) -> None:
     }
 
 
-def test_images_that_cannot_be_read_are_not_counted() -> None:
-    assert data_protocol(images("a.png", "b.png", "c.png"), skipped=1)["images"] == 2
-
-
 def test_the_protocol_of_wrapped_data_sets(tmp_path: Path) -> None:
     """Joined data sets that are read alike are no other protocol than one."""
     other = [{"type": "Resize", "scale": (4, 4)}]

@@ -20,10 +20,7 @@ HEIGHT, WIDTH = 10, 20
 
 
 class FakeDataset:
-    """Grey images whose labels are vertical stripes; what a test data set is to a figure.
-
-    One without stripes is an image that cannot be read (``skip_unreadable``).
-    """
+    """Grey images whose labels are vertical stripes; what a test data set is to a figure."""
 
     metainfo = {
         "classes": CLASSES,
@@ -46,8 +43,6 @@ class FakeDataset:
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         stripes = self.labels[index]
-        if not stripes:
-            return {"data_samples": SegDataSample(metainfo={"unreadable": "broken"})}
         label = np.repeat(stripes, WIDTH // len(stripes))[None].repeat(HEIGHT, 0)
         sample = SegDataSample(gt_sem_seg=PixelData(data=torch.from_numpy(label)[None]))
         sample.set_metainfo({"img_path": str(self.files[index]), "ori_shape": (HEIGHT, WIDTH)})

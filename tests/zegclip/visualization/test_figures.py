@@ -151,7 +151,6 @@ def test_images_with_most_of_the_wanted_classes_come_first(tmp_path: Path) -> No
     assert images_with(dataset, 1) == [2]  # the unseen sofa, beside a seen cat
     assert images_with(dataset, 2) == [1, 2]
     assert images_with(dataset, 1, ["bus", "cat"]) == [0]
-    assert images_with(fakes.FakeDataset(tmp_path, [[], [2, 0]]), 2) == [1]
     assert images_named(dataset, ["photo_1", "photo_0"]) == [1, 0]
     with pytest.raises(InputError, match=r"'foto_1' among the 4 of the data set.*photo_1"):
         images_named(dataset, ["foto_1"])

@@ -166,10 +166,7 @@ def analyse(model: ZeroShotSegmentor, dataset: Any, checkpoint: str) -> dict[str
     every = (kind(model, checkpoint) for kind in ANALYSES.module_dict.values())
     analyses = [analysis for analysis in every if analysis.applies()]
     for index in tqdm(range(len(dataset)), desc=checkpoint):
-        data = dataset[index]
-        if "unreadable" in data["data_samples"]:  # (skip_unreadable)
-            continue
-        image = AnalysedImage(model, pseudo_collate([data]))
+        image = AnalysedImage(model, pseudo_collate([dataset[index]]))
         for analysis in analyses:
             analysis.counts = analysis.counts + analysis.count(image)
     return {analysis.section: analysis.result() for analysis in analyses}
