@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import platform
+import shutil
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Iterator
@@ -94,6 +95,13 @@ def main() -> None:
 
         gpu = torch.cuda.is_available()
         device = torch.cuda.get_device_name() if gpu else "no GPU: for full-size training"
+        if not gpu and shutil.which("nvidia-smi"):
+            built = f"CUDA {torch.version.cuda}" if torch.version.cuda else "CPUs alone"
+            device = (
+                f"torch {torch.__version__}, built for {built}, finds no GPU, and nvidia-smi is "
+                "here.\nIf the driver is older than that, take the torch (2.6 or newer) of its "
+                "CUDA from pytorch.org,\nin an environment of your own, and then pip install -e ."
+            )
         rows += [("ok" if gpu else "optional", device), *weights_and_data()]
     for status, text in rows:
         print(f"{status:10}" + text.replace("\n", "\n" + 12 * " "))

@@ -66,3 +66,16 @@ def test_a_broken_stack_fails_and_says_why(
         check_env.main()
     said = capsys.readouterr().out
     assert "libGL.so.1" in said and "apt-get install libgl1" in said
+
+
+def test_a_driver_that_torch_cannot_use_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    for program, said in (
+        (None, "no GPU: for full-size"),
+        ("/bin/nvidia-smi", "finds no GPU, and"),
+    ):
+        monkeypatch.setattr(check_env.shutil, "which", lambda _, found=program: found)
+        check_env.main()
+        assert said in capsys.readouterr().out
