@@ -143,23 +143,6 @@ def test_unfinished_and_broken_reports_are_named(
     assert f"{tmp_path / 'report.json'} is no report of ours" in said
 
 
-@pytest.mark.parametrize(
-    "change",
-    [{"seed": "x"}, {"max_iters": [1]}, {"config": 5}, {"config": "a\x1b[2J"}, {"dataset": []},
-     {"training": ["a"]}, {"unseen": [["a"]]}],
-)  # fmt: skip
-def test_a_report_of_anybody_does_not_end_the_table(
-    change: dict[str, Any], tmp_path: Path, table: Any
-) -> None:
-    write(tmp_path / "ours", 50.0, 0)
-    write(tmp_path / "theirs", 60.0, **({"seed": 1} | change))
-    write(tmp_path / "huge", 10**400, 0)
-    write(tmp_path / "none", float("nan"), 0)
-    rows, said = table()
-    assert len(rows) == 1 and rows[0]["mIoU(U)"].startswith("50.0")
-    assert said.count("is no report of ours") == 3
-
-
 def test_formats(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(tmp_path / "a", 50.0, 0)
     for more in ([], ["--format", "markdown"]):

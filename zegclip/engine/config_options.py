@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mmengine.config import Config, DictAction
+from mmengine.runner import Runner
 
 from zegclip.errors import InputError
 
 # What mmengine's runner and our tools read of a config; every other top-level name is a variable.
-_READ = frozenset(
-    {
-        "activation_checkpointing", "auto_scale_lr", "compile", "custom_hooks",
-        "data_preprocessor", "default_hooks", "default_scope", "efficient_conv_bn_eval", "env_cfg",
-        "experiment_name", "find_unused_parameters", "launcher", "load_from", "log_level",
-        "log_processor", "model", "model_wrapper_cfg", "optim_wrapper", "param_scheduler",
-        "randomness", "resume", "sync_bn", "test_cfg", "test_dataloader",
-        "test_evaluator", "train_cfg", "train_dataloader", "tta_model", "tta_pipeline", "val_cfg",
-        "val_dataloader", "val_evaluator", "visualizer", "work_dir",
-    }
-)  # fmt: skip
+_READ = {*inspect.signature(Runner.__init__).parameters} - {"self", "cfg"} | {
+    "activation_checkpointing",
+    "compile",
+    "efficient_conv_bn_eval",
+    "find_unused_parameters",
+    "model_wrapper_cfg",
+    "sync_bn",
+    "tta_model",
+    "tta_pipeline",
+}
 _OF_TRAINING = frozenset(
     {
         "activation_checkpointing", "auto_scale_lr", "efficient_conv_bn_eval", "load_from",
