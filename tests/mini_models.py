@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, MODELS
 
-from zegclip.engine.launch import find_config
+from zegclip.engine.config_files import find_config
 from zegclip.segmentors import ZeroShotSegmentor
 
 METHODS = ("zegclip", "tagclip", "ldvc")

@@ -73,9 +73,7 @@ print(zegclip.__file__, result.labels.shape)
 def test_its_tools_and_configs_are_there(installed: Path, tmp_path: Path) -> None:
     output = run(installed, tmp_path, "-m", "zegclip", "tools/train.py", "--help")
     assert "python tools/train.py configs/" in output
-    code = (
-        "from zegclip.engine.launch import find_config; print(find_config('zegclip_voc_inductive'))"
-    )
+    code = "import zegclip.engine.config_files as c; print(c.find_config('zegclip_voc_inductive'))"
     assert ".mim" in run(installed, tmp_path, "-c", code)
 
 

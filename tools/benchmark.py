@@ -26,7 +26,8 @@ from benchmarks import exported, models, surroundings
 from benchmarks.measure import PRECISIONS, Row
 from benchmarks.tables import merge, table, write
 
-from zegclip.engine.launch import methods_with, run
+from zegclip.engine.config_files import methods_with
+from zegclip.engine.launch import run
 from zegclip.errors import InputError
 from zegclip.evaluation import code_version
 from zegclip.files import PROJECT_ROOT

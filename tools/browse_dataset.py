@@ -20,7 +20,8 @@ from tqdm import tqdm
 from tqdm.contrib.concurrent import thread_map
 
 from zegclip.datasets.statistics import count_mask, label_statistics
-from zegclip.engine.launch import load_config, make_parser, run
+from zegclip.engine.arguments import load_config, make_parser
+from zegclip.engine.launch import run
 from zegclip.errors import InputError
 from zegclip.files import replacing
 from zegclip.visualization import dataset_row, dataset_sheet

@@ -25,7 +25,8 @@ from model_converters.published import METHODS, from_published, summary
 from torch import Tensor
 
 import tagclip  # noqa: F401
-from zegclip.engine.launch import find_config, read_config, run
+from zegclip.engine.config_files import find_config, read_config
+from zegclip.engine.launch import run
 from zegclip.engine.start_up import check
 from zegclip.errors import InputError
 from zegclip.files import read_checkpoint, replacing

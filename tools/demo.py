@@ -24,8 +24,9 @@ from results_table import read, record
 from rich.console import Console
 from rich.table import Table
 
+from zegclip.engine.config_files import methods_with
 from zegclip.engine.config_options import ConfigOptions, apply_options
-from zegclip.engine.launch import methods_with, run
+from zegclip.engine.launch import run
 from zegclip.evaluation import COLUMNS
 from zegclip.files import PROJECT_ROOT
 from zegclip.visualization import FIGURES, Method, images_with

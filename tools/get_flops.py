@@ -26,8 +26,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from zegclip.datasets import ZeroShotDataset
+from zegclip.engine.config_files import find_config, methods_with, read_config
 from zegclip.engine.config_options import ConfigOptions, apply_options
-from zegclip.engine.launch import find_config, methods_with, read_config, run
+from zegclip.engine.launch import run
 from zegclip.errors import InputError
 from zegclip.files import PROJECT_ROOT
 from zegclip.segmentors import ZeroShotSegmentor

@@ -24,8 +24,9 @@ from support.markdown_table import markdown, number
 from support.runs import Run, command_line, run_all
 
 from zegclip.engine import start_up
+from zegclip.engine.config_files import find_config, read_config, use_mixed_precision
 from zegclip.engine.config_options import ConfigOptions
-from zegclip.engine.launch import find_config, read_config, run, use_mixed_precision
+from zegclip.engine.launch import run
 from zegclip.errors import InputError
 from zegclip.evaluation import COLUMNS, protocol_fingerprint
 from zegclip.files import PROJECT_ROOT, replacing

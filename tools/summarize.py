@@ -26,7 +26,8 @@ from zegclip.datasets import (
     Context60Dataset,
     VOC20Dataset,
 )
-from zegclip.engine.launch import learns, read_config, run, use_mixed_precision
+from zegclip.engine.config_files import learns, read_config, use_mixed_precision
+from zegclip.engine.launch import run
 from zegclip.errors import InputError
 from zegclip.evaluation import COLUMNS, protocol_fingerprint, training_fingerprint
 from zegclip.evaluation.protocol import OF_THE_RUN

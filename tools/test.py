@@ -17,7 +17,9 @@ from mmengine.runner import Runner
 
 from zegclip.datasets.from_config import iter_datasets
 from zegclip.engine import start_up
-from zegclip.engine.launch import find_checkpoint, learns, load_config, make_parser, run
+from zegclip.engine.arguments import load_config, make_parser
+from zegclip.engine.config_files import find_checkpoint, learns
+from zegclip.engine.launch import run
 from zegclip.evaluation.from_predictions import score_folder
 
 

@@ -14,7 +14,9 @@ from mmengine.runner import Runner
 
 from zegclip.compat import is_first_process
 from zegclip.engine import start_up
-from zegclip.engine.launch import learns, load_config, make_parser, run, use_mixed_precision
+from zegclip.engine.arguments import load_config, make_parser
+from zegclip.engine.config_files import learns, use_mixed_precision
+from zegclip.engine.launch import run
 from zegclip.engine.resume import latest_checkpoint
 from zegclip.errors import InputError
 

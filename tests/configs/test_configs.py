@@ -25,7 +25,8 @@ from PIL import Image
 import ldvc  # noqa: F401
 import tagclip  # noqa: F401
 from zegclip.datasets import ADE150Dataset, Context59Dataset, Context60Dataset, VOC20Dataset
-from zegclip.engine.launch import learns, load_config, make_parser
+from zegclip.engine.arguments import load_config, make_parser
+from zegclip.engine.config_files import learns
 from zegclip.heads.training_free_head import BACKGROUND_WORDS
 from zegclip.segmentors import ZeroShotSegmentor
 

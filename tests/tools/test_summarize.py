@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import summarize
 
-from zegclip.engine.launch import read_config
+from zegclip.engine.config_files import read_config
 from zegclip.errors import InputError
 from zegclip.evaluation import training_fingerprint
 from zegclip.files import PROJECT_ROOT

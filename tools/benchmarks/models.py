@@ -24,7 +24,7 @@ from benchmarks import plain
 from benchmarks.measure import Row, Way, compare, numerics, spread, step
 from zegclip.clip import LoadedClip, load_clip
 from zegclip.clip.block import run_block
-from zegclip.engine.launch import find_config
+from zegclip.engine.config_files import find_config
 from zegclip.files import PROJECT_ROOT
 from zegclip.losses import focal_dice_loss, present_classes
 from zegclip.segmentors import ZeroShotSegmentor

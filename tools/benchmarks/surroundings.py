@@ -26,7 +26,7 @@ from PIL import Image
 
 from benchmarks.measure import Row, compare, spread
 from zegclip.compat import set_up
-from zegclip.engine.launch import find_config
+from zegclip.engine.config_files import find_config
 from zegclip.evaluation import ZeroShotIoUMetric
 from zegclip.files import PROJECT_ROOT
 from zegclip.vocabulary import IGNORE_INDEX

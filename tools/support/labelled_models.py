@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,8 +12,8 @@ from mmseg.registry import DATASETS
 
 from zegclip.datasets import ZeroShotDataset
 from zegclip.engine import check_not_trained, start_up
+from zegclip.engine.config_files import complete_config, find_checkpoint
 from zegclip.engine.config_options import ConfigOptions
-from zegclip.engine.launch import find_checkpoint, load_config
 from zegclip.engine.load_model import choose_device, load_model
 from zegclip.errors import InputError
 from zegclip.segmentors import ZeroShotSegmentor
@@ -49,8 +49,7 @@ def read_pair(config: str, checkpoint: str, options: Mapping[str, Any] | None) -
     Raises:
         InputError: one of them is not there, or an option is not read.
     """
-    rest = {"unseen": None, "work_dir": None, "launcher": "none", "local_rank": 0}
-    cfg = load_config(Namespace(config=config, cfg_options=options, **rest))
+    cfg = complete_config(config, options)
     cfg.load_from = find_checkpoint(checkpoint)
     init_default_scope(cfg.get("default_scope") or "mmseg")
     return cfg

@@ -20,7 +20,7 @@ from typing import Any
 from mmengine.config import Config
 
 from zegclip.compat import available_cores
-from zegclip.engine.launch import read_config
+from zegclip.engine.config_files import read_config
 from zegclip.evaluation import COLUMNS, training_fingerprint
 from zegclip.evaluation.protocol import digest
 from zegclip.files import PROJECT_ROOT, find_path, replacing

@@ -18,7 +18,7 @@ from zegclip.files import PROJECT_ROOT, as_checkpoint, find_path, read_checkpoin
 from zegclip.segmentors import ZeroShotSegmentor
 
 from . import start_up
-from .launch import find_checkpoint, find_config, learns, read_config
+from .config_files import find_checkpoint, find_config, learns, read_config
 
 # What is used where nothing is named: CLIP without training, which knows photographs.
 DEFAULT_CONFIG = "training_free_voc"

@@ -17,7 +17,7 @@ from mmseg.registry import HOOKS
 from zegclip.errors import InputError
 from zegclip.files import as_checkpoint, read_checkpoint
 
-from .launch import find_checkpoint
+from .config_files import find_checkpoint
 
 
 def latest_checkpoint(work_dir: str | Path) -> tuple[str, int | None] | None:

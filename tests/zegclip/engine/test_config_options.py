@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from mmengine.config import Config
 
-from tests.zegclip.engine.test_launch import VOC, load
+from tests.zegclip.engine.test_arguments import VOC, load
 from zegclip.engine.config_options import ConfigOptions, check_options
 from zegclip.errors import InputError
 from zegclip.files import PROJECT_ROOT

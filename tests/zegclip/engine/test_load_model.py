@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from zegclip.engine.launch import read_config
+from zegclip.engine.config_files import read_config
 from zegclip.engine.load_model import MINI_CHECKPOINT, choose_files, load_model
 from zegclip.errors import InputError
 from zegclip.evaluation.training import training_settings
