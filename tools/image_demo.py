@@ -22,7 +22,13 @@ from typing import Any, TypeAlias
 import numpy as np
 from support.model_options import add_checkpoint
 
-from zegclip.apis import OnnxInferencer, SegmentationResult, ZeroShotInferencer, make_vocabulary
+from zegclip.apis import (
+    Inferencer,
+    OnnxInferencer,
+    SegmentationResult,
+    ZeroShotInferencer,
+    make_vocabulary,
+)
 from zegclip.apis.outputs import FORMATS, VIDEOS, OutputFolder, VideoReader, video_writer
 from zegclip.datasets.images import SUFFIXES, UNREAD_SUFFIXES
 from zegclip.engine.launch import run
@@ -203,7 +209,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise InputError('CLIP without training looks for what it is told: --classes "cat, dog"')
     if (args.model and (args.config or args.onnx)) or (args.revision and not args.model):
         raise InputError("--model brings its own config, and --revision is of --model")
-    inferencer: ZeroShotInferencer
+    inferencer: Inferencer
     if args.onnx:
         files = dict(config=args.config, checkpoint=args.checkpoint)
         inferencer = OnnxInferencer(args.onnx, **files, device=args.device)

@@ -2,7 +2,8 @@
 
 from zegclip.datasets import read_image
 
-from .inferencer import EncodedImage, ZeroShotInferencer
+from .base import EncodedImage, Inferencer
+from .inferencer import ZeroShotInferencer
 from .onnx_inferencer import OnnxInferencer
 from .result import SegmentationResult
 from .words import make_vocabulary
@@ -13,6 +14,7 @@ OnnxSegmenter = OnnxInferencer
 
 __all__ = [
     "EncodedImage",
+    "Inferencer",
     "OnnxInferencer",
     "OnnxSegmenter",
     "SegmentationResult",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,8 +28,8 @@ from zegclip.segmentors import (
 from zegclip.segmentors.sliding_window import Box
 from zegclip.vocabulary import Background, Vocabulary
 
+from .base import Inferencer
 from .class_words import WORDS, ClassWords, text_fingerprint
-from .inferencer import ZeroShotInferencer
 from .preprocessing import Preprocessor, check_steps
 
 METADATA_KEY, VERSION = "zegclip", 7
@@ -39,7 +38,7 @@ _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _Windows = tuple[list[Box], Tensor]
 
 
-class OnnxInferencer(ZeroShotInferencer):
+class OnnxInferencer(Inferencer):
     """A model that ``tools/export_onnx.py`` wrote; called as :class:`ZeroShotInferencer` is.
 
     Words become class embeddings in one of two ways. With ``words=`` they are looked up in a file
@@ -47,8 +46,7 @@ class OnnxInferencer(ZeroShotInferencer):
     ``checkpoint=`` the text encoder in torch embeds any word.
 
     One graph holds image encoder and head, so an image that was encoded is only prepared: asking
-    it again costs as much as the first time. There is no :meth:`attention`, and nothing to save for
-    the Hub or to take from there.
+    it again costs as much as the first time. It has no attention, and is nothing for the Hub.
 
     Args:
         path: the ``.onnx`` file.
@@ -81,14 +79,15 @@ class OnnxInferencer(ZeroShotInferencer):
         session = open_session(path, device or "cpu")
         self.description = found = read_description(session, str(path))
         self.config, self.checkpoint = found["config"], str(path)
-        own = self._trained_for = found["own"]
+        trained_for = own = found["own"]
+        text_encoder = None
         if config is not None or checkpoint is not None:
             if words is not None:
                 raise InputError("give words=, or config= and checkpoint=, not both")
             cfg, file = choose_files(config, checkpoint)
             segmentor = load_model(cfg, file, torch.device("cpu"))
             self._check_text(text_fingerprint(segmentor), file or str(cfg.filename))
-            self._text_encoder = segmentor.text_encoder
+            text_encoder = segmentor.text_encoder
 
             def embed(vocabulary: Vocabulary) -> np.ndarray:
                 return segmentor.class_embeddings(vocabulary).numpy()
@@ -96,27 +95,20 @@ class OnnxInferencer(ZeroShotInferencer):
             file = str(words or Path(path).parent / WORDS)
             saved = ClassWords.read(file)
             self._check_text(saved.text_fingerprint, file)
-            self._text_encoder = None
             embed = saved.rows
             if own is None or dict(zip(own.classes, own.words)) != saved.words:
                 names = tuple(saved.words)
                 own = Vocabulary(names, synonyms=saved.words, setting="cross_dataset")
-        self.model = _Graph(session, found, embed)
-        self.background = found["background"]
-        self.refine = found["test_cfg"]["refine"] is not None
-        rest = found["test_cfg"], found["patch_size"]
-        self._preprocess = Preprocessor(found["resize"], found["preprocessor"], *rest)
-        self._own_vocabulary = own
-        self._lock = threading.RLock()
-
-    @staticmethod
-    def _refuse(*_: Any, **__: Any) -> Any:
-        raise InputError(
-            "an exported model has no attention, and is no folder to save or to take from the Hub: "
-            "use ZeroShotInferencer with what it was exported from"
+        test_cfg = found["test_cfg"]
+        super().__init__(
+            _Graph(session, found, embed),
+            Preprocessor(found["resize"], found["preprocessor"], test_cfg, found["patch_size"]),
+            text_encoder,
+            found["background"],
+            test_cfg["refine"] is not None,
+            trained_for,
+            own,
         )
-
-    attention = save_pretrained = push_to_hub = from_pretrained = _refuse
 
     def _check_text(self, theirs: str, name: str) -> None:
         if theirs != self.description["text_fingerprint"]:

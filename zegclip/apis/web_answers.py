@@ -18,7 +18,8 @@ from zegclip.visualization import draw_heat_map, scaled
 from zegclip.visualization.sheet import hex_colour
 from zegclip.vocabulary import IGNORE_INDEX, Background
 
-from .inferencer import EncodedImage, ZeroShotInferencer
+from .base import EncodedImage
+from .inferencer import ZeroShotInferencer
 from .result import SegmentationResult
 from .words import split_names
 

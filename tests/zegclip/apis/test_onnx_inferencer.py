@@ -128,18 +128,6 @@ def test_messages(
         OnnxInferencer(*arguments)
 
 
-def test_what_a_file_cannot_do_is_said(tmp_path: Path) -> None:
-    found = OnnxInferencer(exported("tagclip").path)
-    for ask in (
-        lambda: found.attention(SCENE, WORDS, "cat"),
-        lambda: found.save_pretrained(tmp_path / "saved"),
-        lambda: found.push_to_hub("user/name"),
-        lambda: OnnxInferencer.from_pretrained("user/name"),
-    ):
-        with pytest.raises(InputError, match="an exported model has no attention.*ZeroShotInf"):
-            ask()
-
-
 def test_a_device_may_have_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
     cuda = "CUDAExecutionProvider"
