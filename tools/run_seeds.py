@@ -132,6 +132,11 @@ def main(argv: list[str] | None = None) -> None:
     first = runs[0].resolved()
     first.load_from = str(runs[0].start) if runs[0].start else first.get("load_from")
     start_up.check(first, ["train", "val"])
+    if others := [each.folder for each in runs if each.began_otherwise()]:
+        raise InputError(
+            f"{others[0]} holds a run with other settings, or from another start: name another "
+            "--work-dir, or remove it"
+        )
     if failed := run_all(runs):
         raise InputError(
             f"{path.stem}, seed {failed[0].seed}, failed: see {failed[0].folder}/output.txt"

@@ -54,6 +54,10 @@ def test_seeds_are_trained_once_and_summarised(
     run_seeds.main(arguments)
     assert results.read_text() == first
 
+    with pytest.raises(InputError, match="seed_0 holds a run with other settings, or from another"):
+        run_seeds.main([*arguments, "optim_wrapper.optimizer.lr=0.1"])
+    assert results.read_text() == first
+
 
 @pytest.mark.slow
 def test_processes_share_the_batch(tmp_path: Path) -> None:

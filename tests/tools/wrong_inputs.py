@@ -328,8 +328,14 @@ CHECKPOINTS = [
     Wrong("of a training that saw the unseen", TEST, "trained on sofa .*config that trained it",
           files={"model.pth": changed(meta={"dataset_meta": {
               "classes": ["cat", "dog", "sofa"], "setting": "supervised"}})}),
+    Wrong("to analyse, trained on fewer", "analyze.py mine.py model.pth",
+          "not trained on dog, which this config calls seen",
+          files={"model.pth": changed(meta={"dataset_meta": {
+              "classes": ["cat", "dog", "sofa"], "unseen": ["dog", "sofa"]}})}),
     Wrong("damaged safetensors", "test.py mine.py model.safetensors",
           r"model\.safetensors is no readable safetensors", files={"model.safetensors": HTML}),
+    Wrong("to start from, by init_cfg", TRAIN, "init_cfg.* name the checkpoint by load_from",
+          "model = dict(init_cfg=dict(type='Pretrained', checkpoint='model.pth'))"),
     Wrong("to start from, not there", TRAIN, r"Checkpoint .*no\.pth: for another one",
           "load_from = 'no.pth'"),
     Wrong("to start from, out of reach", TRAIN, r"http://localhost:9/x\.pth cannot be downloaded",

@@ -11,10 +11,10 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
 from zegclip.datasets import ZeroShotDataset
-from zegclip.engine import check_not_trained, start_up
+from zegclip.engine import check_test, start_up, trained_on
 from zegclip.engine.config_files import complete_config, find_checkpoint
 from zegclip.engine.config_options import ConfigOptions
-from zegclip.engine.load_model import choose_device, load_model
+from zegclip.engine.load_model import checkpoint_meta, choose_device, load_model
 from zegclip.errors import InputError
 from zegclip.segmentors import ZeroShotSegmentor
 
@@ -71,10 +71,9 @@ def load(cfg: Config, dataset: ZeroShotDataset) -> ZeroShotSegmentor:
     """The model of :func:`read_pair`, with the data's vocabulary.
 
     Raises:
-        InputError: it was trained on classes that the data set calls unseen, or cannot be loaded.
+        InputError: its split is not the one that it was trained with, or it cannot be loaded.
     """
     model = load_model(cfg, cfg.load_from, choose_device(None))
-    if model.dataset_meta is not None:
-        check_not_trained(model.dataset_meta, dataset.metainfo)
+    check_test(trained_on(checkpoint_meta(cfg.load_from)), dataset.metainfo)
     model.dataset_meta = dataset.metainfo
     return model

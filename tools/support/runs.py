@@ -93,17 +93,27 @@ class Run:
         """
         option, product = TOOLS[self.tool]
         self.folder.mkdir(parents=True, exist_ok=True)
-        if not self.resume:  # (a run that is refused leaves what is there as it is)
-            for name in ("run.json", product):
-                (self.folder / name).unlink(missing_ok=True)
+        for name in ("run.json", product):
+            (self.folder / name).unlink(missing_ok=True)
         share = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
         script, *rest = self.command()
         program = [sys.executable] if script.endswith(".py") else ["bash"]
-        rest += ["--resume"] * self.resume
+        if self.resume:
+            rest.append("--resume")
+            begun = json.dumps(self._identity()) + "\n"
+            (self.folder / "begun.json").write_text(begun, encoding="utf-8")
         command = [*program, str(PROJECT_ROOT / script), *rest, option, str(self.folder)]
         with (self.folder / "output.txt").open("wb") as output:
             environment = os.environ | share | {"PYTHON": sys.executable}
             return subprocess.Popen(command, env=environment, stdout=output, stderr=output)
+
+    def began_otherwise(self) -> bool:
+        """Whether its folder holds another run, which is not to be resumed as this one.
+
+        It may have other settings, or have started from what was another checkpoint then.
+        """
+        begun = self.folder / "begun.json"
+        return begun.is_file() and json.loads(begun.read_text("utf-8")) != self._identity()
 
     def finish(self, returncode: int) -> bool:
         """Note that its process has ended; whether it did all of its work."""

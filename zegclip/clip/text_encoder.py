@@ -97,7 +97,8 @@ class TextEncoder(BaseModule):
                 self._warn_of_cuts([word for synonyms in vocabulary.words for word in synonyms])
                 return embeddings.to(self.tower.positional_embedding.device)
         embeddings = self.embed(vocabulary.words)
-        if not self.writes_cache:
+        exact = self.tower.positional_embedding.dtype == torch.float32
+        if not (self.writes_cache and exact):
             return embeddings
         try:
             with replacing(file) as part:

@@ -94,7 +94,7 @@ class PackZeroShotInputs(PackSegInputs):
         """mmseg's ``inputs``, and ``data_samples`` with maps (1, H, W) uint8.
 
         Raises:
-            InputError: a transform changed the labels and not the unseen map.
+            InputError: a transform changed the labels and not the unseen map, or the reverse.
         """
         results = dict(results)
         labels, unseen = results.pop("gt_seg_map", None), results.get("gt_unseen_map")
@@ -105,6 +105,13 @@ class PackZeroShotInputs(PackSegInputs):
                 f"{labels.shape}: a transform (mmcv's Pad does) changes gt_seg_map alone; pad in "
                 "the data preprocessor instead"
             )
+        if unseen is not None and results["setting"] != "supervised":
+            if (labels[unseen == 1] != IGNORE_INDEX).any():
+                raise InputError(
+                    f"{results.get('seg_map_path')}: gt_unseen_map marks pixels with the label of "
+                    "a seen class: a transform (Albu does, unless its keymap says otherwise) turns "
+                    "or cuts gt_seg_map alone"
+                )
         for name, pixels in (("gt_sem_seg", labels), ("gt_unseen_map", unseen)):
             if pixels is not None:
                 data = torch.from_numpy(np.ascontiguousarray(pixels))[None]

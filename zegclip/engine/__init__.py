@@ -6,7 +6,7 @@ from .finite_hook import FiniteHook
 from .pseudo_label_hook import PseudoLabelHook
 from .recipe_hook import RecipeHook
 from .resume import ResumeHook
-from .vocabulary_hook import VocabularyHook, check_not_trained
+from .vocabulary_hook import VocabularyHook, check_test, trained_on
 
 __all__ = [
     "AmpOptimWrapper",
@@ -17,5 +17,6 @@ __all__ = [
     "RecipeHook",
     "ResumeHook",
     "VocabularyHook",
-    "check_not_trained",
+    "check_test",
+    "trained_on",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mmengine.hooks import Hook
@@ -34,9 +34,7 @@ class VocabularyHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Remember what the model was trained on, and before that, what it started from."""
-        meta = checkpoint.get("meta") or {}
-        last = meta.get("dataset_meta")
-        self._trained_on = [*meta.get("trained_before", ()), *([last] if last else ())]
+        self._trained_on = trained_on(checkpoint.get("meta") or {})
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Write down what was trained on before this training."""
@@ -81,11 +79,30 @@ class VocabularyHook(Hook):
     def before_test_epoch(self, runner: Runner) -> None:
         """Give the model the test's classes."""
         test = runner.test_dataloader.dataset.metainfo
-        for each in self._trained_on:
-            check_not_trained(each, test)
-        if self._trained_on:
-            _check_trained(self._trained_on[-1], test)
+        check_test(self._trained_on, test)
         _give(runner, test)
+
+
+def trained_on(meta: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Metainfo of what a checkpoint was trained on, by its meta; the last training's at the end."""
+    last = meta.get("dataset_meta")
+    return [*meta.get("trained_before", ()), *([last] if last else ())]
+
+
+def check_test(trained: Sequence[Mapping[str, Any]], test: Mapping[str, Any]) -> None:
+    """Refuse a test whose split is not the training's.
+
+    Args:
+        trained: of :func:`trained_on`.
+        test: metainfo of the test's data set.
+
+    Raises:
+        InputError: classes that it calls unseen were trained on, or those it calls seen were not.
+    """
+    for each in trained:
+        check_not_trained(each, test)
+    if trained:
+        _check_trained(trained[-1], test)
 
 
 def _give(runner: Runner, metainfo: Mapping[str, Any]) -> None:

@@ -20,9 +20,9 @@ from .protocol import digest
 def training_settings(cfg: Config | Mapping[str, Any], processes: int = 1) -> dict[str, Any]:
     """What of a complete config decides what is learned, as plain data by the config's keys.
 
-    Model, training data, batch of all processes, optimiser, schedule, length and custom hooks; not
-    the seed, where files lie, workers and testing. (Nor the checkpoint that self-training starts
-    from: it is another file for every seed.)
+    Model, training data, how it is drawn, batch of all processes, optimiser, schedule, length and
+    custom hooks; not the seed, where files lie, workers and testing. (Nor the checkpoint that
+    self-training starts from: it is another file for every seed.)
 
     Args:
         cfg: complete.
@@ -39,6 +39,9 @@ def training_settings(cfg: Config | Mapping[str, Any], processes: int = 1) -> di
         metainfo = each.get("metainfo") or {}
         if isinstance(metainfo.get("classes"), str):  # a file, which may change
             metainfo["classes"] = read_names(find_path(metainfo["classes"]))
+    # (As all of our configs have it; only another one is written down.)
+    sampler = {"type": "InfiniteSampler", "shuffle": True} | (loader.get("sampler") or {})
+    drawn = sampler != {"type": "InfiniteSampler", "shuffle": True}
     scaling = cfg.get("auto_scale_lr") or {}
     scaled = bool(scaling.get("enable"))
     settings = {
@@ -48,6 +51,7 @@ def training_settings(cfg: Config | Mapping[str, Any], processes: int = 1) -> di
         **({"auto_scale_lr.base_batch_size": scaling.get("base_batch_size")} if scaled else {}),
         "train_dataloader.dataset": dataset,
         "train_dataloader.batch_size": (batch := loader.get("batch_size")) and batch * processes,
+        **({"train_dataloader.sampler": sampler} if drawn else {}),
         "train_cfg.max_iters": length.get("max_iters"),
         **{f"train_cfg.{key}": length[key] for key in ("max_epochs",) if key in length},
         "optim_wrapper": cfg.get("optim_wrapper"),

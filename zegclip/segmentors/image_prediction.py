@@ -22,10 +22,8 @@ from .bilinear import Taps, interpolate_grid, interpolate_points, taps
 from .refinement import PixelAdaptiveRefinement
 from .sliding_window import Box, image_axes, original_size, to_original
 
-# Numbers that a tile holds at once, by kind of device: a CPU's cache is small. A refined tile is
-# larger, because it takes a border of the image along.
+# Numbers that a tile holds at once, by kind of device: a CPU's cache is small.
 _VALUES_AT_ONCE = {"cpu": 2**19, "cuda": 2**26}
-_VALUES_REFINED = 2**24
 _PER_PIXEL = 8  # numbers beside the class maps that a pixel of the result takes
 
 
@@ -89,12 +87,7 @@ class ImagePrediction:
         reach = self._refine.reach if self._refine else 0
         top, left = max(0, box[0] - reach), max(0, box[1] - reach)
         around = (top, left, min(self.size[0], box[2] + reach), min(self.size[1], box[3] + reach))
-        size = (around[2] - top, around[3] - left)
-        if self._average_logits:
-            maps, extra_maps = _mean(self._parts(around), size)
-        else:
-            predicted = ((at, self._to_prediction(output)) for at, output in self._parts(around))
-            maps, extra_maps = _mean(predicted, size)
+        maps, extra_maps = self._at_pixels(around)
         if self._refine and self._image is not None:
             image = self._image[:, top : around[2], left : around[3]]
             rows = slice(box[0] - top, box[2] - top)
@@ -104,6 +97,14 @@ class ImagePrediction:
         if self._average_logits:
             return self._to_prediction(HeadOutput(maps, extra_maps))
         return Prediction(maps, extra_maps)
+
+    def _at_pixels(self, box: Box) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """The mean of the windows' maps, or of what is made of them, in a part of the image."""
+        size = (box[2] - box[0], box[3] - box[1])
+        if self._average_logits:
+            return _mean(self._parts(box), size)
+        predicted = ((at, self._to_prediction(output)) for at, output in self._parts(box))
+        return _mean(predicted, size)
 
     def _parts(self, box: Box) -> Iterator[tuple[Box, HeadOutput]]:
         """The windows' maps of a tile at pixels, each with its place in the tile."""
@@ -126,8 +127,20 @@ class ImagePrediction:
             place = (top - box[0], left - box[1], bottom - box[0], right - box[1])
             yield place, output
 
+    def refined(self) -> ImagePrediction:
+        """The same prediction with all of its maps refined at once, and kept at pixels."""
+        if self._refine is None or self._image is None:
+            return self
+        box = (0, 0, *self.size)
+        maps, extra_maps = self._at_pixels(box)
+        output = HeadOutput(self._refine(self._image, maps[0])[None], extra_maps)
+        to_prediction = self._to_prediction if self._average_logits else as_it_is
+        return ImagePrediction([(box, output)], self.size, 1, to_prediction, self._average_logits)
+
     def whole(self) -> Prediction:
         """All maps of the whole image, ``(K, H, W)``: of many classes, gigabytes."""
+        if self._refine:
+            return self.refined().whole()
         probabilities = torch.empty(0)
         extra_maps: dict[str, Tensor] = {}
         for top, left, bottom, right in _tiles(self.size, self._side(), self._side()):
@@ -152,6 +165,8 @@ class ImagePrediction:
         Returns:
             ``(H0, W0)`` int64, and maps ``(K, H0, W0)`` by name.
         """
+        if self._refine:  # (a tile of its own would need most of the image around it)
+            return self.refined().labels(metainfo)
         axes = image_axes(metainfo, self.size)
         size = original_size(metainfo, (len(axes[0]), len(axes[1])))
         scales = [large / len(axis) for axis, large in zip(axes, size)]
@@ -180,8 +195,7 @@ class ImagePrediction:
         """Side of a square tile of the image; ``scale``: the result's pixels for each of its."""
         maps = self._windows[0][1]
         numbers = maps.shape[-1] + _PER_PIXEL * scale
-        at_once = _VALUES_REFINED if self._refine else _values_at_once(maps)
-        return max(1, math.isqrt(int(at_once / numbers)))
+        return max(1, math.isqrt(int(_values_at_once(maps) / numbers)))
 
     def _keep(self, extra_maps: dict[str, Tensor], tile: Prediction, box: Box) -> None:
         """Write a tile's extra maps into those of the whole image."""

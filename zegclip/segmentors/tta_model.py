@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from mmengine.structures import PixelData
 from mmseg.models.segmentors import SegTTAModel
 from mmseg.registry import MODELS
@@ -39,9 +38,10 @@ class ZeroShotTTAModel(SegTTAModel):
         for first, *others in data_samples_list:
             for name, value in list(first.items()):
                 if isinstance(value, PixelData) and not name.startswith(("gt_", "pred_")):
-                    versions = [sample.get(name).data for sample in (first, *others)]
-                    mean = torch.stack(versions).mean(dim=0)
-                    first.set_data({name: PixelData(data=mean)})
+                    total = value.data.clone()
+                    for sample in others:
+                        total += sample.get(name).data
+                    first.set_data({name: PixelData(data=total.div_(1 + len(others)))})
             labels = first.seg_logits.data.argmax(dim=0, keepdim=True)
             # The map after the classes' is that of none of them.
             labels[labels == len(self.module.vocabulary.classes)] = IGNORE_INDEX

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 from pathlib import Path
@@ -118,6 +119,10 @@ def test_nothing_is_cached_where_it_must_not_grow(clip: LoadedClip, tmp_path: Pa
     assert [*tmp_path.iterdir()] == [file]
     save_file({"embeddings": 2 * first}, file)
     assert torch.equal(encoder(VOCABULARY), 2 * first)  # what is there is read
+    file.unlink()
+    encoder.writes_cache = True
+    copy.deepcopy(encoder).bfloat16()(VOCABULARY)  # rounded: not for others
+    assert not [*tmp_path.iterdir()]
 
 
 def test_templates() -> None:

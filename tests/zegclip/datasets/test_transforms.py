@@ -73,6 +73,20 @@ def test_unseen_map_follows_every_transform_of_the_labels() -> None:
     assert flips == {True, False}
 
 
+def test_a_transform_that_turns_the_labels_alone_is_refused() -> None:
+    """As Albumentations does, which mmseg tells of the image and the labels."""
+    labels = np.array([[0, 1, SOFA], [3, 1, 0]], np.uint8)
+    for setting, refused in (("transductive", True), ("supervised", False)):
+        results = HideUnseenLabels(keep_unseen_map=True)(sample(labels, setting=setting))
+        results |= {"img": np.zeros((2, 3, 3), np.uint8), "seg_map_path": "sofa.png"}
+        results["gt_seg_map"] = results["gt_seg_map"][:, ::-1]
+        if refused:
+            with pytest.raises(InputError, match="sofa.png: gt_unseen_map marks pixels"):
+                PackZeroShotInputs()(results)
+        else:
+            PackZeroShotInputs()(results)
+
+
 def test_crop_is_chosen_without_unseen_labels() -> None:
     """Fewer labels of unseen pixels never change which crop training sees."""
     labels = blocks(1)

@@ -21,6 +21,7 @@ def joined(root: str) -> dict[str, Any]:
     return {"type": "ConcatDataset", "datasets": [{"data_root": root}, {"data_root": root}]}
 
 
+SAMPLER = {"type": "InfiniteSampler", "shuffle": True}
 JOINED = CONFIG["train_dataloader"] | {"dataset": joined("here")}
 
 
@@ -33,6 +34,11 @@ JOINED = CONFIG["train_dataloader"] | {"dataset": joined("here")}
         ({"custom_hooks": None}, True),
         ({"train_dataloader": CONFIG["train_dataloader"] | {"num_workers": 0}}, True),
         ({"train_dataloader": JOINED | {"dataset": joined("there")}}, True),
+        ({"train_dataloader": CONFIG["train_dataloader"] | {"sampler": SAMPLER}}, True),
+        (
+            {"train_dataloader": CONFIG["train_dataloader"] | {"sampler": {"shuffle": False}}},
+            False,
+        ),
         ({"train_cfg": {"max_iters": 200}}, False),
         ({"train_cfg": {"max_epochs": 1}}, False),
         ({"optim_wrapper": {"optimizer": {"lr": 2e-3}}}, False),

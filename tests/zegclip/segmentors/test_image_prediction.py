@@ -90,6 +90,8 @@ def test_refinement_leaves_the_extra_maps() -> None:
     torch.testing.assert_close(refined.whole().extra_maps, plain_one.whole().extra_maps)
     expected = PixelAdaptiveRefinement.of_size(SIZE)(image[0], plain_one.whole().probabilities)
     torch.testing.assert_close(refined.whole().probabilities, expected)
+    torch.testing.assert_close(refined.tile((3, 5, 9, 30)).probabilities[0], expected[:, 3:9, 5:30])
+    assert refined.labels({})[0].equal(expected.argmax(dim=0))
 
 
 def test_another_process_gets_the_same_without_the_model() -> None:

@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from zegclip.segmentors import refinement
 from zegclip.segmentors.refinement import PixelAdaptiveRefinement
 
 
@@ -33,6 +34,14 @@ def test_one_step_is_the_definition() -> None:
         ).softmax(0)
         expected = sum(weight * at(maps, *o) for weight, o in zip(likeness, others))
         torch.testing.assert_close(refined[:, y, x], expected)
+
+
+def test_maps_are_refined_alike_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator().manual_seed(0)
+    image, maps = (torch.rand(k, 20, 30, generator=generator) for k in (3, 5))
+    expected = PixelAdaptiveRefinement()(image, maps)
+    monkeypatch.setattr(refinement, "_VALUES_AT_ONCE", 2 * 20 * 30)
+    torch.testing.assert_close(PixelAdaptiveRefinement()(image, maps), expected)
 
 
 def test_a_coarse_mask_takes_the_edge_of_its_image() -> None:
