@@ -16,7 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 _CONTRAST = 0.1  # of the local deviation: differences well under it count as none (published code)
-_VALUES_AT_ONCE = 2**24
+# Numbers of the maps that are refined together, by kind of device: a CPU's cache is small.
+_VALUES_AT_ONCE = {"cpu": 2**18, "cuda": 2**26}
 _NEIGHBOURS = tuple((y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if y or x)
 
 
@@ -53,8 +54,9 @@ class PixelAdaptiveRefinement:
     def __call__(self, image: Tensor, maps: Tensor) -> Tensor:
         """Refine maps ``(K, H, W)`` along the edges of their image ``(3, H, W)``."""
         weights = self.weights(image).to(maps.dtype)
-        # Maps do not depend on each other: some at a time bound the memory of a step.
-        parts = maps.split(max(1, _VALUES_AT_ONCE // maps[0].numel()))
+        # Maps do not depend on each other.
+        at_once = _VALUES_AT_ONCE.get(maps.device.type, _VALUES_AT_ONCE["cuda"])
+        parts = maps.split(max(1, at_once // maps[0].numel()))
         return torch.cat([self._steps(weights, part) for part in parts])
 
     def _steps(self, weights: Tensor, maps: Tensor) -> Tensor:

@@ -40,7 +40,7 @@ def test_maps_are_refined_alike_in_parts(monkeypatch: pytest.MonkeyPatch) -> Non
     generator = torch.Generator().manual_seed(0)
     image, maps = (torch.rand(k, 20, 30, generator=generator) for k in (3, 5))
     expected = PixelAdaptiveRefinement()(image, maps)
-    monkeypatch.setattr(refinement, "_VALUES_AT_ONCE", 2 * 20 * 30)
+    monkeypatch.setitem(refinement._VALUES_AT_ONCE, "cpu", 2 * 20 * 30)
     torch.testing.assert_close(PixelAdaptiveRefinement()(image, maps), expected)
 
 
