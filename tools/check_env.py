@@ -96,11 +96,12 @@ def main() -> None:
         gpu = torch.cuda.is_available()
         device = torch.cuda.get_device_name() if gpu else "no GPU: for full-size training"
         if not gpu and shutil.which("nvidia-smi"):
-            built = f"CUDA {torch.version.cuda}" if torch.version.cuda else "CPUs alone"
+            cuda = torch.version.cuda
             device = (
-                f"torch {torch.__version__}, built for {built}, finds no GPU, and nvidia-smi is "
-                "here.\nIf the driver is older than that, take the torch (2.6 or newer) of its "
-                "CUDA from pytorch.org,\nin an environment of your own, and then pip install -e ."
+                f"torch {torch.__version__} finds no GPU, and nvidia-smi is here: "
+                + (f"is the driver too old for CUDA {cuda}?" if cuda else "it is a build for CPUs.")
+                + "\nTake a torch (2.6 or newer) for the driver's CUDA from pytorch.org, in an "
+                "environment of your own,\nand then pip install -e ."
             )
         rows += [("ok" if gpu else "optional", device), *weights_and_data()]
     for status, text in rows:

@@ -2,9 +2,9 @@
 """Train one config with several seeds: mean ± standard deviation, overall and of each class.
 
 Each run is a `tools/train.py`, judged at its end as the config says. The same command goes on where
-it was stopped: a run that is finished is skipped, an unfinished one resumed. A config that starts
-from another's checkpoint starts from the same seed's, so run that one first. Writes
-WORK_DIR/results.json and results.md.
+it was stopped: a run that is finished is skipped, an unfinished one resumed; runs with other
+settings need another --work-dir. A config that starts from another's checkpoint starts from the
+same seed's, so run that one first. Writes WORK_DIR/results.json and results.md.
 
 example: python tools/run_seeds.py configs/zegclip_voc_inductive.py --seeds 5 --gpus 4 --amp
 """
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 from support.markdown_table import markdown, number
 from support.runs import Run, command_line, run_all
 
@@ -43,10 +44,11 @@ def runs_of(path: Path, args: Namespace) -> list[Run]:
     config = read_config(path)
     given, options = config.get("load_from"), dict(args.cfg_options or {})
     if args.amp:
+        before = dict(config.get("optim_wrapper") or {})
         use_mixed_precision(config)
-        wrapper = config.get("optim_wrapper") or {}
-        chosen = {key: wrapper[key] for key in ("type", "loss_scale") if key in wrapper}
-        options = {f"optim_wrapper.{key}": value for key, value in chosen.items()} | options
+        after = dict(config.get("optim_wrapper") or {})
+        changed = {key: value for key, value in after.items() if value != before.get(key)}
+        options = {f"optim_wrapper.{key}": value for key, value in changed.items()} | options
     batch = (config.get("train_dataloader") or {}).get("batch_size")
     if batch and args.gpus > 1 and BATCH not in options:
         options[BATCH], left = divmod(batch, args.gpus)
@@ -64,8 +66,9 @@ def runs_of(path: Path, args: Namespace) -> list[Run]:
             if not start.is_file():
                 raise InputError(
                     f"{path.stem} starts from {base}, and there is no {start}: run "
-                    f"`python tools/run_seeds.py configs/{base}.py --seeds {args.seeds}` first, or "
-                    "name one start for all seeds with --cfg-options load_from=PATH"
+                    f"`python tools/run_seeds.py configs/{base}.py --seeds {args.seeds}` (and the "
+                    "other options) first, or name one start for all seeds with --cfg-options "
+                    "load_from=PATH"
                 )
         inside = path.is_relative_to(PROJECT_ROOT)
         name = str(path.relative_to(PROJECT_ROOT) if inside else path)
@@ -126,16 +129,18 @@ def main(argv: list[str] | None = None) -> None:
         parser.error(f"--seeds {args.seeds}: at least one")
     if args.gpus < 1:
         parser.error(f"--gpus {args.gpus}: at least one")
+    if torch.cuda.is_available() and args.gpus > torch.cuda.device_count():
+        parser.error(f"--gpus {args.gpus}: there are {torch.cuda.device_count()}")
     path = find_config(args.config).resolve()
     args.work_dir = (args.work_dir or PROJECT_ROOT / "work_dirs/seeds" / path.stem).resolve()
     runs = runs_of(path, args)
     first = runs[0].resolved()
     first.load_from = str(runs[0].start) if runs[0].start else first.get("load_from")
     start_up.check(first, ["train", "val"])
-    if others := [each.folder for each in runs if each.began_otherwise()]:
+    if others := [each.folder.name for each in runs if each.began_otherwise()]:
         raise InputError(
-            f"{others[0]} holds a run with other settings, or from another start: name another "
-            "--work-dir, or remove it"
+            f"{args.work_dir} holds runs with other settings, or from another start "
+            f"({', '.join(others)}): name another --work-dir, or remove them"
         )
     if failed := run_all(runs):
         raise InputError(

@@ -133,7 +133,7 @@ def set_up() -> None:
 
 def is_first_process() -> bool:
     """Whether this is the first of its run's processes, or the only one; known from the start."""
-    ranks = (os.environ.get(name) for name in ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK"))
+    ranks = (os.environ.get(name) for name in ("RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID"))
     return next(filter(None, ranks), "0") == "0"
 
 

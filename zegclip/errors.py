@@ -14,13 +14,7 @@ class InputError(ValueError):
     """
 
 
-def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
-    """The end of a message about an unknown name: `` (did you mean 'gamma'?)``, or nothing.
-
-    Args:
-        name: what was given.
-        known: what there is.
-        cutoff: how alike they must be, 0..1 (difflib's).
-    """
-    close = difflib.get_close_matches(name, list(known), cutoff=cutoff)
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown name: `` (did you mean 'gamma'?)``, or nothing."""
+    close = difflib.get_close_matches(name, list(known))
     return f" (did you mean {' or '.join(map(repr, close))}?)" if close else ""

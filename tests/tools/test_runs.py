@@ -105,3 +105,23 @@ def test_a_training_that_was_not_judged_at_its_end_has_failed(
     first.folder.mkdir()
     (first.folder / "report.json").write_text('{"protocol": {"iteration": 2}}')
     assert not first.finish(0) and first.report() is None
+
+
+def test_a_folder_with_another_run_is_known(fake: FakeRuns, tmp_path: Path) -> None:
+    first = replace(pair(tmp_path)[0], resume=True)
+    assert run_all([first]) == [] and fake.commands[0][-3] == "--resume"
+    changed = replace(first, options=LAST | {RATE: 0.1})
+    assert changed.began_otherwise() and not first.began_otherwise()
+    (first.folder / "begun.json").unlink()  # as of runs that were made before there was any
+    assert changed.began_otherwise() and not first.began_otherwise()
+    (first.folder / "iter_4.pth").unlink()  # nothing is lost
+    assert not changed.began_otherwise()
+
+
+def test_another_file_to_start_from_is_another_run(fake: FakeRuns, tmp_path: Path) -> None:
+    first, second = pair(tmp_path)
+    second = replace(second, resume=True)
+    assert run_all([first, second]) == [] and not second.began_otherwise()
+    other = second.start.with_name("iter_5.pth")
+    other.write_text("of other weights")
+    assert replace(second, start=other).began_otherwise()

@@ -259,7 +259,7 @@ def test_slurm_without_a_gpu_obeys_dist_cfg(monkeypatch: pytest.MonkeyPatch) -> 
         ({"RANK": "1"}, False),
         ({"SLURM_PROCID": "0"}, True),
         ({"SLURM_PROCID": "3"}, False),  # before mmengine sets RANK
-        ({"OMPI_COMM_WORLD_RANK": "2"}, False),
+        ({"OMPI_COMM_WORLD_RANK": "2", "SLURM_PROCID": "0"}, False),  # mpirun within sbatch
     ],
 )
 def test_the_first_process_knows_it_from_the_start(

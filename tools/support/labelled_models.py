@@ -73,7 +73,7 @@ def load(cfg: Config, dataset: ZeroShotDataset) -> ZeroShotSegmentor:
     Raises:
         InputError: its split is not the one that it was trained with, or it cannot be loaded.
     """
-    model = load_model(cfg, cfg.load_from, choose_device(None))
     check_test(trained_on(checkpoint_meta(cfg.load_from)), dataset.metainfo)
+    model = load_model(cfg, cfg.load_from, choose_device(None))
     model.dataset_meta = dataset.metainfo
     return model

@@ -100,20 +100,23 @@ class Run:
         program = [sys.executable] if script.endswith(".py") else ["bash"]
         if self.resume:
             rest.append("--resume")
-            begun = json.dumps(self._identity()) + "\n"
-            (self.folder / "begun.json").write_text(begun, encoding="utf-8")
+            with replacing(self.folder / "begun.json") as part:
+                part.write_text(json.dumps(self._begun()) + "\n", encoding="utf-8")
         command = [*program, str(PROJECT_ROOT / script), *rest, option, str(self.folder)]
         with (self.folder / "output.txt").open("wb") as output:
             environment = os.environ | share | {"PYTHON": sys.executable}
             return subprocess.Popen(command, env=environment, stdout=output, stderr=output)
 
     def began_otherwise(self) -> bool:
-        """Whether its folder holds another run, which is not to be resumed as this one.
+        """Whether its folder holds checkpoints of another run, which is not to be resumed as it.
 
-        It may have other settings, or have started from what was another checkpoint then.
+        That one has other settings, or has started from what was another checkpoint then.
         """
-        begun = self.folder / "begun.json"
-        return begun.is_file() and json.loads(begun.read_text("utf-8")) != self._identity()
+        if any(self.folder.glob("*.pth")):
+            for name, now in (("begun.json", self._begun()), ("run.json", self._identity())):
+                if (file := self.folder / name).is_file():
+                    return json.loads(file.read_text(encoding="utf-8")) != now
+        return False
 
     def finish(self, returncode: int) -> bool:
         """Note that its process has ended; whether it did all of its work."""
@@ -135,6 +138,11 @@ class Run:
         scores = {key: report[key] for key in COLUMNS if key in report}
         made = {key: report["protocol"].get(key) for key in ("code", "device")}
         return {"seed": self.seed, **scores, **made}
+
+    def _begun(self) -> dict[str, Any]:
+        """What it does, and the very file that it starts from."""
+        start = self.start or self.resolved().get("load_from")
+        return self._identity() | {"start": _digest(find_path(start)) if start else None}
 
     def _identity(self) -> dict[str, Any]:
         """What it does, wherever its folder lies, from what, and how it is judged."""

@@ -46,7 +46,8 @@ class OnnxInferencer(Inferencer):
     ``checkpoint=`` the text encoder in torch embeds any word.
 
     One graph holds image encoder and head, so an image that was encoded is only prepared: asking
-    it again costs as much as the first time. It has no attention, and is nothing for the Hub.
+    it again costs as much as the first time. It has no attention, and the Hub
+    neither takes nor gives it.
 
     Args:
         path: the ``.onnx`` file.

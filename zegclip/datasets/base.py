@@ -142,9 +142,8 @@ class ZeroShotDataset(BaseSegDataset):
         given = {"setting": "inductive"} | dict(metainfo or {})
         given |= {key: value for key, value in words.items() if value is not None}
         setting = given["setting"]
-        # (There may be more, for a class of one's own: source_name is none of ours misspelt.)
-        for name in given.keys() - _OF_METAINFO:
-            if hint := did_you_mean(name, _OF_METAINFO, cutoff=0.85):
+        for name in given.keys() - _OF_METAINFO:  # (there may be more, for a class of one's own)
+            if hint := did_you_mean(name, _OF_METAINFO):
                 raise InputError(f"{cls.__name__}: metainfo has an entry {name!r}{hint}")
         merged = {"dataset_name": cls.__name__} | cls.METAINFO | given
         if isinstance(merged.get("classes"), str):

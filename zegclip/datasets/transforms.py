@@ -109,8 +109,8 @@ class PackZeroShotInputs(PackSegInputs):
             if (labels[unseen == 1] != IGNORE_INDEX).any():
                 raise InputError(
                     f"{results.get('seg_map_path')}: gt_unseen_map marks pixels with the label of "
-                    "a seen class: a transform (Albu does, unless its keymap says otherwise) turns "
-                    "or cuts gt_seg_map alone"
+                    "a seen class: a transform turns or cuts gt_seg_map alone (Albu does without "
+                    "additional_targets=dict(gt_unseen_map='mask'))"
                 )
         for name, pixels in (("gt_sem_seg", labels), ("gt_unseen_map", unseen)):
             if pixels is not None:

@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 from zegclip.errors import InputError
 
 # What mmengine's runner and our tools read of a config; every other top-level name is a variable.
-_READ = {*inspect.signature(Runner.__init__).parameters} - {"self", "cfg"} | {
+_READ = {*inspect.signature(Runner.__init__).parameters} - {"self", "cfg", "launcher"} | {
     "activation_checkpointing",
     "compile",
     "efficient_conv_bn_eval",

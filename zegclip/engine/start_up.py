@@ -47,6 +47,7 @@ def check(cfg: Mapping[str, Any], modes: Sequence[str], data_only: bool = False)
             whole = isinstance(number, int) and number >= 1
             if name in ("max_iters", "max_epochs", "val_interval") and not whole:
                 raise InputError(f"train_cfg.{name}={number!r} must be a whole number from 1 on")
+    _check_starts(cfg.get("model") or {})
     problems = list(missing(cfg, modes, data_only))
     if problems:
         listed = "\n".join(f"{n}. {problem}" for n, problem in enumerate(problems, start=1))
@@ -78,6 +79,20 @@ def _check_optimizer(optimizer: Mapping[str, Any]) -> None:
             "settings in a config of your own, optim_wrapper = dict(optimizer=dict(_delete_=True, "
             f"type={name!r}, ...))"
         )
+
+
+def _check_starts(model: Mapping[str, Any], name: str = "model") -> None:
+    """Refuse weights of which nobody would know what classes they have seen."""
+    starts = model.get("init_cfg") or ()
+    for each in [starts] if isinstance(starts, Mapping) else starts:
+        if each.get("type") == "Pretrained":
+            raise InputError(
+                f"{name}.init_cfg of type Pretrained does not say which classes its weights have "
+                "seen: name the checkpoint by load_from"
+            )
+    for key, part in model.items():
+        if isinstance(part, Mapping) and key != "init_cfg":
+            _check_starts(part, f"{name}.{key}")
 
 
 def _check_checkpoints(hook: Mapping[str, Any]) -> None:

@@ -41,7 +41,8 @@ def training_settings(cfg: Config | Mapping[str, Any], processes: int = 1) -> di
             metainfo["classes"] = read_names(find_path(metainfo["classes"]))
     # (As all of our configs have it; only another one is written down.)
     sampler = {"type": "InfiniteSampler", "shuffle": True} | (loader.get("sampler") or {})
-    drawn = sampler != {"type": "InfiniteSampler", "shuffle": True}
+    drawn = {"sampler": sampler} if sampler != {"type": "InfiniteSampler", "shuffle": True} else {}
+    drawn |= {key: loader[key] for key in ("batch_sampler",) if loader.get(key)}
     scaling = cfg.get("auto_scale_lr") or {}
     scaled = bool(scaling.get("enable"))
     settings = {
@@ -51,7 +52,7 @@ def training_settings(cfg: Config | Mapping[str, Any], processes: int = 1) -> di
         **({"auto_scale_lr.base_batch_size": scaling.get("base_batch_size")} if scaled else {}),
         "train_dataloader.dataset": dataset,
         "train_dataloader.batch_size": (batch := loader.get("batch_size")) and batch * processes,
-        **({"train_dataloader.sampler": sampler} if drawn else {}),
+        **{f"train_dataloader.{key}": value for key, value in drawn.items()},
         "train_cfg.max_iters": length.get("max_iters"),
         **{f"train_cfg.{key}": length[key] for key in ("max_epochs",) if key in length},
         "optim_wrapper": cfg.get("optim_wrapper"),

@@ -3,7 +3,8 @@
 The probabilities of all classes at all pixels are gigabytes for a photograph and COCO-Stuff. From
 the patch grid on, everything is a function of one pixel; so a tile of an image is upsampled,
 turned into probabilities and averaged over windows while it is in the cache, and only what is made
-of it, such as its labels, is kept.
+of it, such as its labels, is kept. Refinement along the image's edges alone needs the whole maps,
+at the size that the model saw.
 """
 
 from __future__ import annotations

@@ -56,8 +56,11 @@ class PixelAdaptiveRefinement:
         weights = self.weights(image).to(maps.dtype)
         # Maps do not depend on each other.
         at_once = _VALUES_AT_ONCE.get(maps.device.type, _VALUES_AT_ONCE["cuda"])
-        parts = maps.split(max(1, at_once // maps[0].numel()))
-        return torch.cat([self._steps(weights, part) for part in parts])
+        number = max(1, at_once // maps[0].numel())
+        refined = torch.empty_like(maps)
+        for part, into in zip(maps.split(number), refined.split(number)):
+            into.copy_(self._steps(weights, part))
+        return refined
 
     def _steps(self, weights: Tensor, maps: Tensor) -> Tensor:
         for _ in range(self.steps):

@@ -106,11 +106,6 @@ class ZeroShotSegmentor(BaseSegmentor):
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         if train_cfg is not None or pretrained is not None:
             raise InputError("model.train_cfg and model.pretrained are not used: leave them out")
-        if init_cfg and init_cfg.get("type") == "Pretrained":
-            raise InputError(
-                "model.init_cfg=dict(type='Pretrained') does not say which classes its weights "
-                "have seen: name the checkpoint by load_from"
-            )
         if pseudo_labels not in PSEUDO_LABELS:
             raise InputError(f"pseudo_labels={pseudo_labels!r} is none of {PSEUDO_LABELS}")
         self.pseudo_labels = pseudo_labels

@@ -113,10 +113,10 @@ class TestMetainfo:
         for name in ("inductive", "mine"):
             Path(name).write_text("what mmengine would read\n")
         Path("names.txt").write_text("thing\nstuff\n")
-        meta = dict(dataset_name="mine", classes="names.txt", source_name="kept as it is")
+        meta = dict(dataset_name="mine", classes="names.txt", licence="kept as it is")
         dataset = ZeroShotDataset(data_prefix=FOLDERS, metainfo=meta, reduce_zero_label=True)
         assert dataset.metainfo["dataset_name"] == "mine" and len(dataset) == 6
-        assert dataset.metainfo["source_name"] == "kept as it is"
+        assert dataset.metainfo["licence"] == "kept as it is"
         assert dataset.metainfo["classes"] == ("thing", "stuff")
         assert dataset.metainfo["ignore_rule"] == "labels 0 and 255 ignored"
 
