@@ -32,9 +32,7 @@ def model(tiny_clip_config: Path) -> ZeroShotSegmentor:
 
 def test_numbers_are_those_of_a_test(model: ZeroShotSegmentor, dataset: NoiseDataset) -> None:
     vocabulary, head = model.vocabulary, model.decode_head
-    dataset.labels = [*dataset.labels, []]  # one that cannot be read
     result = analyse(model, dataset, "none.pth")
-    dataset.labels = dataset.labels[:-1]
     assert model.vocabulary == vocabulary  # (it was asked without calibration meanwhile)
 
     def tested() -> float:
