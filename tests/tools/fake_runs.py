@@ -100,6 +100,6 @@ def leave(command: list[str]) -> None:
     protocol = {"iteration": iterations, "code": "1 (abc)", "device": "a GPU"}
     (folder / "report.json").write_text(json.dumps({**scores, "protocol": protocol}))
     if tool == "train" and config.default_hooks.checkpoint:
-        (folder / f"iter_{iterations}.pth").touch()
-        if config.default_hooks.checkpoint.type == "HalfwayCheckpointHook":
-            (folder / f"iter_{iterations // 2}.pth").touch()
+        interval = config.default_hooks.checkpoint.interval
+        for iteration in range(interval, iterations + 1, interval):
+            (folder / f"iter_{iteration}.pth").touch()

@@ -29,9 +29,9 @@ PHASES = {
 }
 RUN = [
     "train_cfg.max_iters=12", "train_cfg.val_interval=4", "train_dataloader.batch_size=2",
-    "default_hooks.checkpoint.interval=2", "default_hooks.checkpoint.max_keep_ckpts=2",
-    "default_hooks.logger.interval=1", "train_dataloader.dataset.number=10",
-    "val_dataloader.dataset.number=2", "val_dataloader.num_workers=0",
+    "default_hooks.checkpoint.interval=2", "default_hooks.logger.interval=1",
+    "train_dataloader.dataset.number=10", "val_dataloader.dataset.number=2",
+    "val_dataloader.num_workers=0",
     "model.image_encoder.prompt_dropout=0.1", "model.decode_head.decoder.dropout=0.1",
 ]  # fmt: skip
 
@@ -103,13 +103,13 @@ def test_killed_in_every_phase(tmp_path: Path) -> None:
     for loss in ("train/loss", "train/loss_mask"):
         assert equal(*(each["message_hub"]["log_scalars"][loss] for each in (found, expected)))
     left = {file.name for file in stopped.glob("*.pth")} | {f.name for f in stopped.glob(".*")}
-    assert left == {"iter_6.pth", "iter_10.pth", "iter_12.pth"}
+    assert left == {f"iter_{n}.pth" for n in range(2, 13, 2)}
 
 
 def test_a_full_disk_while_saving_loses_nothing(
     toy_folder: Path, run_tool: Callable[..., None]
 ) -> None:
-    """The only checkpoint stays until there is another; files are limited in the disk's place."""
+    """Files are limited in the disk's place."""
     options = ["--work-dir", "w", "--cfg-options", "train_cfg.max_iters=6", "log_level=ERROR"]
     options += ["default_hooks.checkpoint.interval=1"]
     run_tool("train.py", TOY, *options)
@@ -119,7 +119,6 @@ def test_a_full_disk_while_saving_loses_nothing(
 
     before, limits = Path("w/iter_5.pth").read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
-    options += ["default_hooks.checkpoint.max_keep_ckpts=1"]
     try:
         with pytest.raises(OSError, match="too large"):
             run_tool("train.py", TOY, "--resume", *options)
@@ -131,7 +130,6 @@ def test_a_full_disk_while_saving_loses_nothing(
     run_tool("train.py", TOY, "--resume", *options)
     resumed = torch.load("w/iter_6.pth", weights_only=True)
     assert equal(resumed["state_dict"], through["state_dict"])
-    assert not Path("w/iter_5.pth").exists()
 
 
 def test_an_exception_in_a_worker(toy_folder: Path, run_tool: Callable[..., None]) -> None:

@@ -150,30 +150,6 @@ def test_a_finished_run_and_a_work_dir_that_was_moved(
         run(monkeypatch, "train.py", CONFIG, "--work-dir", "moved", "--resume")
 
 
-def test_the_checkpoint_at_half_stays_when_training_resumes_from_it(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    options = ["train_cfg.max_iters=8", "train_cfg.val_interval=8"]
-    options += ["default_hooks.checkpoint.interval=2", "default_hooks.checkpoint.max_keep_ckpts=1"]
-    run(monkeypatch, "train.py", CONFIG, "--work-dir", "w", "--cfg-options", *options)
-    work_dir = folder / "w"
-    for later in ("iter_8.pth",):
-        (work_dir / later).unlink()
-    (work_dir / "last_checkpoint").write_text(str(work_dir / "iter_4.pth"))  # stopped after it
-    run(monkeypatch, "train.py", CONFIG, "--work-dir", "w", "--resume", "--cfg-options", *options)
-    assert sorted(path.stem for path in work_dir.glob("*.pth")) == ["iter_4", "iter_8"]
-
-
-def test_the_checkpoint_at_half_the_schedule_stays(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    options = ["train_cfg.max_iters=10", "train_cfg.val_interval=10"]
-    options += ["default_hooks.checkpoint.interval=2", "default_hooks.checkpoint.max_keep_ckpts=2"]
-    run(monkeypatch, "train.py", CONFIG, "--work-dir", "w", "--cfg-options", *options)
-    assert sorted(p.stem for p in Path("w").glob("*.pth")) == ["iter_10", "iter_5", "iter_8"]
-    assert (folder / "w" / "last_checkpoint").read_text().endswith("iter_10.pth")
-
-
 def test_options(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(
         monkeypatch, "train.py", CONFIG,

@@ -17,17 +17,16 @@ SEARCH_SCENES = {"val_dataloader.dataset.split": "selection"}
 TESTING = {"test_dataloader.num_workers": 1, "test_dataloader.batch_size": 25}
 
 
-def budget(iterations: int, points: int = 1, checkpoint: str | None = None) -> dict[str, Any]:
+def budget(iterations: int, points: int = 1, saved: int = 0) -> dict[str, Any]:
     """Options for the length of a training, its log, validations and checkpoints.
 
     Args:
         iterations: of the training.
         points: validations, at most; the last one is at the end.
-        checkpoint: the hook that saves the last one, without the optimiser; ``None``: none.
+        saved: checkpoints, without the optimiser; the last one is at the end.
     """
     points = next(each for each in range(points, 0, -1) if iterations % each == 0)
     hook = "default_hooks.checkpoint"
-    saved = {f"{hook}.type": checkpoint, f"{hook}.interval": iterations}
     return {
         "train_cfg.max_iters": iterations,
         "train_cfg.val_interval": iterations // points,
@@ -36,7 +35,11 @@ def budget(iterations: int, points: int = 1, checkpoint: str | None = None) -> d
         "train_dataloader.num_workers": 1,
         "val_dataloader.num_workers": 1,
         "val_dataloader.batch_size": 25,
-        **(saved | {f"{hook}.save_optimizer": False} if checkpoint else {hook: None}),
+        **(
+            {f"{hook}.interval": iterations // saved, f"{hook}.save_optimizer": False}
+            if saved
+            else {hook: None}
+        ),
     }
 
 
@@ -84,13 +87,13 @@ def run_of(name: str, seed: int, rate: float | None, root: Path, iterations: int
         return Run(row.config, seed, TESTING | row.options, folder, last, "test")
     if row.half:
         start = main / f"iter_{iterations // 2}.pth"
-        options = budget(iterations // 2, 8, "CheckpointHook")
+        options = budget(iterations // 2, 8, saved=1)
     elif row.group == "main":
-        options = budget(iterations, 1, "HalfwayCheckpointHook")
+        options = budget(iterations, 1, saved=2)
     elif row.group == "long":
-        options = budget(LONG * iterations, 8, "CheckpointHook")
+        options = budget(LONG * iterations, 8, saved=1)
     else:
-        options = budget(iterations, 1, "CheckpointHook" if row.analysed else None)
+        options = budget(iterations, 1, saved=int(row.analysed))
     return Run(row.config, seed, options | {RATE: rate} | row.options, folder, start)
 
 

@@ -1,7 +1,7 @@
 """What runs around the model: hooks, mixed precision, resuming, checks before work starts."""
 
 from .amp_optim_wrapper import AmpOptimWrapper
-from .checkpoint_hooks import HalfwayCheckpointHook, PlainCheckpointHook
+from .checkpoint_hooks import PlainCheckpointHook
 from .finite_hook import FiniteHook
 from .pseudo_label_hook import PseudoLabelHook
 from .recipe_hook import RecipeHook
@@ -11,7 +11,6 @@ from .vocabulary_hook import VocabularyHook, check_test, trained_on
 __all__ = [
     "AmpOptimWrapper",
     "FiniteHook",
-    "HalfwayCheckpointHook",
     "PlainCheckpointHook",
     "PseudoLabelHook",
     "RecipeHook",

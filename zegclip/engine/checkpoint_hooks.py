@@ -1,4 +1,4 @@
-"""Checkpoint hooks: files of plain data, and the one at half the schedule is kept."""
+"""Checkpoints as files of plain data."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.dist import is_main_process
-from mmengine.hooks import CheckpointHook, Hook
+from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import BaseLoop, Runner
 from mmseg.registry import HOOKS
@@ -117,57 +116,3 @@ class PlainCheckpointHook(Hook):
             now = getattr(runner.train_dataloader.dataset, "metainfo", None)
             if now is not None and to_plain(now, "checkpoint.meta") == meta.get("dataset_meta"):
                 meta["dataset_meta"] = now
-
-
-@HOOKS.register_module()
-class HalfwayCheckpointHook(CheckpointHook):
-    """mmengine's ``CheckpointHook``, which never removes the checkpoint at half the schedule.
-
-    The transductive setting starts from there (ZegCLIP, Sec. 4.1: after half of the inductive
-    iterations), when ``max_keep_ckpts`` would have removed it long ago. It is saved even where
-    ``interval`` does not meet it. Besides, an old one is removed only after the new one is written,
-    and a validation without the number of ``save_best`` leaves the best one as it is. All arguments
-    are mmengine's.
-    """
-
-    _default_greater_keys = (*CheckpointHook._default_greater_keys, "hIoU")
-
-    @staticmethod
-    def _half(runner: Runner) -> int:
-        return runner.max_iters // 2
-
-    def before_train(self, runner: Runner) -> None:
-        """As mmengine's, without the half-way checkpoint among those that a resumed run removes."""
-        hub = runner.message_hub
-        if not self.by_epoch and "keep_ckpt_ids" in hub.runtime_info:
-            kept = [step for step in hub.get_info("keep_ckpt_ids") if step != self._half(runner)]
-            hub.update_info("keep_ckpt_ids", kept)
-        super().before_train(runner)
-
-    def _save_best_checkpoint(self, runner: Runner, metrics: dict[str, Any]) -> None:
-        absent = set(self.save_best or ()) - {"auto", *metrics}
-        if metrics:
-            super()._save_best_checkpoint(runner, metrics | dict.fromkeys(absent))
-
-    def after_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
-    ) -> None:
-        """Save where mmengine does, and at half the schedule."""
-        super().after_train_iter(runner, batch_idx, data_batch, outputs)
-        saved = self.every_n_train_iters(runner, self.interval, self.save_begin)
-        if not self.by_epoch and runner.iter + 1 == self._half(runner) and not saved:
-            self._save_checkpoint(runner)
-
-    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
-        outdated = None
-        if self.max_keep_ckpts > 0 and len(self.keep_ckpt_ids) == self.max_keep_ckpts:
-            # mmengine would remove it before there is another.
-            outdated = None if self.keep_ckpt_ids[-1] == step else self.keep_ckpt_ids.popleft()
-        super()._save_checkpoint_with_step(runner, step, meta)
-        if outdated is not None and is_main_process():
-            path = self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(outdated))
-            if self.file_backend.isfile(path):
-                self.file_backend.remove(path)
-        if self.max_keep_ckpts > 0 and step == self._half(runner) and not self.by_epoch:
-            self.keep_ckpt_ids.remove(step)  # off the list of those that are removed in turn
-            runner.message_hub.update_info("keep_ckpt_ids", list(self.keep_ckpt_ids))

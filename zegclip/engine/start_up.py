@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 from mmseg.registry import OPTIMIZERS
 
@@ -16,8 +17,6 @@ from zegclip.datasets import ZeroShotDataset
 from zegclip.datasets.from_config import LOADERS, dataset_class, iter_datasets
 from zegclip.errors import InputError, did_you_mean
 from zegclip.files import PROJECT_ROOT, find_path
-
-from .checkpoint_hooks import HalfwayCheckpointHook
 
 
 def check(cfg: Mapping[str, Any], modes: Sequence[str], data_only: bool = False) -> None:
@@ -97,9 +96,9 @@ def _check_starts(model: Mapping[str, Any], name: str = "model") -> None:
 
 def _check_checkpoints(hook: Mapping[str, Any]) -> None:
     """Refuse settings that mmengine would meet when it saves for the first time, hours later."""
-    if hook.get("type") not in ("CheckpointHook", "HalfwayCheckpointHook"):
+    if hook.get("type") != "CheckpointHook":
         return
-    makers = (HalfwayCheckpointHook.__init__, Runner.save_checkpoint)
+    makers = (CheckpointHook.__init__, Runner.save_checkpoint)
     known = {"type", *(name for each in makers for name in inspect.signature(each).parameters)}
     if unknown := [name for name in hook if name not in known]:
         hint = did_you_mean(unknown[0], known)

@@ -23,8 +23,8 @@ default_hooks = dict(
     timer=dict(type="IterTimerHook"),
     logger=dict(type="LoggerHook", interval=50, log_metric_by_epoch=False),
     param_scheduler=dict(type="ParamSchedulerHook"),
-    # Keeps the one at half the schedule, from which the transductive setting starts.
-    checkpoint=dict(type="HalfwayCheckpointHook", by_epoch=False, max_keep_ckpts=2),
+    # All are kept: the transductive setting starts from the one at half the schedule.
+    checkpoint=dict(type="CheckpointHook", by_epoch=False, rule="greater"),
     sampler_seed=dict(type="DistSamplerSeedHook"),
     visualization=dict(type="SegVisualizationHook"),
     vocabulary=dict(type="VocabularyHook"),  # class names and split: from the data to the model

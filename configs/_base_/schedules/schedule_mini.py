@@ -7,4 +7,4 @@ param_scheduler = [
     dict(type="PolyLR", power=0.9, eta_min=1e-6, begin=0, by_epoch=False),
 ]
 train_cfg = dict(max_iters=500, val_interval=250)
-default_hooks = dict(logger=dict(interval=20), checkpoint=dict(interval=250, max_keep_ckpts=1))
+default_hooks = dict(logger=dict(interval=20), checkpoint=dict(interval=250))

@@ -41,5 +41,5 @@ test_evaluator = val_evaluator
 optim_wrapper = dict(optimizer=dict(lr=0.1))
 param_scheduler = []
 train_cfg = dict(max_iters=4, val_interval=4)
-default_hooks = dict(logger=dict(interval=1), checkpoint=dict(interval=2, max_keep_ckpts=2))
+default_hooks = dict(logger=dict(interval=1), checkpoint=dict(interval=2))
 randomness = dict(seed=0)

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import enum
-import logging
 from collections import OrderedDict
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from mmengine.dataset import DefaultSampler
-from mmengine.fileio import LocalBackend
-from mmengine.logging import HistoryBuffer, MessageHub
+from mmengine.logging import HistoryBuffer
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
-from zegclip.engine.checkpoint_hooks import HalfwayCheckpointHook, restore_buffers, to_plain
+from zegclip.engine.checkpoint_hooks import restore_buffers, to_plain
 
 
 class Points(Dataset):
@@ -158,19 +154,3 @@ def test_what_cannot_be_resumed_from_is_an_error_that_names_it() -> None:
     with pytest.raises(TypeError, match=r"checkpoint\.optimizer\.state is a .*Line"):
         to_plain({"optimizer": {"state": Line()}})
     assert isinstance(to_plain({"meta": {"env": Line()}})["meta"]["env"], str)
-
-
-def test_a_validation_without_its_number_changes_no_best_checkpoint(tmp_path: Path) -> None:
-    hook, saved = HalfwayCheckpointHook(save_best="hIoU", by_epoch=False), []
-    hook.out_dir, hook.best_ckpt_path = str(tmp_path), None
-    hook.file_backend = LocalBackend()
-    runner: Any = SimpleNamespace(
-        message_hub=MessageHub.get_instance("save best"),
-        iter=3,
-        epoch=0,
-        logger=logging.getLogger(),
-        save_checkpoint=lambda folder, filename, **_: saved.append(filename),
-    )
-    for scores in ({"hIoU": 2.0}, {"pAcc": 1.0}, {}, {"hIoU": 1.0}):
-        hook._save_best_checkpoint(runner, scores)
-    assert saved == ["best_hIoU_iter_3.pth"]
