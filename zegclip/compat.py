@@ -133,8 +133,7 @@ def set_up() -> None:
 
 def is_first_process() -> bool:
     """Whether this is the first of its run's processes, or the only one; known from the start."""
-    ranks = (os.environ.get(name) for name in ("RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID"))
-    return next(filter(None, ranks), "0") == "0"
+    return (os.environ.get("RANK") or os.environ.get("SLURM_PROCID", "0")) == "0"
 
 
 def available_cores() -> int:
@@ -246,7 +245,7 @@ def _run_several_processes() -> None:
             kwargs["device_ids"] = None
         original(self, module=module, **kwargs)
 
-    for launcher in ("pytorch", "slurm", "mpi"):
+    for launcher in ("pytorch", "slurm"):
         _wrap(dist_utils, f"_init_dist_{launcher}", init_dist)
     _wrap(MMDistributedDataParallel, "__init__", init_wrapper)
     _wrap(Runner, "wrap_model", wrap_model)

@@ -259,13 +259,13 @@ def test_slurm_without_a_gpu_obeys_dist_cfg(monkeypatch: pytest.MonkeyPatch) -> 
         ({"RANK": "1"}, False),
         ({"SLURM_PROCID": "0"}, True),
         ({"SLURM_PROCID": "3"}, False),  # before mmengine sets RANK
-        ({"OMPI_COMM_WORLD_RANK": "2", "SLURM_PROCID": "0"}, False),  # mpirun within sbatch
+        ({"RANK": "2", "SLURM_PROCID": "0"}, False),  # torchrun within sbatch
     ],
 )
 def test_the_first_process_knows_it_from_the_start(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], first: bool
 ) -> None:
-    for name in ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK"):
+    for name in ("RANK", "SLURM_PROCID"):
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)

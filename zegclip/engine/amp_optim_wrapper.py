@@ -24,8 +24,8 @@ class AmpOptimWrapper(MMEngineAmpOptimWrapper):
     so that ``--amp`` of mmseg's own scripts works as well.
 
     Args:
-        loss_scale: as in mmengine; on a CPU always dynamic, and for float16 alone: bfloat16's
-            exponent is as wide as float32's.
+        loss_scale: as in mmengine, for float16 alone: bfloat16's exponent is as wide as float32's.
+            On a CPU always dynamic.
         dtype: ``"float16"`` or ``"bfloat16"``; default: float16 on a GPU, bfloat16 on a CPU.
         **kwargs: see mmengine's ``AmpOptimWrapper`` and ``OptimWrapper``.
 
@@ -38,6 +38,8 @@ class AmpOptimWrapper(MMEngineAmpOptimWrapper):
     ) -> None:
         if get_device() not in ("cpu", "mps"):
             super().__init__(loss_scale=loss_scale, dtype=dtype, **kwargs)
+            if str(dtype).endswith("bfloat16"):  # mmengine would scale its losses, too
+                self.loss_scaler = torch.amp.GradScaler(get_device(), enabled=False)
             return
         name = str(dtype or "bfloat16").removeprefix("torch.")
         if name not in ("float16", "bfloat16"):
@@ -55,7 +57,7 @@ class AmpOptimWrapper(MMEngineAmpOptimWrapper):
             yield
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """As mmengine's; a run in bfloat16 on a CPU has no scale to go on with, but may go on."""
+        """As mmengine's; a run in bfloat16 has no scale to go on with, but may go on."""
         state_dict = dict(state_dict)
         if not state_dict.get("loss_scaler"):
             state_dict.pop("loss_scaler", None)

@@ -17,7 +17,6 @@ from .config_options import ConfigOptions
 _STARTED_BY = {
     "pytorch": ("RANK", "torchrun, as tools/dist_train.sh and dist_test.sh do"),
     "slurm": ("SLURM_PROCID", "srun, as tools/slurm_train.sh does"),
-    "mpi": ("OMPI_COMM_WORLD_LOCAL_RANK", "mpirun"),
 }
 
 
@@ -55,7 +54,7 @@ def make_parser(description: str, example: str, runs: bool = True) -> argparse.A
     )
     parser.add_argument(
         "--launcher",
-        choices=["none", "pytorch", "slurm", "mpi"],
+        choices=["none", "pytorch", "slurm"],
         default="none",
         help="who started the processes (dist_train.sh and dist_test.sh say pytorch)",
     )

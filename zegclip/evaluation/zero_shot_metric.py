@@ -92,7 +92,7 @@ class ZeroShotIoUMetric(BaseMetric):
             if self.output_dir is not None:
                 self._write(image, sample.get("seg_map_path"), prediction)
             if self.format_only or "gt_sem_seg" not in sample:
-                self.results.append(None)
+                self.results.append(())  # (mmengine takes a None for no image at all)
                 continue
             if num_classes > IGNORE_INDEX:
                 raise InputError(
@@ -169,13 +169,13 @@ class ZeroShotIoUMetric(BaseMetric):
                 self._check_owner(path, image)
         return super().evaluate(size)
 
-    def compute_metrics(self, results: list[Counts | None]) -> dict[str, float]:
+    def compute_metrics(self, results: list[Counts | tuple[()]]) -> dict[str, float]:
         """Sum all images' counts, log the tables, and return the overall numbers in percent.
 
         Raises:
             InputError: no image has a label, and nothing was written.
         """
-        labelled = [result for result in results if result is not None]
+        labelled = [result for result in results if result]
         if len(labelled) < len(results):
             text = f"{len(results) - len(labelled)} of {len(results)} images are not scored"
             if not labelled and self.output_dir is None:

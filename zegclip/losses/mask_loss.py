@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from mmengine.dist import all_reduce
+from mmengine.dist import all_reduce, get_world_size
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
@@ -13,7 +13,7 @@ from .focal_dice_loss import focal_dice_loss, present_classes
 
 
 def mean_over_ranks(count: Tensor) -> Tensor:
-    """Average a count over all processes, at least 1.
+    """Average a count over all processes, as if the whole one were at least 1.
 
     Args:
         count: scalar of this process.
@@ -24,7 +24,7 @@ def mean_over_ranks(count: Tensor) -> Tensor:
     """
     count = count.float().clone()  # (averaged in place)
     all_reduce(count, op="mean")
-    return count.clamp(min=1)
+    return count.clamp(min=1 / get_world_size())
 
 
 @MODELS.register_module()
@@ -32,8 +32,8 @@ class MaskLoss(nn.Module):
     """``focal_weight * focal + dice_weight * dice``, over S.
 
     ZegCLIP's non-mutually exclusive loss: a sigmoid per class, so that a pixel may be of none.
-    S is the number of (image, present class) pairs in the batch of a step, averaged over ranks,
-    at least 1. Source: ZegCLIP, Sec. 3.4; S and the sums: published code.
+    S is the number of (image, present class) pairs in a step's whole batch, at least 1, averaged
+    over ranks. Source: ZegCLIP, Sec. 3.4; S and the sums: published code.
 
     Args:
         focal_weight: weight of the focal term (ZegCLIP: 100).
