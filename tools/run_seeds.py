@@ -6,7 +6,7 @@ it was stopped: a run that is finished is skipped, an unfinished one resumed; ru
 settings need another --work-dir. A config that starts from another's checkpoint starts from the
 same seed's, so run that one first. Writes WORK_DIR/results.json and results.md.
 
-example: python tools/run_seeds.py configs/zegclip_voc_inductive.py --seeds 5 --gpus 4 --amp
+example: python tools/run_seeds.py configs/zegclip_voc_inductive.py --seeds 5 --jobs 4 --amp
 """
 
 from __future__ import annotations
@@ -121,16 +121,21 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--gpus", type=int, default=1, help="that train a seed together, sharing the config's batch"
     )
+    parser.add_argument("--jobs", type=int, default=1, help="seeds at once, each on its own GPUs")
     parser.add_argument("--amp", action="store_true", help="mixed precision, as train.py --amp")
     parser.add_argument("--cfg-options", nargs="+", action=ConfigOptions, metavar="KEY=VALUE")
     parser.add_argument("--work-dir", type=Path, help="default: work_dirs/seeds/CONFIG_NAME")
     args = parser.parse_args(argv)
     if args.seeds < 1:
         parser.error(f"--seeds {args.seeds}: at least one")
-    if args.gpus < 1:
-        parser.error(f"--gpus {args.gpus}: at least one")
-    if torch.cuda.is_available() and args.gpus > torch.cuda.device_count():
-        parser.error(f"--gpus {args.gpus}: there are {torch.cuda.device_count()}")
+    for name in ("gpus", "jobs"):
+        if getattr(args, name) < 1:
+            parser.error(f"--{name} {getattr(args, name)}: at least one")
+    if torch.cuda.is_available() and args.jobs * args.gpus > torch.cuda.device_count():
+        parser.error(
+            f"--gpus {args.gpus} for each of --jobs {args.jobs}: there are "
+            f"{torch.cuda.device_count()}"
+        )
     path = find_config(args.config).resolve()
     args.work_dir = (args.work_dir or PROJECT_ROOT / "work_dirs/seeds" / path.stem).resolve()
     runs = runs_of(path, args)
@@ -142,7 +147,7 @@ def main(argv: list[str] | None = None) -> None:
             f"{args.work_dir} holds runs with other settings, or from another start "
             f"({', '.join(others)}): name another --work-dir, or remove them"
         )
-    if failed := run_all(runs):
+    if failed := run_all(runs, args.jobs):
         raise InputError(
             f"{path.stem}, seed {failed[0].seed}, failed: see {failed[0].folder}/output.txt"
         )

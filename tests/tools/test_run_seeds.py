@@ -123,7 +123,7 @@ def test_what_is_missing_is_said_before_anything_is_trained(
         run_seeds.main(arguments)
 
 
-@pytest.mark.parametrize("option", ["--seeds", "--gpus"])
+@pytest.mark.parametrize("option", ["--seeds", "--gpus", "--jobs"])
 def test_none_is_an_error(option: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         run_seeds.main(["zegclip_mini_inductive", option, "0"])

@@ -6,13 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.runs import Run, run_all
+from support.runs import Run, run_all, share_of_gpus
 
 from tests.tools.fake_runs import FakeRuns
 from zegclip.compat import available_cores
 
 RATE = "optim_wrapper.optimizer.lr"
-LAST = {"train_cfg.max_iters": 4, "default_hooks.checkpoint.type": "CheckpointHook"}
+LAST = {"train_cfg.max_iters": 4, "default_hooks.checkpoint.interval": 4}
 
 
 @pytest.fixture
@@ -125,3 +125,32 @@ def test_another_file_to_start_from_is_another_run(fake: FakeRuns, tmp_path: Pat
     other = second.start.with_name("iter_5.pth")
     other.write_text("of other weights")
     assert replace(second, start=other).began_otherwise()
+
+
+@pytest.mark.parametrize(
+    ("count", "seen", "expected"),
+    [
+        (0, None, [None, None, None, None]),
+        (1, None, ["0", "0", "0", "0"]),
+        (8, None, ["0", "1", "0", "1"]),  # what ends makes place
+        (3, "4,6,7", ["4", "6", "4", "6"]),
+    ],
+)
+def test_runs_share_the_gpus_in_turn(
+    count: int, seen: str | None, expected: list[str | None], fake: FakeRuns, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if seen:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", seen)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: count)
+    config = "configs/zegclip_mini_inductive.py"
+    run_all([Run(config, seed, LAST, tmp_path / str(seed)) for seed in range(4)], jobs=2)
+    assert [each.get("CUDA_VISIBLE_DEVICES") for each in fake.environments] == expected
+
+
+def test_each_run_of_several_processes_has_its_own_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 8)
+    shares = [share_of_gpus(place, 3) for place in range(3)]
+    assert shares == [["0", "1", "2"], ["3", "4", "5"], ["6", "7", "0"]]

@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.config import Config
 
 from zegclip.compat import available_cores
@@ -85,17 +86,19 @@ class Run:
         except (OSError, ValueError):
             return None
 
-    def begin(self, threads: int | None = None) -> subprocess.Popen:
+    def begin(self, threads: int | None = None, devices: Sequence[str] = ()) -> subprocess.Popen:
         """Start its process; the output goes to ``output.txt`` in the folder.
 
         Args:
             threads: that it may compute with; ``None``: as the tool decides.
+            devices: the GPUs that it sees; none: all.
         """
         option, product = TOOLS[self.tool]
         self.folder.mkdir(parents=True, exist_ok=True)
         for name in ("run.json", product):
             (self.folder / name).unlink(missing_ok=True)
         share = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
+        share |= {"CUDA_VISIBLE_DEVICES": ",".join(devices)} if devices else {}
         script, *rest = self.command()
         program = [sys.executable] if script.endswith(".py") else ["bash"]
         if self.resume:
@@ -183,7 +186,7 @@ def run_all(runs: Sequence[Run], jobs: int = 1, until: float = math.inf) -> list
 
     Args:
         runs: a run's ``start`` may be written by another one, which is before it.
-        jobs: at once; they share the cores.
+        jobs: at once; they share the cores, and the GPUs in turn.
         until: the ``time.monotonic()`` from which on nothing is begun, and what runs is ended.
 
     Returns:
@@ -199,6 +202,7 @@ def run_all(runs: Sequence[Run], jobs: int = 1, until: float = math.inf) -> list
             unfinished.add(each.start.parent)
     waiting = [each for each in runs if each.folder in unfinished]
     running: list[tuple[Run, subprocess.Popen]] = []
+    places: dict[Path, int] = {}  # 0 .. jobs - 1: which share of the GPUs a run has
     failed: list[Run] = []
     threads = max(1, available_cores() // jobs) if jobs > 1 else None
     print(f"{len(runs) - len(waiting)} of {len(runs)} runs are there", flush=True)
@@ -206,7 +210,10 @@ def run_all(runs: Sequence[Run], jobs: int = 1, until: float = math.inf) -> list
         while (waiting or running) and time.monotonic() < until:
             for each in list(_ready(waiting, [run for run, _ in running]))[: jobs - len(running)]:
                 waiting.remove(each)
-                running.append((each, each.begin(threads)))
+                taken = {places[run.folder] for run, _ in running}
+                places[each.folder] = min(set(range(jobs)) - taken)
+                devices = share_of_gpus(places[each.folder], each.gpus)
+                running.append((each, each.begin(threads, devices)))
             for each, process in [*running]:
                 if process.poll() is None:
                     continue
@@ -222,6 +229,14 @@ def run_all(runs: Sequence[Run], jobs: int = 1, until: float = math.inf) -> list
         for _, process in running:
             process.wait()
     return failed
+
+
+def share_of_gpus(place: int, number: int) -> list[str]:
+    """The GPUs of the run in that place; of as many as this process sees, in turn."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    count = torch.cuda.device_count()
+    gpus = named.split(",")[:count] if named else [str(each) for each in range(count)]
+    return [gpus[(place * number + each) % count] for each in range(number)] if count else []
 
 
 def _ready(waiting: Sequence[Run], running: Sequence[Run]) -> Iterator[Run]:
