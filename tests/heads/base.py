@@ -30,9 +30,10 @@ def unit(*shape: int, dim: int = -1, seed: int = 0) -> Tensor:
 
 
 class HeadTester:
-    """Set ``head`` to a config without ``embed_dims`` and inherit."""
+    """Set ``head`` to a config without ``embed_dims``, encoders of its own, and inherit."""
 
     head: ClassVar[dict[str, Any]]
+    image_encoder: ClassVar[dict[str, Any]] = {"type": "PromptedImageEncoder", "num_prompts": 2}
     text_encoder: ClassVar[dict[str, Any]] = {"type": "TextEncoder"}
 
     # --- fixtures ---------------------------------------------------------------------------
@@ -53,7 +54,7 @@ class HeadTester:
             {
                 "type": "ZeroShotSegmentor",
                 "clip": {"model_name": str(tiny_clip_config), "weights": "random:0"},
-                "image_encoder": {"type": "PromptedImageEncoder", "num_prompts": 2},
+                "image_encoder": self.image_encoder,
                 "text_encoder": self.text_encoder,
                 "decode_head": self.head,
             }
@@ -187,9 +188,10 @@ class HeadTester:
 
     def test_learns_only_prompts_and_head(self, segmentor: ZeroShotSegmentor) -> None:
         segmentor.train()
-        total = sum(self.losses(segmentor, *(self.sample(self.labels(s)) for s in (0, 1))).values())
+        losses = self.losses(segmentor, *(self.sample(self.labels(s)) for s in (0, 1)))
         segmentor.zero_grad()
-        total.backward()
+        # (mmengine's sum: other names are only logged.)
+        torch.stack([value for name, value in losses.items() if "loss" in name]).sum().backward()
         for name, parameter in segmentor.named_parameters():
             if parameter.requires_grad:
                 assert parameter.grad is not None and parameter.grad.isfinite().all(), name

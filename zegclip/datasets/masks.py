@@ -102,7 +102,8 @@ def check_mask(
     if not zero_ignored and list(bad) == [num_classes]:
         hint = (
             "Shifted by one? Masks of a data set in which 0 is the background need "
-            "reduce_zero_label=True; predictions are written as value - 1"
+            "reduce_zero_label=True (zero_is_background in configs/custom_example.py); predictions "
+            "are written as value - 1"
         )
     raise InputError(
         f"{name}: {outside.sum()} pixels have the label {first_few([*map(str, bad)])}, but the "

@@ -18,7 +18,7 @@ from zegclip.datasets.from_config import LOADERS, iter_datasets
 from zegclip.errors import InputError
 from zegclip.files import PROJECT_ROOT, find_path
 
-from .config_options import apply_options
+from .config_options import apply_options, check_variables
 
 # Hooks that no run goes without, whatever a config has put in the place of our schedules'.
 _HOOKS = {
@@ -27,6 +27,12 @@ _HOOKS = {
     "plain_checkpoint": "PlainCheckpointHook",
     "resume": "ResumeHook",
     "finite": "FiniteHook",
+}
+# What goes with each loader: mmengine takes all of it, or none.
+_BESIDE_LOADER = {
+    "train": ("train_cfg", "optim_wrapper", "param_scheduler"),
+    "val": ("val_cfg", "val_evaluator"),
+    "test": ("test_cfg", "test_evaluator"),
 }
 
 
@@ -92,13 +98,14 @@ def complete_config(
         trains: False for a test, in which options of the training are errors.
 
     Raises:
-        InputError: there is no such config, or an option changes nothing that a run reads.
+        InputError: there is no such config, or it or an option sets what no run reads.
     """
     cfg = read_config(find_config(config))
+    check_variables(cfg)
     apply_options(cfg, options, trains)
-    for mode in ("val", "test"):
+    for mode, rest in _BESIDE_LOADER.items():
         if cfg.get(LOADERS[mode]) is None:  # mmengine refuses the rest without it
-            cfg[f"{mode}_cfg"] = cfg[f"{mode}_evaluator"] = None
+            cfg.update(dict.fromkeys(rest))
     for loader in (cfg.get(name) or {} for name in LOADERS.values()):
         if not loader.get("num_workers") and loader.get("persistent_workers"):
             loader["persistent_workers"] = False  # torch refuses it where nothing persists

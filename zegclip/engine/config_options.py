@@ -1,4 +1,4 @@
-"""What ``--cfg-options`` may change: what some part of a run reads."""
+"""What a config and ``--cfg-options`` may set: what some part of a run reads."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
+from zegclip.datasets.from_config import LOADERS
 from zegclip.errors import InputError
 
 # What mmengine's runner and our tools read of a config; every other top-level name is a variable.
@@ -31,6 +32,8 @@ _OF_TRAINING = frozenset(
         "val_dataloader", "val_evaluator",
     }
 )  # fmt: skip
+# Settings of the data sets that are often a config's own names as well.
+_OF_DATASETS = ("classes", "data_root", "setting", "unseen")
 _SPACE = "\0"  # stands for a space: mmengine's DictAction deletes spaces
 # Of these mmengine takes what it knows and passes over the rest.
 _READ_BELOW = {
@@ -61,6 +64,42 @@ def _with_spaces(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return type(value)(map(_with_spaces, value))
     return value.replace(_SPACE, " ") if isinstance(value, str) else value
+
+
+def check_variables(cfg: Config) -> None:
+    """Refuse names of a config that were meant for a part of a run, and that none reads.
+
+    A config may have names of its own, of which other settings are made. One that is in no other
+    setting is an error where it looks like a misspelt part (``modle``), or is called as a setting
+    of the data sets (``unseen``, which the loaders of a base config do not follow).
+
+    Args:
+        cfg: as it was read, without options.
+
+    Raises:
+        InputError: there is such a name; says what to set.
+    """
+    content = cfg.to_dict()
+    settings = list(_entries({key: value for key, value in content.items() if key in _READ}))
+    texts = [value for _, value in settings if isinstance(value, str)]
+    for name in content.keys() - _READ:
+        value = content[name]
+        if isinstance(value, str) and any(value in text for text in texts):
+            continue
+        if any(value == other and type(value) is type(other) for _, other in settings):
+            continue
+        if name in _OF_DATASETS and value is not None:
+            loaders = " = ".join(each for each in LOADERS.values() if content.get(each))
+            raise InputError(
+                f"{cfg.filename}: no part of a run reads {name}={value!r}, the data sets have "
+                f"settings of their own: add {loaders} = dict(dataset=dict({name}={name}))"
+            )
+        # (A base's test_pipeline, which no loader is left to use, is no misspelt tta_pipeline.)
+        close = difflib.get_close_matches(name, _READ - {"tta_pipeline"}, 1, cutoff=0.8)
+        if close and isinstance(value, (dict, list)):
+            raise InputError(
+                f"{cfg.filename}: no part of a run reads {name} (did you mean {close[0]!r}?)"
+            )
 
 
 def apply_options(cfg: Config, options: Mapping[str, Any] | None, trains: bool = True) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 from zegclip.errors import InputError
 from zegclip.vocabulary import Background
 
-_NO_MAPS: Mapping[str, Tensor] = MappingProxyType({})
+_NO_MAPS: Mapping[str, Tensor] = {}
 
 
 class HeadOutput(NamedTuple):
@@ -24,11 +23,15 @@ class HeadOutput(NamedTuple):
 
     Attributes:
         mask_logits: ``(B, C, h, w)``, one map per queried class.
-        extra_maps: what the method has beside the masks, by name: logits ``(B, K, h, w)``.
+        extra_maps: what the method has beside the masks, by name: logits ``(B, K, h, w)``, with a
+            K that does not depend on the classes.
+        for_losses: what :meth:`ZeroShotHead.losses` needs beside them, of any shape; a prediction
+            does not look at it.
     """
 
     mask_logits: Tensor
     extra_maps: Mapping[str, Tensor] = _NO_MAPS
+    for_losses: Mapping[str, Tensor] = _NO_MAPS
 
     def upsampled(self, size: tuple[int, int]) -> HeadOutput:
         """The maps at the image's size (see :func:`upsample`)."""

@@ -208,7 +208,7 @@ class ImagePrediction:
 
 def as_it_is(output: HeadOutput) -> Prediction:
     """Of maps that are a prediction already."""
-    return Prediction(*output)
+    return Prediction(output.mask_logits, output.extra_maps)
 
 
 def predictions_of_images(
@@ -251,10 +251,10 @@ def _mean(
     """Maps of a tile and its extra maps, the mean of parts with their places in it."""
     found = list(parts)
     if len(found) == 1:  # it covers the tile, as windows cover the image
-        return found[0][1]
+        return found[0][1][:2]
     sums: dict[str, Tensor] = {}
     counts = found[0][1][0].new_zeros(size)
-    for (top, left, bottom, right), (first, extra_maps) in found:
+    for (top, left, bottom, right), (first, extra_maps, *_) in found:
         for name, maps in {"": first, **extra_maps}.items():
             if name not in sums:
                 zeros = maps.new_zeros(1, *size, maps.shape[1])

@@ -45,6 +45,43 @@ def test_our_hooks_are_not_switched_off_in_silence(name: str) -> None:
         complete_config(VOC, {f"default_hooks.{name}": None})
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "unseen = ['cat']",
+            r"reads unseen=\['cat'\], .* = dict\(dataset=dict\(unseen=",
+        ),
+        ("data_root = 'elsewhere'", "reads data_root='elsewhere', the data sets have settings"),
+        ("modle = dict(decode_head=dict(gamma=0.1))", r"reads modle \(did you mean 'model'\?\)"),
+        ("custom_hook = [dict(type='EMAHook')]", "reads custom_hook .did you mean"),
+    ],
+)
+def test_names_that_nothing_reads(text: str, said: str, tmp_path: Path) -> None:
+    config = tmp_path / "mine.py"
+    config.write_text(f"_base_ = {str(PROJECT_ROOT / VOC)!r}\n{text}\n")
+    with pytest.raises(InputError, match=f"mine.py: no part of a run {said}"):
+        complete_config(str(config))
+
+
+def test_names_of_ones_own(tmp_path: Path) -> None:
+    config = tmp_path / "mine.py"
+    config.write_text(
+        f"_base_ = {str(PROJECT_ROOT / VOC)!r}\n"
+        "unseen, side, models, data_root = ['cat'], 512, dict(a=1), 'data/voc'\n"
+        "data = dict(dataset=dict(unseen=unseen, data_root=f'{data_root}/2012'))\n"
+        "train_dataloader = val_dataloader = test_dataloader = data\n"
+        "custom_hooks = [dict(type='EMAHook', of=models)]\n"
+    )
+    cfg = complete_config(str(config), unseen=["dog"])
+    assert cfg.train_dataloader.dataset.unseen == ["dog"]
+
+
+def test_a_config_without_training_data_has_no_training() -> None:
+    cfg = complete_config(VOC, {"train_dataloader": None})
+    assert (cfg.train_cfg, cfg.optim_wrapper, cfg.param_scheduler) == (None, None, None)
+
+
 def test_a_config_that_is_not_there_names_similar_ones() -> None:
     assert find_config("zegclip_voc_inductive").is_file()
     with pytest.raises(InputError, match=r"Did you mean\n  configs/tagclip_voc_inductive\.py"):

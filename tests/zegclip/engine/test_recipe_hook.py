@@ -58,3 +58,9 @@ def test_accumulated_batches_are_fewer_updates() -> None:
 def test_a_warm_up_that_is_most_of_the_training() -> None:
     (message,) = recipe_warnings(config(16, iterations=2000), 1)
     assert "takes 1500 of 2000" in message and "param_scheduler.0.end=150" in message
+
+
+@pytest.mark.parametrize(("iterations", "end"), [(6, 1), (26, 1), (27, 2)])
+def test_a_warm_up_that_mmengine_takes(iterations: int, end: int) -> None:
+    (message,) = recipe_warnings(config(16, iterations=iterations), 1)
+    assert f"param_scheduler.0.end={end}." in message
