@@ -82,8 +82,9 @@ def check_variables(cfg: Config) -> None:
     content = cfg.to_dict()
     settings = list(_entries({key: value for key, value in content.items() if key in _READ}))
     texts = [value for _, value in settings if isinstance(value, str)]
-    for name in content.keys() - _READ:
-        value = content[name]
+    for name, value in content.items():
+        if name in _READ:
+            continue
         if isinstance(value, str) and any(value in text for text in texts):
             continue
         if any(value == other and type(value) is type(other) for _, other in settings):

@@ -42,6 +42,7 @@ def check(cfg: Mapping[str, Any], modes: Sequence[str], data_only: bool = False)
         if optimizer := (cfg.get("optim_wrapper") or {}).get("optimizer"):
             _check_optimizer(optimizer)
         _check_checkpoints((cfg.get("default_hooks") or {}).get("checkpoint") or {})
+        _check_crop(cfg)
         for name, number in (cfg.get("train_cfg") or {}).items():
             whole = isinstance(number, int) and number >= 1
             if name in ("max_iters", "max_epochs", "val_interval") and not whole:
@@ -78,6 +79,20 @@ def _check_optimizer(optimizer: Mapping[str, Any]) -> None:
             "settings in a config of your own, optim_wrapper = dict(optimizer=dict(_delete_=True, "
             f"type={name!r}, ...))"
         )
+
+
+def _check_crop(cfg: Mapping[str, Any]) -> None:
+    """Refuse crops that are not padded to one size: a batch could not be stacked."""
+    padded = ((cfg.get("model") or {}).get("data_preprocessor") or {}).get("size")
+    for dataset in iter_datasets(cfg["train_dataloader"].get("dataset")):
+        for step in dataset.get("pipeline") or ():
+            crop = step.get("crop_size")
+            sides = (crop, crop) if isinstance(crop, int) else crop or ()
+            if any(side > to for side, to in zip(sides, padded or ())):
+                raise InputError(
+                    f"the training's crop_size={crop} is larger than model.data_preprocessor.size="
+                    f"{padded}, to which smaller images are padded: set both alike"
+                )
 
 
 def _check_starts(model: Mapping[str, Any], name: str = "model") -> None:

@@ -56,6 +56,14 @@ def test_everything_missing_is_one_message(cfg: Config, tmp_path: Path) -> None:
     assert "python tools/prepare_dataset.py voc --archives data/archives --out data" in message
 
 
+@pytest.mark.parametrize("crop", [128, (64, 96)])
+def test_a_crop_that_is_not_padded(crop: Any, cfg: Config) -> None:
+    cfg.model.data_preprocessor = dict(size=(64, 64))
+    cfg.train_dataloader.dataset.pipeline = [dict(type="FastRandomCrop", crop_size=crop)]
+    with pytest.raises(InputError, match=r"crop_size=.* is larger than .*size=\(64, 64\)"):
+        start_up.check(cfg, ["train"])
+
+
 def test_parts_and_wrapped_data_sets_are_looked_into(cfg: Config, tmp_path: Path) -> None:
     make_voc(tmp_path / "VOC2012", "train")
     cfg.load_from, cfg.model.clip.weights = None, "random"
