@@ -258,7 +258,8 @@ def test_two_methods_answer_side_by_side(page: Page, tmp_path: Path) -> None:
     with serving("--compare", "training_free_mini") as address:
         page.wait(lambda driver: driver.get(address) is None)
         page.example(3)
-        assert page.script(LOADED, ".result:nth-of-type(3) .maps img") == 1  # no trusty map
+        second_maps = ".result:nth-of-type(3) .maps img"
+        page.wait(lambda driver: page.script(LOADED, second_maps) == 1)  # no trusty map
         first, second = page.texts(".result")
         assert "mini_model" in first and "training_free_mini" in second
         legends = page.texts(LEGEND)
