@@ -58,8 +58,10 @@ def test_no_thread_of_a_process_group_outlives_the_run() -> None:
         return len(os.listdir("/proc/self/task"))
 
     before = threads()
+    run(main)  # torch's own threads, which stay, are begun by the first
+    before = threads()
     run(main)
-    assert threads() == before
+    assert threads() <= before
 
 
 @pytest.mark.parametrize(("backend", "left"), [("gloo", True), ("nccl", False)])
