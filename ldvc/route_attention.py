@@ -24,7 +24,7 @@ class RouteAttention(MultiHeadAttention):
     its keys; the affinity of two regions is the product of the one's query and the other's key
     descriptor. Every token of a region attends to all tokens of the k regions of the highest
     affinity. With k = p * p that is full self-attention. Where p does not divide a side, the last
-    rows or columns of regions are smaller or empty (33 patches fill 7 of 8, with 5 each).
+    rows or columns of regions are smaller or empty (33 patches fill 7 of 8: six of 5, one of 3).
 
     The routes become a mask of full attention, which torch's fused attention takes: simpler than
     gathering keys and values, and faster up to 32x32 tokens.

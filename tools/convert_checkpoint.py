@@ -50,7 +50,8 @@ def parse_args(argv: list[str] | None = None) -> Namespace:
     parser.add_argument(
         "--config",
         help="of ours, for the model and its CLIP weights (default: METHOD_voc_inductive.py, or "
-        "METHOD_coco_inductive.py where the file has 100 prompts)",
+        "METHOD_coco_inductive.py where the file has 100 prompts); one of self-training or of full "
+        "supervision needs the ..._transductive.py or ..._supervised.py: inductive ones calibrate",
     )
     parser.add_argument("--force", action="store_true", help="overwrite what is there")
     args = parser.parse_args(argv)
@@ -122,6 +123,7 @@ def main(argv: list[str] | None = None) -> None:
     for part_name, values in settings.items():
         for key, value in values.items():
             print(f"model.{part_name}.{key}={value!r}")
+    print(f"used as {config.name} is; --config chooses another setting")
     print(f"written: {args.out} and {args.out.with_suffix('.py')}; next:")
     print(f"  python tools/test.py {args.out.with_suffix('.py')} {args.out}")
 
