@@ -63,7 +63,10 @@ class TrustyHead(ZeroShotHead):
         loss: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(embed_dims, loss={"focal_weight": 20.0, **(loss or {})}, **kwargs)
+        loss = loss or {}
+        if loss.get("type", "MaskLoss") == "MaskLoss":
+            loss = {"focal_weight": 20.0, **loss}
+        super().__init__(embed_dims, loss=loss, **kwargs)
         for word, value, allowed in (
             ("trusty_loss", trusty_loss, TRUSTY_LOSSES),
             ("trusty_target", trusty_target, TRUSTY_TARGETS),

@@ -25,6 +25,8 @@ from model_converters.published import METHODS, from_published, summary
 from torch import Tensor
 
 import tagclip  # noqa: F401
+from zegclip.datasets import ZeroShotDataset
+from zegclip.datasets.from_config import dataset_class, iter_datasets
 from zegclip.engine.config_files import find_config, read_config
 from zegclip.engine.launch import run
 from zegclip.engine.start_up import check
@@ -91,6 +93,20 @@ def build(config: Path, settings: dict[str, Any]) -> ZeroShotSegmentor:
         return MODELS.build(cfg.model)
 
 
+def trained_on(config: Path) -> dict[str, Any]:
+    """The metainfo of a config's training, which the published file does not hold."""
+    dataset = next(iter_datasets(read_config(config).train_dataloader.dataset))
+    kind = dataset_class(dataset)
+    assert kind is not None and issubclass(kind, ZeroShotDataset)
+    vocabulary = kind.vocabulary_of(dataset)
+    return {
+        "classes": vocabulary.classes,
+        "unseen": vocabulary.unseen,
+        "synonyms": dict(vocabulary.synonyms),
+        "setting": vocabulary.setting,
+    }
+
+
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     published = read_tensors(args.checkpoint)
@@ -106,7 +122,8 @@ def main(argv: list[str] | None = None) -> None:
     ours = build(config, settings)
     ours.load_state_dict({"clip_fingerprint": ours.clip_fingerprint} | conversion.state)
 
-    content = {"state_dict": ours.state_dict(), "meta": {"converted_from": args.checkpoint.name}}
+    meta = {"converted_from": args.checkpoint.name, "dataset_meta": trained_on(config)}
+    content = {"state_dict": ours.state_dict(), "meta": meta}
     with replacing(args.out) as part:
         torch.save(content, part)
     base = os.path.relpath(config, args.out.parent.resolve())

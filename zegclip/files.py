@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tempfile
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
 from .errors import InputError
@@ -21,6 +22,9 @@ _PACKAGE = Path(__file__).resolve().parent
 # The folder that holds configs, tools and data/mini: the checkout, or what a wheel brings along
 # (mmsegmentation's convention).
 PROJECT_ROOT = _PACKAGE / ".mim" if (_PACKAGE / ".mim").is_dir() else _PACKAGE.parent
+
+# Under this name a checkpoint's meta is in the metadata of a safetensors file, as JSON.
+SAFETENSORS_META = "zegclip_meta"
 
 
 def find_path(path: str | Path) -> Path:
@@ -79,7 +83,8 @@ def read_checkpoint(
     """Read a checkpoint as data: tensors, numbers, text and containers of them, nothing else.
 
     Args:
-        file: what ``torch.save`` wrote, or a ``.safetensors`` file, which is a state dict.
+        file: what ``torch.save`` wrote, or a ``.safetensors`` file: a state dict, beside its meta
+            where there is any.
         map_location: as in :func:`torch.load`.
         also: further harmless types that may be in the file, with their dotted names. (torch keeps
             them in a list of the whole process meanwhile, so this is for programs.)
@@ -148,11 +153,17 @@ def as_checkpoint(content: Any, name: str) -> dict[str, Any]:
                 f"{name}: the weight {key} is NaN, so the training that wrote it had gone wrong: "
                 "take an earlier checkpoint, or train anew"
             )
-    return content
+    # mmengine's hooks look for both.
+    if all(map(torch.is_tensor, content.values())):
+        content = {"state_dict": content}
+    return {"meta": {}, **content}
 
 
-def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
+def _read_safetensors(path: Path) -> Any:
     try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
+        state = load_file(path)
+        with safe_open(path, "pt") as file:
+            meta = json.loads((file.metadata() or {}).get(SAFETENSORS_META, "null"))
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} is no readable safetensors file: {error}") from error
+    return state if meta is None else {"state_dict": state, "meta": meta}

@@ -168,7 +168,7 @@ def background_id(classes: Sequence[str]) -> int | None:
 
 @dataclass(frozen=True)
 class Background:
-    """What is none of the classes, so that not every pixel must be one of them.
+    """Which pixels belong to no class, so that not every pixel must be given one.
 
     Attributes:
         threshold: pixels at which no class has this probability (before the calibration) are.

@@ -12,10 +12,17 @@ import tagclip  # noqa: F401  (registers the head)
 from tagclip import weight_by_trust
 from tests.heads.base import HeadTester, unit
 from zegclip.heads import HeadOutput
+from zegclip.losses import MaskLoss
 
 
 def trusty(logits: torch.Tensor) -> dict[str, torch.Tensor]:
     return {"trusty_map": logits}
+
+
+class OwnLoss(MaskLoss):
+    def __init__(self, weight: float) -> None:
+        super().__init__()
+        self.weight = weight
 
 
 class TestTrustyHead(HeadTester):
@@ -33,6 +40,11 @@ class TestTrustyHead(HeadTester):
         right = head.losses(HeadOutput(masks, trusty(good)), labels)["loss_trusty"]
         wrong = head.losses(HeadOutput(masks, trusty(-good)), labels)["loss_trusty"]
         assert right < 1e-3 < wrong
+
+    def test_a_loss_of_one_s_own_gets_its_own_settings(self) -> None:
+        head = self.build_head(loss={"type": OwnLoss, "weight": 3.0})
+        assert head.mask_loss.weight == 3
+        assert self.build_head().mask_loss.focal_weight == 20
 
     def test_pseudo_labelled_pixels_are_not_seen(self) -> None:
         head = self.build_head()

@@ -100,6 +100,10 @@ def test_a_converted_model_gives_the_published_numbers(
         assert "decode_head.decoder.layers.*.norm1 (4)" in dropped
         assert "trusty_target='unseen_gt'" in said
 
+    trained = read_checkpoint(checkpoint)["meta"]["dataset_meta"]
+    assert len(trained["classes"]) == 20 and trained["setting"] == "inductive"
+    assert trained["unseen"] == ("pottedplant", "sheep", "sofa", "train", "tvmonitor")
+
     model, (_, arrays) = load(checkpoint.with_suffix(".py"), checkpoint), archive_of(method)
     embeddings = model.text_encoder.tower(arrays["in.tokens"])
     model.class_embeddings = lambda _: embeddings  # of token ids that no words make

@@ -19,6 +19,7 @@ from tests.zegclip.segmentors.test_zero_shot_segmentor import build
 from zegclip.apis.onnx_inferencer import open_session, read_description
 from zegclip.engine.load_model import choose_files, load_model
 from zegclip.errors import InputError
+from zegclip.heads import ATMHead, HeadOutput, Prediction
 
 
 @pytest.mark.parametrize("method", ["tagclip", "ldvc", "training_free"])
@@ -59,6 +60,25 @@ def test_all_kinds_of_route_attention(tiny_clip_config: Path, tmp_path: Path) ->
     export_onnx.check(model, export_onnx.run_onnx(tmp_path / "model.onnx"))
 
 
+def test_outputs_are_called_as_predict_calls_them(tiny_clip_config: Path, tmp_path: Path) -> None:
+    """A head of one's own may make a map of others, and keep those to itself."""
+
+    class OwnHead(ATMHead):
+        def forward(self, *inputs: Any) -> HeadOutput:
+            output = super().forward(*inputs)
+            return output._replace(extra_maps={"inner": output.mask_logits[:, :1]})
+
+        def predict(self, output: HeadOutput) -> Prediction:
+            maps = {"one": output.extra_maps["inner"], "two": output.extra_maps["inner"] + 1}
+            return super().predict(output)._replace(extra_maps=maps)
+
+    decoder = {"num_layers": 1, "num_heads": 4, "feedforward_channels": 16}
+    model = build(tiny_clip_config, decode_head={"type": OwnHead, "decoder": decoder}).eval()
+    write_onnx(model, export_program(model), tmp_path / "model.onnx", {})
+    outputs = open_session(tmp_path / "model.onnx").get_outputs()
+    assert [each.name for each in outputs] == ["probabilities", "one", "two", "raised"]
+
+
 def test_its_words_are_image_demos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Image.fromarray(SCENE).save(tmp_path / "photo.png")
     model, out = str(exported("tagclip").path), tmp_path / "drawn.png"
@@ -73,7 +93,7 @@ def test_its_words_are_image_demos(tmp_path: Path, capsys: pytest.CaptureFixture
         (("none.py", files_of("tagclip")[1]), "no config 'none.py'"),
         ((*files_of("tagclip"), "--words", "cat, cat"), "twice"),
         ((files_of("training_free")[0],), "CLIP without training has no classes of its own"),
-        ((files_of("zegclip")[0],), "names no checkpoint"),
+        ((files_of("zegclip")[0],), "names no trained checkpoint"),
     ],
 )
 def test_files_and_words_that_are_not_there(arguments: tuple[str, ...], message: str) -> None:

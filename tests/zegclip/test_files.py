@@ -12,10 +12,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from zegclip.clip.weight_files import read_weights
 from zegclip.errors import InputError
-from zegclip.files import PROJECT_ROOT, as_checkpoint, find_path, read_checkpoint, replacing
+from zegclip.files import (
+    PROJECT_ROOT,
+    SAFETENSORS_META,
+    as_checkpoint,
+    find_path,
+    read_checkpoint,
+    replacing,
+)
 
 
 def test_relative_paths_count_from_here_then_from_the_project(
@@ -119,3 +127,18 @@ def test_broken_and_missing_files_are_named(tmp_path: Path) -> None:
             read_checkpoint(file)
     with pytest.raises(InputError, match=r"not found: .*none\.pth"):
         read_checkpoint(tmp_path / "none.pth")
+
+
+def test_state_dicts_are_checkpoints_without_meta(tmp_path: Path) -> None:
+    """mmengine's hooks look for both parts."""
+    state = {"x": torch.ones(2)}
+    assert as_checkpoint(state, "x.pth") == {"state_dict": state, "meta": {}}
+    save_file(state, tmp_path / "x.safetensors")
+    assert set(read_checkpoint(tmp_path / "x.safetensors")) == {"x"}
+    for text, found in (('{"iter": 3}', {"iter": 3}), ("[" * 10**5, None), ("3", None)):
+        save_file(state, tmp_path / "x.safetensors", {SAFETENSORS_META: text})
+        if found is None:
+            with pytest.raises(InputError):
+                as_checkpoint(read_checkpoint(tmp_path / "x.safetensors"), "x.safetensors")
+        else:
+            assert read_checkpoint(tmp_path / "x.safetensors")["meta"] == found

@@ -11,7 +11,9 @@ from zegclip.engine.load_model import MINI_CHECKPOINT
 def add_checkpoint(parser: ArgumentParser) -> Any:
     """Add ``--checkpoint`` and ``--mini``, of which one may be given; returns their group."""
     group = parser.add_mutually_exclusive_group()
-    group.add_argument("--checkpoint", help="of the model (default: the config's load_from)")
+    group.add_argument(
+        "--checkpoint", help="of the model (default: the load_from of a config that only tests)"
+    )
     group.add_argument(
         "--mini",
         dest="checkpoint",

@@ -153,13 +153,15 @@ def write_onnx(
     """
     encoder = segmentor.image_encoder
     image = torch.zeros(1, 3, encoder.patch_size, encoder.patch_size)
-    output = segmentor.decode_head(*encoder(image), torch.eye(1, encoder.embed_dims))
+    head = segmentor.decode_head
+    output = head(*encoder(image), torch.eye(1, encoder.embed_dims))
+    extra_maps = head.predict(output.upsampled((image.shape[-2], image.shape[-1]))).extra_maps
     exported = torch.onnx.export(
         program,
         dynamo=True,
         opset_version=OPSET,
         input_names=INPUTS,
-        output_names=["probabilities", *output.extra_maps, RAISED],
+        output_names=["probabilities", *extra_maps, RAISED],
         verbose=False,
     )
     assert exported is not None

@@ -158,7 +158,7 @@ class ZeroShotInferencer(Inferencer):
         private: bool | None = None,
         revision: str | None = None,
     ) -> str:
-        """Put what :meth:`save_pretrained` writes on the Hugging Face Hub, as whom it knows you.
+        """Put what :meth:`save_pretrained` writes on the Hugging Face Hub, by your login there.
 
         Args:
             name: ``"user/name"``; made where it is not there yet.
@@ -178,5 +178,5 @@ class ZeroShotInferencer(Inferencer):
             return pretrained.push(Path(folder), name, private, revision)
 
     def _write(self, folder: Path, name: str, report: str | Path | None, licence: str) -> None:
-        meta = checkpoint_meta(self.checkpoint) if report and self.checkpoint else {}
+        meta = checkpoint_meta(self.checkpoint) if self.checkpoint else {}
         pretrained.write(folder, self._cfg, self.model, name, report, licence, meta)

@@ -154,9 +154,13 @@ def open_session(path: str | Path, device: str | torch.device = "cpu") -> Any:
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3  # errors
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers)
+        session = onnxruntime.InferenceSession(str(path), options, providers, enable_fallback=0)
     except Exception as error:  # its exceptions have no common class of their own
         raise InputError(f"{path} cannot be loaded by ONNX Runtime: {error}") from error
+    # (It goes on with the CPU where a library of CUDA's is missing.)
+    if provider not in session.get_providers():
+        raise InputError(f"device {str(device)!r} cannot be used: ONNX Runtime's log says why")
+    return session
 
 
 def read_description(session: Any, name: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from mmseg.registry import TRANSFORMS
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
+from zegclip.datasets.from_config import iter_datasets
 from zegclip.errors import InputError
 
 # What reads files and labels, and what packs both: here the pixels are given.
@@ -31,10 +32,22 @@ MAX_ENLARGED = 2**22
 
 
 def image_steps(cfg: Config) -> list[dict[str, Any]]:
-    """The steps of a config's test pipeline between reading and packing."""
-    dataset = (cfg.get("test_dataloader") or {}).get("dataset") or {}
-    pipeline = dataset.get("pipeline") or cfg.get("test_pipeline") or []
-    return [step for step in pipeline if not step["type"].startswith(_NOT_OF_THE_IMAGE)]
+    """The steps of a config's test pipeline between reading and packing.
+
+    Raises:
+        InputError: the data sets of a test are joined, and have different ones.
+    """
+    datasets = iter_datasets((cfg.get("test_dataloader") or {}).get("dataset"))
+    found = [each["pipeline"] for each in datasets if each.get("pipeline")]
+    found = [
+        [step for step in pipeline if not step["type"].startswith(_NOT_OF_THE_IMAGE)]
+        for pipeline in found or [cfg.get("test_pipeline") or []]
+    ]
+    if any(steps != found[0] for steps in found):
+        raise InputError(
+            "the test's data sets have different pipelines: name a config with one of them"
+        )
+    return found[0]
 
 
 def check_steps(steps: Iterable[Mapping[str, Any]]) -> None:
@@ -54,7 +67,7 @@ def check_steps(steps: Iterable[Mapping[str, Any]]) -> None:
 class Preprocessor:
     """The image steps of a test pipeline, then the model's data preprocessor.
 
-    For photographs of anybody: what the steps enlarge very much is shrunk again.
+    For photographs of any size: what the steps enlarge very much is shrunk again.
 
     Args:
         steps: from :func:`image_steps`, in practice mmseg's ``ResizeShortestEdge`` or ``Resize``,

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from zegclip.clip import PromptedImageEncoder, TextEncoder
 from zegclip.compat import ImportedLater
 from zegclip.errors import InputError
-from zegclip.files import PROJECT_ROOT, replacing
+from zegclip.files import PROJECT_ROOT, SAFETENSORS_META, replacing
 from zegclip.heads import ZeroShotHead
 from zegclip.losses import MaskLoss
 from zegclip.segmentors import ZeroShotSegmentor
@@ -69,7 +69,7 @@ def fetch(name: str, revision: str | None = None) -> Path:
 
 
 def read(folder: Path) -> tuple[Config, str]:
-    """Read the folder of anybody as data.
+    """Read an untrusted folder as data.
 
     Returns:
         What :class:`~zegclip.apis.ZeroShotInferencer` takes: a config, and the path of what is
@@ -189,12 +189,16 @@ def write(
         }
     )
     content["model"]["text_encoder"].pop("cache_dir", None)
+    content["model"]["decode_head"].pop("loss", None)
     check(content)
     scores = read_report(report, model, trained) if report else None
     (folder / "report.json").unlink(missing_ok=True)  # of other weights
     with replacing(folder / WEIGHTS) as part:
         state = {key: value.cpu().contiguous() for key, value in model.state_dict().items()}
-        save_file(state, part, metadata={"format": "pt"})
+        # What it was trained on, for who starts from it or tests it.
+        before = _plain(trained.get("trained_before") or [])
+        meta = json.dumps({"dataset_meta": content["dataset_meta"], "trained_before": before})
+        save_file(state, part, metadata={"format": "pt", SAFETENSORS_META: meta})
     texts = {CONFIG: json.dumps(content, indent=2, ensure_ascii=False)}
     texts["README.md"] = model_card(name, model, scores, licence)
     if scores:

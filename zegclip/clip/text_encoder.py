@@ -87,8 +87,9 @@ class TextEncoder(BaseModule):
             made unit again; per class the mean over its words, made unit again.
         """
         # The file's name follows all that the embeddings depend on.
+        encoder = f"{type(self).__module__}.{type(self).__qualname__}"
         tower = [self._fingerprint, self.tower.structure()]
-        key = json.dumps([*tower, self.templates, vocabulary.words])
+        key = json.dumps([encoder, *tower, self.protocol(), vocabulary.words])
         digest = hashlib.sha256(key.encode()).hexdigest()[:32]
         file = self._cache_dir / f"class_embeddings_{digest}.safetensors"
         if file.is_file():
@@ -161,7 +162,10 @@ class TextEncoder(BaseModule):
         return self.tower.positional_embedding.shape[0]
 
     def protocol(self) -> dict[str, Any]:
-        """What of this a reported number depends on."""
+        """What of this a reported number depends on, and the cached embeddings.
+
+        A subclass with settings of its own that change them adds these.
+        """
         return {"templates": list(self.templates)}
 
     def _texts(self, words: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a part refuses of its settings while it is built from a config, as one message."""
+"""One message for settings that a part of a config refuses while it is built."""
 
 from __future__ import annotations
 

@@ -33,7 +33,10 @@ _OF_TRAINING = frozenset(
     }
 )  # fmt: skip
 # Settings of the data sets that are often a config's own names as well.
-_OF_DATASETS = ("classes", "data_root", "setting", "unseen")
+_OF_DATASETS = (
+    "classes", "data_prefix", "data_root", "img_suffix", "metainfo", "reduce_zero_label",
+    "seg_map_suffix", "setting", "synonyms", "unseen",
+)  # fmt: skip
 _SPACE = "\0"  # stands for a space: mmengine's DictAction deletes spaces
 # Of these mmengine takes what it knows and passes over the rest.
 _READ_BELOW = {
@@ -91,9 +94,12 @@ def check_variables(cfg: Config) -> None:
             continue
         if name in _OF_DATASETS and value is not None:
             loaders = " = ".join(each for each in LOADERS.values() if content.get(each))
+            setting = f"{name}={name}"
+            if name == "classes":
+                setting = f"metainfo=dict({setting})"
             raise InputError(
                 f"{cfg.filename}: no part of a run reads {name}={value!r}, the data sets have "
-                f"settings of their own: add {loaders} = dict(dataset=dict({name}={name}))"
+                f"settings of their own: add {loaders} = dict(dataset=dict({setting}))"
             )
         # (A base's test_pipeline, which no loader is left to use, is no misspelt tta_pipeline.)
         close = difflib.get_close_matches(name, _READ - {"tta_pipeline"}, 1, cutoff=0.8)

@@ -52,8 +52,9 @@ def choose_files(
         config: a path (as the tools take it: relative to here, the repository or its configs), or
             a config that is read already. ``None``: the repository's of the name that the
             checkpoint carries, or its folder, if it was trained so.
-        checkpoint: a path; ``None``: the config's ``load_from``. Both ``None``: CLIP without
-            training, with OpenAI's ViT-B/16.
+        checkpoint: a path; ``None``: the ``load_from`` of a config that does not train (where one
+            does, its training starts from that). Both ``None``: CLIP without training, with
+            OpenAI's ViT-B/16.
 
     Returns:
         The config, and the checkpoint; ``None`` where nothing in the model is learned.
@@ -67,7 +68,8 @@ def choose_files(
         checkpoint = find_checkpoint(str(checkpoint))
         config = _config_of(checkpoint)
     cfg = config if isinstance(config, Config) else read_config(find_config(str(config)))
-    checkpoint = checkpoint or cfg.get("load_from")
+    if checkpoint is None and cfg.get("train_dataloader") is None:
+        checkpoint = cfg.get("load_from")
     if checkpoint is None and not learns(cfg):
         return cfg, None
     file = Path(cfg.filename or "").resolve()
@@ -76,7 +78,7 @@ def choose_files(
             checkpoint = MINI_CHECKPOINT
     if checkpoint is None:
         raise InputError(
-            f"{cfg.filename or 'the config'} names no checkpoint (load_from): give one, "
+            f"{cfg.filename or 'the config'} names no trained checkpoint: give one, "
             "checkpoint=PATH; tools/train.py writes them into its work dir"
         )
     return cfg, find_checkpoint(str(checkpoint))

@@ -51,7 +51,7 @@ def recipe_warnings(cfg: ConfigDict, num_processes: int) -> Iterator[str]:
     schedulers = cfg.get("param_scheduler") or []
     for each in schedulers if isinstance(schedulers, list) else [schedulers]:
         end, enough = each.get("end") or 0, max(1, (iterations or 0) * 3 // 40)
-        if each["type"] == "LinearLR" and iterations and 4 * end > iterations and end > enough:
+        if each.get("type") == "LinearLR" and iterations and 4 * end > iterations and end > enough:
             yield (
                 f"The warm-up takes {end} of {iterations} iterations, so that the learning rate "
                 "hardly reaches its value: let it end earlier, "

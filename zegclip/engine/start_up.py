@@ -43,7 +43,14 @@ def check(cfg: Mapping[str, Any], modes: Sequence[str], data_only: bool = False)
             _check_optimizer(optimizer)
         _check_checkpoints((cfg.get("default_hooks") or {}).get("checkpoint") or {})
         _check_crop(cfg)
-        for name, number in (cfg.get("train_cfg") or {}).items():
+        loop, sampler = cfg.get("train_cfg") or {}, cfg["train_dataloader"].get("sampler") or {}
+        by_epoch = loop.get("type") == "EpochBasedTrainLoop" or loop.get("by_epoch")
+        if by_epoch and sampler.get("type") == "InfiniteSampler":
+            raise InputError(
+                "train_cfg counts epochs, and with an InfiniteSampler none ends: set "
+                "train_dataloader.sampler=dict(type='DefaultSampler', shuffle=True)"
+            )
+        for name, number in loop.items():
             whole = isinstance(number, int) and number >= 1
             if name in ("max_iters", "max_epochs", "val_interval") and not whole:
                 raise InputError(f"train_cfg.{name}={number!r} must be a whole number from 1 on")
@@ -114,7 +121,11 @@ def _check_checkpoints(hook: Mapping[str, Any]) -> None:
     if hook.get("type") != "CheckpointHook":
         return
     makers = (CheckpointHook.__init__, Runner.save_checkpoint)
-    known = {"type", *(name for each in makers for name in inspect.signature(each).parameters)}
+    known = {
+        "type",
+        "priority",
+        *(name for each in makers for name in inspect.signature(each).parameters),
+    }
     if unknown := [name for name in hook if name not in known]:
         hint = did_you_mean(unknown[0], known)
         raise InputError(f"default_hooks.checkpoint takes no setting {unknown[0]!r}{hint}")

@@ -31,10 +31,12 @@ class VocabularyHook(Hook):
 
     def __init__(self) -> None:
         self._trained_on: list[Mapping[str, Any]] = []  # the last training's at the end
+        self._start_is_unknown = False  # a checkpoint that does not say what it was trained on
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Remember what the model was trained on, and before that, what it started from."""
         self._trained_on = trained_on(checkpoint.get("meta") or {})
+        self._start_is_unknown = not self._trained_on
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Write down what was trained on before this training."""
@@ -45,6 +47,18 @@ class VocabularyHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Check the split, and give the model the training's classes."""
         train = runner.train_dataloader.dataset.metainfo
+        if "setting" not in train:
+            kind = type(runner.train_dataloader.dataset).__name__
+            raise InputError(
+                f"a {kind} does not say which classes are unseen: train on a ZeroShotDataset, or "
+                "one of the data sets built on it (docs/own_data.md)"
+            )
+        if self._start_is_unknown and train["setting"] != "supervised":
+            raise InputError(
+                "load_from: the checkpoint does not say what it was trained on, so that an unseen "
+                "class may have been among it: start from one that tools/train.py, "
+                "publish_model.py or convert_checkpoint.py wrote"
+            )
         if train.get("setting") == "cross_dataset":
             raise InputError(
                 "training in the cross_dataset setting: it is for testing on a data set that the "
@@ -80,6 +94,11 @@ class VocabularyHook(Hook):
         """Give the model the test's classes."""
         test = runner.test_dataloader.dataset.metainfo
         check_test(self._trained_on, test)
+        if self._start_is_unknown and test.get("unseen"):
+            runner.logger.warning(
+                "the checkpoint does not say what it was trained on: whether classes that the test "
+                "calls unseen were among it is not known"
+            )
         _give(runner, test)
 
 

@@ -113,8 +113,11 @@ class ReportHook(Hook):
         Raises:
             InputError: a checkpoint hook's ``save_best`` is no number of the validation.
         """
-        if self._metric(runner.val_loop) is not None:
+        metric = self._metric(runner.val_loop)
+        if metric is not None and len(runner.val_loop.evaluator.metrics) == 1:
             names = score_names(Vocabulary.from_metainfo(runner.val_dataloader.dataset.metainfo))
+            if metric.prefix:
+                names = [f"{metric.prefix}/{name}" for name in names]
             for hook in runner.hooks:
                 best = (isinstance(hook, CheckpointHook) and hook.save_best) or ()
                 if unknown := set(best) - {"auto", *names}:

@@ -18,7 +18,7 @@ from .protocol import digest
 
 
 def training_settings(cfg: Config | Mapping[str, Any], processes: int = 1) -> dict[str, Any]:
-    """What of a complete config decides what is learned, as plain data by the config's keys.
+    """The settings of a complete config that affect training, as plain data by the config's keys.
 
     Model, training data, how it is drawn, batch of all processes, optimiser, schedule, length and
     custom hooks; not the seed, where files lie, workers and testing. (Nor the checkpoint that
@@ -75,7 +75,7 @@ _OF_LEARNING = re.compile(
 
 
 def tested_otherwise(meta: Mapping[str, Any], cfg: Mapping[str, Any]) -> list[str]:
-    """In what a tested model is not the one that was trained, as far as predictions depend on it.
+    """Differences between a tested model and the trained one that change predictions.
 
     Args:
         meta: of the checkpoint, with the training's :func:`training_settings`; nothing is said of
@@ -91,7 +91,7 @@ def tested_otherwise(meta: Mapping[str, Any], cfg: Mapping[str, Any]) -> list[st
 
 
 def changes(before: Any, now: Any, key: str = "") -> Iterator[str]:
-    """In what two :func:`training_settings` differ: ``"optim_wrapper.optimizer.lr (0.1 -> 1)"``."""
+    """Differences of two :func:`training_settings`: ``"optim_wrapper.optimizer.lr (0.1 -> 1)"``."""
     if isinstance(before, dict) and isinstance(now, dict):
         for name in {**before, **now}:
             yield from changes(before.get(name), now.get(name), f"{key}.{name}".lstrip("."))

@@ -207,7 +207,7 @@ class ImagePrediction:
 
 
 def as_it_is(output: HeadOutput) -> Prediction:
-    """Of maps that are a prediction already."""
+    """Wrap maps that are a prediction already."""
     return Prediction(output.mask_logits, output.extra_maps)
 
 

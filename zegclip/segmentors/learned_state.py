@@ -44,8 +44,11 @@ def leave_clip_out(model: nn.Module, clip: LoadedClip, fixed_settings: Mapping[s
     """
     of_clip = {id(t) for t in itertools.chain(clip.model.parameters(), clip.model.buffers())}
     state = model.state_dict(keep_vars=True)
-    # By name: a deep copy of the model, as EMA makes one, has tensors of its own.
-    frozen = frozenset(name for name, tensor in state.items() if id(tensor) in of_clip)
+    # By name, and now: a deep copy of the model, as EMA makes one, has tensors of its own, none of
+    # which requires a gradient.
+    frozen = frozenset(
+        name for name, t in state.items() if id(t) in of_clip and not t.requires_grad
+    )
     source = f"{clip.model_name}, {clip.weights}"
     model.register_state_dict_post_hook(_DropClip(frozen))
     model.register_load_state_dict_pre_hook(

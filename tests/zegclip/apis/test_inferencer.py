@@ -267,7 +267,7 @@ def test_several_threads_get_their_own_answers(segment: ZeroShotInferencer) -> N
     [
         (("tagclip_mini_x", CHECKPOINT), r"no config 'tagclip_mini_x'.*Did you mean"),
         ((None, "none.pth"), r"no checkpoint 'none\.pth'"),
-        (("zegclip_mini_inductive",), "names no checkpoint.*checkpoint=PATH"),
+        (("zegclip_mini_inductive",), "names no trained checkpoint.*checkpoint=PATH"),
         (("zegclip_mini_inductive", CHECKPOINT), r"mini_model\.pth: .*another model"),
         (("tagclip_voc_inductive", CHECKPOINT), r"CLIP.*ViT-B-16\.pt"),
         ((None, None, "gpu7"), "device 'gpu7' cannot be used"),

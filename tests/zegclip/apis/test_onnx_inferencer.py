@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -132,12 +133,18 @@ def test_a_device_may_have_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
     cuda = "CUDAExecutionProvider"
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: [cuda])
-    monkeypatch.setattr("onnxruntime.InferenceSession", lambda *args: asked.append(args[2]))
+    working, session = [cuda], SimpleNamespace(get_providers=lambda: working)
+    monkeypatch.setattr(
+        "onnxruntime.InferenceSession", lambda *args, **_: asked.append(args[2]) or session
+    )
     for device in ("cuda", "cuda:1", torch.device("cuda", 0)):
         open_session("model.onnx", device)
     assert asked == [[(cuda, {})], [(cuda, {"device_id": "1"})], [(cuda, {"device_id": "0"})]]
     with pytest.raises(InputError, match="'cuda:x': take cpu, cuda or cuda:INDEX"):
         open_session("model.onnx", "cuda:x")
+    working[0] = "CPUExecutionProvider"  # a library of CUDA's is missing
+    with pytest.raises(InputError, match="'cuda' cannot be used"):
+        open_session("model.onnx", "cuda")
 
 
 def test_class_words_come_back(tmp_path: Path) -> None:

@@ -20,8 +20,11 @@ from safetensors.torch import load_file, save_file
 from tests.zegclip.apis.hub_server import HubServer
 from tests.zegclip.apis.models import METHODS, ROOT, SCENE, WORDS, files_of
 from zegclip.apis import ZeroShotInferencer
+from zegclip.engine.load_model import MINI_CHECKPOINT, checkpoint_meta
+from zegclip.engine.vocabulary_hook import trained_on
 from zegclip.errors import InputError
 from zegclip.evaluation.report import write_report
+from zegclip.losses import MaskLoss
 
 NAME = "somebody/tagclip-mini"
 
@@ -270,6 +273,29 @@ def test_weights_of_another_model_are_refused(folder: Path) -> None:
     save_file(state, folder / "model.safetensors")
     with pytest.raises(InputError, match=r"trusty_token is \(1, 64\) and the model's \(1, 128\)"):
         ZeroShotInferencer.from_pretrained(folder)
+
+
+class OwnLoss(MaskLoss):
+    """Of a training that others need not repeat to use the model."""
+
+
+def test_a_loss_of_one_s_own_stays_at_home(tmp_path: Path) -> None:
+    config, checkpoint = files_of("zegclip")
+    cfg = Config.fromfile(config)
+    cfg.model.decode_head.loss = dict(type=OwnLoss)
+    ZeroShotInferencer(cfg, checkpoint, "cpu").save_pretrained(tmp_path)
+    assert "loss" not in json.loads((tmp_path / "config.json").read_text())["model"]["decode_head"]
+    ZeroShotInferencer.from_pretrained(tmp_path, device="cpu")
+
+
+def test_weights_say_what_they_were_trained_on(folder: Path) -> None:
+    """Who starts a training from them has seen it too."""
+    found = checkpoint_meta(str(folder / "model.safetensors"))
+    expected = checkpoint_meta(str(ROOT / MINI_CHECKPOINT))
+    (trained,) = trained_on(found)
+    for key in ("classes", "unseen", "setting"):
+        assert list(trained[key]) == list(expected["dataset_meta"][key]), key
+    assert found["trained_before"] == []
 
 
 def test_what_others_could_not_load_is_not_written(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -86,6 +87,27 @@ def test_cache_follows_what_embeddings_depend_on(
     synonyms = {"bus": ("coach",)} if change == "words" else {}
     vocabulary = dataclasses.replace(VOCABULARY, synonyms=synonyms)
     assert not torch.allclose(TextEncoder(clip, templates, tmp_path)(vocabulary), first)
+
+
+class Negated(TextEncoder):
+    """An encoder of one's own, on the same weights and words."""
+
+    sign = -1
+
+    def encode(self, tokens: Tensor) -> Tensor:
+        return self.sign * super().encode(tokens)
+
+    def protocol(self) -> dict[str, Any]:
+        return {**super().protocol(), "sign": self.sign}
+
+
+def test_encoders_do_not_read_each_other_s_cache(clip: LoadedClip, tmp_path: Path) -> None:
+    own = Negated(clip, cache_dir=tmp_path)
+    for _ in range(2):  # made, and read
+        usual = TextEncoder(clip, cache_dir=tmp_path)(VOCABULARY)
+        assert torch.equal(own(VOCABULARY), -usual)
+    own.sign = 1
+    assert torch.equal(own(VOCABULARY), usual)
 
 
 def test_too_long_a_name_is_named(clip: LoadedClip, tmp_path: Path) -> None:

@@ -53,6 +53,8 @@ def test_our_hooks_are_not_switched_off_in_silence(name: str) -> None:
             r"reads unseen=\['cat'\], .* = dict\(dataset=dict\(unseen=",
         ),
         ("data_root = 'elsewhere'", "reads data_root='elsewhere', the data sets have settings"),
+        ("classes = ['cat']", r"reads classes=.*dataset=dict\(metainfo=dict\(classes=classes\)\)"),
+        ("synonyms = {'cat': ['kitten']}", r"reads synonyms=.*dict\(dataset=dict\(synonyms="),
         ("modle = dict(decode_head=dict(gamma=0.1))", r"reads modle \(did you mean 'model'\?\)"),
         ("custom_hook = [dict(type='EMAHook')]", "reads custom_hook .did you mean"),
     ],

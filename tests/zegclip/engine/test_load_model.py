@@ -86,3 +86,14 @@ def test_a_text_of_mmseg_before_1_is_no_name_of_a_config(tmp_path: Path) -> None
     torch.save({"state_dict": {}, "meta": {"config": "model = dict()\n" * 99}}, checkpoint)
     with pytest.raises(InputError, match="which config it was trained with is not told"):
         choose_files(None, checkpoint)
+
+
+def test_what_a_training_starts_from_is_not_what_it_trained(tmp_path: Path) -> None:
+    """Of a self-training, the inductive run at half of its schedule."""
+    mini = str(PROJECT_ROOT / MINI_CHECKPOINT)
+    cfg = read_config(PROJECT_ROOT / "configs/tagclip_mini_transductive.py")
+    cfg.load_from = mini
+    with pytest.raises(InputError, match="names no trained checkpoint"):
+        choose_files(cfg, None)
+    cfg.train_dataloader = None  # it only tests
+    assert choose_files(cfg, None)[1] == mini

@@ -64,3 +64,9 @@ def test_a_warm_up_that_is_most_of_the_training() -> None:
 def test_a_warm_up_that_mmengine_takes(iterations: int, end: int) -> None:
     (message,) = recipe_warnings(config(16, iterations=iterations), 1)
     assert f"param_scheduler.0.end={end}." in message
+
+
+def test_schedules_of_several_optimizers() -> None:
+    cfg = config(16, iterations=20000)
+    cfg.param_scheduler = dict(head=[dict(type="LinearLR", end=1500)], prompts=[])
+    assert list(recipe_warnings(cfg, 1)) == []

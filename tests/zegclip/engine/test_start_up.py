@@ -84,6 +84,21 @@ def test_only_the_data_where_no_model_is_made(cfg: Config, tmp_path: Path) -> No
     start_up.check(cfg, ["val"], data_only=True)
 
 
+def test_epochs_that_never_end() -> None:
+    cfg = Config.fromfile("configs/zegclip_mini_inductive.py")
+    cfg.train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=3, val_interval=1)
+    with pytest.raises(InputError, match="with an InfiniteSampler none ends: set .*DefaultSampler"):
+        start_up.check(cfg, ["train"])
+    cfg.train_dataloader.sampler = dict(type="DefaultSampler", shuffle=True)
+    start_up.check(cfg, ["train"])
+
+
+def test_a_hook_s_priority_is_mmengine_s() -> None:
+    cfg = Config.fromfile("configs/zegclip_mini_inductive.py")
+    cfg.default_hooks.checkpoint.priority = "LOW"
+    start_up.check(cfg, ["train"])
+
+
 def test_scenes_make_themselves() -> None:
     scenes = dict(type="MiniSceneDataset", data_root="nowhere", ann_file="train.txt")
     start_up.check(dict(train_dataloader=dict(dataset=scenes)), ["train"])

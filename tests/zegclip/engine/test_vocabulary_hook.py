@@ -170,3 +170,22 @@ def test_training_needs_unseen_classes(setting: str) -> None:
     run = runner(meta(setting=setting, unseen=()), meta(), meta())
     with pytest.raises(InputError, match="no class of the data set is unseen: name some"):
         VocabularyHook().before_train(run)
+
+
+def test_a_start_that_does_not_say_what_it_has_seen() -> None:
+    run, hook = runner(meta(), meta(), meta()), VocabularyHook()
+    hook.after_load_checkpoint(run, {"state_dict": {}})
+    with pytest.raises(InputError, match="does not say what it was trained on"):
+        hook.before_train(run)
+    said: list[str] = []
+    run.logger = SimpleNamespace(warning=said.append)
+    hook.before_test_epoch(run)
+    assert "does not say what it was trained on" in said[0]
+    supervised = meta(setting="supervised", unseen=())
+    hook.before_train(runner(supervised, supervised, supervised))
+
+
+def test_training_on_a_data_set_without_a_split() -> None:
+    run = runner({"classes": CLASSES}, meta(), meta())
+    with pytest.raises(InputError, match="SimpleNamespace does not say which classes are unseen"):
+        VocabularyHook().before_train(run)

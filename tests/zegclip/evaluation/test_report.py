@@ -13,6 +13,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.logging import MMLogger
 from mmengine.runner import IterBasedTrainLoop
 from mmengine.runner.priority import get_priority
+from mmseg.evaluation import IoUMetric
 
 from zegclip.engine import VocabularyHook
 from zegclip.errors import InputError
@@ -241,4 +242,20 @@ def test_a_best_number_that_no_validation_gives_is_said_before_training(
         ReportHook().before_train(run)
         return
     with pytest.raises(InputError, match=f"save_best: .* has no {name}, only {known}$"):
+        ReportHook().before_train(run)
+
+
+def test_best_numbers_of_other_metrics_and_with_prefixes(tmp_path: Path) -> None:
+    metric = evaluated()
+    run = runner(tmp_path, [metric, IoUMetric()])
+    run.val_dataloader = SimpleNamespace(dataset=SimpleNamespace(metainfo=META))
+    run.hooks = [CheckpointHook(save_best="mIoU", rule="greater")]  # mmseg's
+    ReportHook().before_train(run)
+    run = runner(tmp_path, [metric])
+    run.val_dataloader = SimpleNamespace(dataset=SimpleNamespace(metainfo=META))
+    metric.prefix = "val"
+    run.hooks = [CheckpointHook(save_best="val/hIoU", rule="greater")]
+    ReportHook().before_train(run)
+    run.hooks = [CheckpointHook(save_best="hIoU", rule="greater")]
+    with pytest.raises(InputError, match="has no hIoU, only val/pAcc"):
         ReportHook().before_train(run)

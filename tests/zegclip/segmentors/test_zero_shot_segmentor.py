@@ -18,6 +18,7 @@ from torch import Tensor
 
 import ldvc  # noqa: F401  (a text encoder that learns)
 from zegclip.apis.class_words import text_fingerprint
+from zegclip.clip import PromptedImageEncoder
 from zegclip.errors import InputError
 from zegclip.evaluation import protocol_fingerprint
 from zegclip.heads import ATMHead, upsample
@@ -132,6 +133,29 @@ def test_averaged_weights_survive(tiny_clip_config: Path, tmp_path: Path) -> Non
     assert set(saved) == set(model.state_dict())
     assert saved["decode_head.decoder.mask_attention.query.weight"].equal(averaged)
     build(tiny_clip_config).load_state_dict(saved)
+
+
+class Unfrozen(PromptedImageEncoder):
+    """An image encoder of one's own, which trains a part of CLIP."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.visual.ln_post.requires_grad_(True)
+
+
+def test_averages_of_trained_parts_of_clip_survive(tiny_clip_config: Path) -> None:
+    model = build(tiny_clip_config, image_encoder={"type": Unfrozen})
+    runner = SimpleNamespace(model=model, cfg={}, _resume=False, iter=0, epoch=0)
+    hook, name = EMAHook(), "image_encoder.visual.ln_post.weight"
+    hook.before_run(runner)
+    averaged = hook.ema_model.module.image_encoder.visual.ln_post.weight
+    averaged.add_(1)
+    checkpoint = {"state_dict": model.state_dict()}
+    hook.before_save_checkpoint(runner, checkpoint)
+    assert checkpoint["state_dict"][name].equal(averaged)
+    without = {key: value for key, value in model.state_dict().items() if key != name}
+    with pytest.raises(InputError, match=f"it lacks {name}"):
+        model.load_state_dict(without)
 
 
 def test_a_pickled_model_is_the_same(model: ZeroShotSegmentor) -> None:

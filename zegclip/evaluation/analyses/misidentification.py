@@ -1,4 +1,4 @@
-"""Who is taken for whom: unseen pixels given a seen class, and the reverse."""
+"""Confusion of the groups: unseen pixels given a seen class, and the reverse."""
 
 from __future__ import annotations
 
