@@ -26,6 +26,7 @@ import ldvc  # noqa: F401  (registers its analyses, as the next one does)
 import tagclip  # noqa: F401
 from zegclip.datasets import ZeroShotDataset
 from zegclip.engine.launch import run
+from zegclip.engine.load_model import checkpoint_meta
 from zegclip.errors import InputError
 from zegclip.evaluation import ANALYSES, analyse, code_version, data_protocol
 from zegclip.files import PROJECT_ROOT, replacing
@@ -91,6 +92,14 @@ def main(argv: list[str] | None = None) -> None:
     pairs = [(cfg, labelled_data(config, cfg)) for config, cfg in configs]
     for pair in pairs:  # all are checked before the work begins, and only one is kept in memory
         check(*pair)
+    for title in titles:
+        own = [cfg.load_from for each, (cfg, _) in zip(titles, pairs) if each == title]
+        metas = [checkpoint_meta(file) for file in own if file]
+        if len({(str(meta.get("training")), meta.get("iter")) for meta in metas}) > 1:
+            raise InputError(
+                f"{title}: checkpoints that were not trained alike would be averaged; name the "
+                "columns, --titles A B"
+            )
     results: dict[str, list[dict[str, Any]]] = {}
     for title, (cfg, dataset) in zip(titles, pairs):
         found = analyse(load(cfg, dataset), dataset, cfg.load_from)

@@ -48,7 +48,10 @@ def compare(args: Namespace) -> tuple[dict[str, Any], dict[str, Any], list[Run]]
     rates = {method: best_rate(runs, failed) for method, runs in tried.items()}
     runs, analyses = {}, {}
     for name, row in ROWS.items():
-        rate, seeds = rates.get(row.method), range(args.seeds if row.setting else 1)
+        # (All seeds that are there: fewer may be asked for than are recorded.)
+        there = [int(each.name[5:]) + 1 for each in (args.work_dir / name).glob("seed_*")]
+        rate = rates.get(row.method)
+        seeds = range(max([args.seeds, *there]) if row.setting else 1)
         if (rate or not row.setting) and (PROJECT_ROOT / row.config).is_file():
             where = (args.work_dir, args.iterations)
             runs[name] = [run_of(name, seed, rate, *where) for seed in seeds]
@@ -85,15 +88,15 @@ def ordered(
     places = [
         (groups.get(ROWS[name].group, -1), seed, list(ROWS).index(name))
         for name in {*asked, *starts}
-        for seed in range(len(runs[name]))
+        for seed in range(min(len(runs[name]), args.seeds))
     ]
     found = [runs[list(ROWS)[number]][seed] for _, seed, number in sorted(places)]
     if "analyses" in args.groups:
-        of_asked = [each for name in asked for each in analyses.get(name, ())]
+        of_asked = [each for name in asked for each in analyses.get(name, ())[: args.seeds]]
         found += of_asked or [
             analysis
             for name, each in analyses.items()
-            for trained, analysis in zip(runs[name], each, strict=True)
+            for trained, analysis in zip(runs[name], each[: args.seeds], strict=False)
             if ROWS[name].method in args.methods and trained.report()
         ]
     return found
@@ -113,17 +116,21 @@ def recorded(name: str, runs: list[Run]) -> dict[str, Any]:
 
 
 def collected(analyses: dict[str, list[Run]]) -> dict[str, Any]:
-    """The analyses that are finished, by row, and of which seeds they are."""
-    done = {
-        name: {each.seed: report["results"] for each in runs if (report := each.report())}
+    """The analyses that are finished, by row, of which seeds they are, and by which code."""
+    found = {
+        name: {each.seed: report for each in runs if (report := each.report())}
         for name, runs in analyses.items()
     }
+    found = {name: reports for name, reports in found.items() if reports}
     return {
-        "seeds": {name: list(found) for name, found in done.items() if found},
+        "seeds": {name: list(reports) for name, reports in found.items()},
+        "code": {
+            name: sorted({report["code"] for report in reports.values()})
+            for name, reports in found.items()
+        },
         "results": {
-            name: [run for each in found.values() for (run,) in each.values()]
-            for name, found in done.items()
-            if found
+            name: [run for report in reports.values() for (run,) in report["results"].values()]
+            for name, reports in found.items()
         },
     }
 
@@ -158,6 +165,8 @@ def parse_args(argv: list[str] | None = None) -> Namespace:
         if (number := getattr(args, name)) is not None and number < 1:
             parser.error(f"--{name} {number}: at least one")
     usual = Run(ROWS["zegclip"].config, None, {}, folder).resolved().train_cfg.max_iters
+    if args.record and args.iterations not in (None, usual):
+        parser.error(f"--record --iterations {args.iterations}: recorded are {usual}")
     args.iterations = args.iterations or usual
     args.work_dir = args.work_dir.resolve() / f"{args.iterations}_iterations"
     return args
@@ -184,6 +193,11 @@ def main(argv: list[str] | None = None) -> None:
     versions = {each["code"] for row in scores["rows"].values() for each in row["runs"]}
     print(f"written: {args.work_dir}, by the code of {', '.join(sorted(versions)) or 'none yet'}")
     if args.record:
+        if lacking := [method for method, rate in scores["rates"].items() if rate is None]:
+            raise InputError(
+                f"not recorded: the search of {', '.join(lacking)} is not finished, and all of its "
+                "rows would be gone"
+            )
         record("comparison", json.loads(text))
         if analyses["results"]:
             shutil.copy(args.work_dir / "analysis.png", ROOT / "docs" / "analysis.png")

@@ -12,11 +12,12 @@ from __future__ import annotations
 import json
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from mmengine.config import Config
 from results_table import one_cell, published, read, record
 from support.markdown_table import markdown, mean_std
 
@@ -30,7 +31,7 @@ from zegclip.engine.config_files import learns, read_config, use_mixed_precision
 from zegclip.engine.launch import run
 from zegclip.errors import InputError
 from zegclip.evaluation import COLUMNS, protocol_fingerprint, training_fingerprint
-from zegclip.evaluation.protocol import OF_THE_RUN
+from zegclip.evaluation.protocol import OF_THE_RUN, digest
 from zegclip.files import PROJECT_ROOT
 
 # The unseen classes that published numbers are of, by data set.
@@ -38,7 +39,15 @@ SPLITS = {
     kind.METAINFO["dataset_name"]: set(kind.METAINFO["unseen"])
     for kind in (VOC20Dataset, COCOStuff171Dataset, Context60Dataset, Context59Dataset)
 }
+ROW = ["config", "protocol", "training", "group"]  # columns that its runs share
 SCORES = [*COLUMNS, "mIoU"]  # (mIoU: of the cross-dataset setting)
+# Beside the protocol, what must be the same in runs that are averaged.
+ALIKE = {
+    "training": "how they were trained",
+    "start": "what they started from",
+    "trained_images": "which images they were trained on",
+    "labels": "the masks they were judged by",
+}
 HEADING = ["config", "setting", "runs", *COLUMNS.values(), "published", "protocol"]
 
 
@@ -63,12 +72,13 @@ def read_report(path: Path) -> dict[str, Any]:
         config = f"{predictions} (predictions, {config})"
     return {
         **dict.fromkeys(SCORES),
-        **{key: protocol.get(key) for key in ("seed", "iteration", "max_iters", "code")},
+        **{key: protocol.get(key) for key in ("seed", "iteration", "max_iters", "code", "stage")},
         **scores,
         "config": config,
         "protocol": protocol_fingerprint(protocol),
         # Runs of which nothing says how they were trained are not averaged.
         "training": protocol.get("training") or str(path.parent),
+        "group": digest([protocol.get(key) for key in ALIKE]),
         "folder": str(path.parent),
         "content": protocol,
     }
@@ -77,8 +87,7 @@ def read_report(path: Path) -> dict[str, Any]:
 def read_reports(folders: Sequence[Path]) -> pd.DataFrame:
     """All finished runs whose ``report.json`` is in or below the folders, one a row.
 
-    A run that left several reports (validated, then tested elsewhere) counts once: equal seeds and
-    scores.
+    A run that left several reports counts once: where it was tested, by that.
 
     Raises:
         InputError: there is none.
@@ -99,8 +108,12 @@ def read_reports(folders: Sequence[Path]) -> pd.DataFrame:
     if not rows:
         where = ", ".join(map(str, folders))
         raise InputError(f"no finished run's report.json in {where} or below")
+    # (Rounding on another device may flip a pixel between a run's validation and its test.)
     table = pd.DataFrame(rows)
-    return table.drop_duplicates(["config", "protocol", "training", "seed", *SCORES])
+    same_run = [*ROW, "seed", "iteration"]
+    tested = table[table["stage"] == "test"].set_index(same_run).index
+    validated = (table["stage"] == "validation") & table.set_index(same_run).index.isin(tested)
+    return table[~validated].drop_duplicates([*same_run, *SCORES])
 
 
 def cells(runs: pd.DataFrame) -> list[str]:
@@ -136,16 +149,36 @@ def differences(groups: Sequence[pd.DataFrame]) -> list[str]:
             for key in sorted((set(one) | set(other)) - set(OF_THE_RUN))
             if one.get(key) != other.get(key)
         ]
-        if base["training"] != row["training"]:
-            parts.append("how they were trained")
+        parts += [text for key, text in ALIKE.items() if one.get(key) != other.get(key)]
+        if base["training"] != row["training"] and ALIKE["training"] not in parts:
+            parts.append(ALIKE["training"])
         where = f"{base['folder']} and {row['folder']}"
         lines.append(f"{row['config']}: {where} differ in {', '.join(parts)}")
     return lines
 
 
-def trained_as_configured(runs: pd.DataFrame) -> bool:
-    """Whether runs were trained as the file of their config says, perhaps with ``--amp``."""
-    config, training = runs["config"].iloc[0], runs["content"].iloc[0].get("training")
+def done_as_configured(runs: pd.DataFrame) -> str:
+    """What runs did otherwise than the file of their config says; empty: nothing but ``--amp``."""
+    content = runs["content"].iloc[0]
+    if not _trained_as(runs["config"].iloc[0], content):
+        return "not trained as configs/ says"
+    cfg = read_config(PROJECT_ROOT / "configs" / f"{runs['config'].iloc[0]}.py")
+    pipeline = json.loads(json.dumps(cfg.test_dataloader.dataset.pipeline, default=str))
+    inference = json.loads(json.dumps(cfg.model.test_cfg))
+    own = content.get("inference", inference)
+    if (
+        content.get("other_settings")
+        or content.get("fp16")
+        or content.get("pipeline", pipeline) != pipeline
+        or any(own[key] != value for key, value in inference.items() if key in own)
+    ):
+        return "not tested as configs/ says"
+    return ""
+
+
+def _trained_as(config: str, content: Mapping[str, Any]) -> bool:
+    """Whether a config of the repository's says how a run was trained."""
+    training, start = content.get("training"), content.get("start")
     method, target, _ = config.partition("_coco_to_")
     name = f"{method}_coco_inductive" if target else config  # which trained it
     files = {file.stem: file for file in (PROJECT_ROOT / "configs").glob("*.py")}
@@ -154,9 +187,21 @@ def trained_as_configured(runs: pd.DataFrame) -> bool:
     cfg = read_config(files[name])
     if not learns(cfg):
         return training is None
+    if training not in _fingerprints(cfg):
+        return False
+    if not cfg.get("load_from") or start is None:  # (older reports do not tell)
+        return start is None
+    begun = Path(cfg.load_from)
+    first = read_config(PROJECT_ROOT / "configs" / f"{begun.parent.name}.py")
+    same = start["training"] in _fingerprints(first)
+    return same and begun.stem == f"iter_{start['iteration']}"
+
+
+def _fingerprints(cfg: Config) -> tuple[str, str]:
+    """Of a training, and of it with ``--amp``."""
     plain = training_fingerprint(cfg)
     use_mixed_precision(cfg)
-    return training in (plain, training_fingerprint(cfg))
+    return plain, training_fingerprint(cfg)
 
 
 def render(rows: list[list[str]], kind: str) -> str:
@@ -180,9 +225,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     args = parser.parse_args(argv)
     reports = read_reports(args.work_dirs)
-    groups = [
-        runs.sort_values("seed") for _, runs in reports.groupby(["config", "protocol", "training"])
-    ]
+    groups = [runs.sort_values("seed") for _, runs in reports.groupby(ROW)]
     print(render([cells(runs) for runs in groups], args.format), end="")
     for line in differences(groups):
         note(f"note: {line}")
@@ -190,13 +233,17 @@ def main(argv: list[str] | None = None) -> None:
         for seed in runs["seed"][runs["seed"].duplicated()].dropna().unique():
             note(f"note: {runs['config'].iloc[0]}: seed {seed:.0f} is counted twice")
     if args.record:
-        own = [runs for runs in groups if trained_as_configured(runs)]
+        own = []
         for runs in groups:
-            if not any(runs is each for each in own):
+            if otherwise := done_as_configured(runs):
                 config, folders = runs["config"].iloc[0], ", ".join(runs["folder"])
-                note(f"note: not recorded: {config} of {folders}: not trained as configs/ says")
+                note(f"note: not recorded: {config} of {folders}: {otherwise}")
+            else:
+                own.append(runs)
         if not own:
-            raise InputError("nothing is recorded: no run was trained as its file in configs/ says")
+            raise InputError("nothing is recorded: no run was done as its file in configs/ says")
+        if any(runs["seed"].dropna().duplicated().any() for runs in own):
+            raise InputError("not recorded, because a seed is there twice: name one's folder")
         if differences(own):
             raise InputError("not recorded, because a config has several rows: name one's folders")
         measured = read("measured")

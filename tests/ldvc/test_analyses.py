@@ -53,4 +53,5 @@ def test_classes_stay_and_patches_move(masks: str, tiny_clip_config: Path, tmp_p
     torch.testing.assert_close(tokens.patches[1], moved)
     found = analyse(model, dataset, "none.pth")["tokens"]["unseen"]
     assert found["drift_adapted"] == found["drift_decoded"]
+    assert found["drift_from_clip"] == found["drift_decoded"]
     assert found["patch_and_own_class_before"] != found["patch_and_own_class_after"]

@@ -56,6 +56,16 @@ def test_step_0_is_plain_clip(
     assert (change > 1e-3).all()
 
 
+def test_clip_s_own_embeddings_are_those_of_step_0(clip: LoadedClip) -> None:
+    encoder = PromptedTextEncoder(clip, num_prompts=3)
+    words = [["cat"], ["bus", "tram car"]]
+    before = encoder.embed(words).detach()
+    with torch.no_grad():
+        encoder.language_prompts.normal_()
+    assert not torch.allclose(encoder.embed(words), before, atol=0.01)
+    torch.testing.assert_close(encoder.embed_by_clip(words), before, atol=1e-5, rtol=0)
+
+
 def test_prompts_past_their_depth_are_left_to_the_tower(clip: LoadedClip) -> None:
     shallow = moved(PromptedTextEncoder(clip, prompt_depth=1))
     deep = PromptedTextEncoder(clip)

@@ -9,6 +9,7 @@ from typing import Any
 
 import analyze
 import pytest
+import torch
 from PIL import Image
 from support.analysis_tables import cell, flat
 from support.claims import CLAIMS, number_at
@@ -54,6 +55,15 @@ def test_methods_side_by_side(analysed: Run, tmp_path: Path) -> None:
     with Image.open(tmp_path / "analysis.png") as picture:
         assert picture.size == (3 * 750, 630)  # hIoU against gamma, background, and the trusty map
     assert analyze.draw({"cross-dataset": [{"scores": {"pAcc": 50.0}}]}) is None
+
+
+def test_other_trainings_are_no_seeds(analysed: Run, tmp_path: Path) -> None:
+    content = torch.load(TAGCLIP[1], weights_only=True)
+    content["meta"]["iter"] = 1
+    torch.save(content, tmp_path / "iter_1.pth")
+    pairs = [*TAGCLIP, TAGCLIP[0], tmp_path / "iter_1.pth"]
+    with pytest.raises(InputError, match="not trained alike would be averaged; name the columns"):
+        analysed(*pairs)
 
 
 def test_cells() -> None:

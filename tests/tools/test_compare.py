@@ -87,6 +87,25 @@ def test_what_matters_comes_first_and_what_is_done_is_done_once(
     assert again["rows"] == results["rows"] and len(fake.commands) == count
 
 
+def test_what_is_there_is_told_whatever_is_asked_for(fake: FakeRuns, tmp_path: Path) -> None:
+    run(tmp_path, "--methods", "ldvc", "--groups", "main", "--seeds", "3")
+    begun = len(fake.commands)
+    results = run(tmp_path, "--methods", "ldvc", "--groups", "main", "--seeds", "1")
+    assert [each["seed"] for each in results["rows"]["ldvc"]["runs"]] == [0, 1, 2]
+    assert len(fake.commands) == begun
+
+
+def test_a_record_without_a_method_is_refused(
+    fake: FakeRuns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare, "record", lambda *_: pytest.fail("recorded"))
+    arguments = ["--methods", "ldvc", "--groups", "main", "--seeds", "1"]
+    with pytest.raises(InputError, match="search of zegclip, tagclip is not finished"):
+        compare.main([*arguments, "--work-dir", str(tmp_path), "--record"])
+    with pytest.raises(SystemExit):
+        compare.main([*arguments, "--work-dir", str(tmp_path), "--record", "--iterations", "8"])
+
+
 def test_starts(fake: FakeRuns, tmp_path: Path) -> None:
     """From the main row of the same seed: half of the schedule, or the last checkpoint."""
     run(tmp_path, "--methods", "tagclip", "--groups", "settings", "ablations", "--seeds", "2")
@@ -139,6 +158,7 @@ def test_analyses_are_of_the_last_checkpoints(fake: FakeRuns, tmp_path: Path) ->
     assert [Path(each[2]).name for each in analysed] == ["iter_8.pth"] * 2 + ["iter_32.pth"] * 2
     content = json.loads((tmp_path / "8_iterations" / "analysis.json").read_text())
     assert content["seeds"] == {"ldvc": [0, 1], "ldvc_long": [0, 1]}
+    assert content["code"] == {"ldvc": ["1 (abc)"], "ldvc_long": ["1 (abc)"]}
     fragments = {"all": {"fragments_per_object": 11.0}}
     assert content["results"]["ldvc_long"][1] == {"fragments": fragments}
 

@@ -103,7 +103,7 @@ def test_a_training_that_was_not_judged_at_its_end_has_failed(
 ) -> None:
     first, _ = pair(tmp_path)
     first.folder.mkdir()
-    (first.folder / "report.json").write_text('{"protocol": {"iteration": 2}}')
+    (first.folder / "report.json").write_text('{"protocol": {"iteration": 2, "max_iters": 4}}')
     assert not first.finish(0) and first.report() is None
 
 
@@ -114,8 +114,21 @@ def test_a_folder_with_another_run_is_known(fake: FakeRuns, tmp_path: Path) -> N
     assert changed.began_otherwise() and not first.began_otherwise()
     (first.folder / "begun.json").unlink()  # as of runs that were made before there was any
     assert changed.began_otherwise() and not first.began_otherwise()
-    (first.folder / "iter_4.pth").unlink()  # nothing is lost
+    (first.folder / "iter_4.pth").unlink()  # its results are there
+    assert changed.began_otherwise()
+    (first.folder / "run.json").unlink()
     assert not changed.began_otherwise()
+
+
+def test_what_started_from_a_checkpoint_that_was_made_anew_is_done_again(
+    fake: FakeRuns, tmp_path: Path
+) -> None:
+    first, second = pair(tmp_path)
+    assert run_all([first, second]) == [] and second.report() is not None
+    second.start.unlink()  # as in a copy that is without checkpoints
+    assert second.report() is not None
+    second.start.write_text("of other weights")
+    assert second.report() is None
 
 
 def test_another_file_to_start_from_is_another_run(fake: FakeRuns, tmp_path: Path) -> None:

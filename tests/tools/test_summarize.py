@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import statistics
 from pathlib import Path
 from typing import Any
@@ -78,9 +79,15 @@ def test_a_run_that_was_validated_and_tested_counts_once(tmp_path: Path, table: 
     write(tmp_path / "train", 50.0, 0)
     write(tmp_path / "test", 50.0, 0, stage="test")
     write(tmp_path / "other", 60.0, 1)
+    # A pixel is another one on another machine.
+    write(tmp_path / "elsewhere", 50.001, 0, stage="test")
+    write(tmp_path / "other_test", 60.001, 1, stage="test")
+    (row,), said = table()
+    assert row["runs"] == "3" and "seed 0 is counted twice" in said
+    shutil.rmtree(tmp_path / "elsewhere")
     (row,), said = table()
     assert row["runs"] == "2" and "twice" not in said
-    write(tmp_path / "again", 51.0, 1)
+    write(tmp_path / "again", 51.0, 1, stage="test")
     (row,), said = table()
     assert row["runs"] == "3" and "seed 1 is counted twice" in said
 
@@ -91,6 +98,9 @@ def test_a_run_that_was_validated_and_tested_counts_once(tmp_path: Path, table: 
         ({"gamma": 0.0}, "differ in gamma (0.1 / 0.0)"),
         ({"training": "ff"}, "differ in how they were trained"),
         ({"training": None}, "differ in how they were trained"),
+        ({"start": {"training": "ff", "iteration": 5}}, "differ in what they started from"),
+        ({"trained_images": "ff"}, "differ in which images they were trained on"),
+        ({"labels": "ff"}, "differ in the masks they were judged by"),
     ],
 )
 def test_what_differs_is_not_averaged(
@@ -191,14 +201,29 @@ def test_recorded_is_what_was_trained_as_its_config_says(
         "mine": {"config": "my_voc"},
         "untold": {"training": None},
         "clip": {"predictions": "clip", "max_iters": None, "training": None},
+        "twice": {"start": {"training": trained("zegclip_voc_inductive"), "iteration": 20000}},
     }
+    judged = {
+        "tta": {"pipeline": [{"type": "TestTimeAug"}]},
+        "gamma": {"other_settings": ["model.decode_head.gamma (0.1 -> 0.3)"]},
+        "whole": {"inference": {"mode": "whole"}},
+        "half": {"fp16": True},
+    }
+    for folder, change in judged.items():
+        write(tmp_path / folder, 50.0, 0, **change)
+    first = {"training": trained("zegclip_voc_inductive"), "iteration": 10000}
+    self_training = {"config": "zegclip_voc_transductive", "setting": "transductive"}
+    trained_so = {"training": trained("zegclip_voc_transductive"), "start": first}
+    write(tmp_path / "second", 70.0, 0, **self_training, **trained_so)
     for folder, change in others.items():
         write(tmp_path / folder, 50.0, 0, **change)
     _, said = table("--record")
-    assert list(recorded) == [*names, "zegclip_voc_inductive"]
+    assert list(recorded) == [*names, "zegclip_voc_inductive", "zegclip_voc_transductive"]
     assert [run["mIoU_U"] for run in recorded["zegclip_voc_inductive"]["runs"]] == [70.0]
     for folder in others:
         assert f"of {tmp_path / folder}: not trained as configs/ says" in said
+    for folder in judged:
+        assert f"of {tmp_path / folder}: not tested as configs/ says" in said
 
 
 @pytest.mark.parametrize(

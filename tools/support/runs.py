@@ -80,7 +80,9 @@ class Run:
     def report(self) -> dict[str, Any] | None:
         """What it wrote, if the folder holds this very run, finished; else ``None``."""
         try:
-            if json.loads((self.folder / "run.json").read_text()) != self._identity():
+            kept = json.loads((self.folder / "run.json").read_text())
+            before, now = kept.pop("start_file", None), self._start_file()
+            if kept != self._identity() or (before and now and before != now):
                 return None
             return json.loads((self.folder / TOOLS[self.tool][1]).read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -111,14 +113,14 @@ class Run:
             return subprocess.Popen(command, env=environment, stdout=output, stderr=output)
 
     def began_otherwise(self) -> bool:
-        """Whether its folder holds checkpoints of another run, which is not to be resumed as it.
+        """Whether its folder holds another run, which is not to be resumed as it, nor replaced.
 
         That one has other settings, or has started from what was another checkpoint then.
         """
-        if any(self.folder.glob("*.pth")):
-            for name, now in (("begun.json", self._begun()), ("run.json", self._identity())):
-                if (file := self.folder / name).is_file():
-                    return json.loads(file.read_text(encoding="utf-8")) != now
+        for name, now in (("begun.json", self._begun()), ("run.json", self._identity())):
+            if (file := self.folder / name).is_file():
+                kept = json.loads(file.read_text(encoding="utf-8"))
+                return {key: value for key, value in kept.items() if key != "start_file"} != now
         return False
 
     def finish(self, returncode: int) -> bool:
@@ -127,11 +129,14 @@ class Run:
         if returncode or not written.is_file():
             return False
         if self.tool == "train":  # (a validation before the last iteration is no result)
-            reached = json.loads(written.read_text(encoding="utf-8"))["protocol"]["iteration"]
-            if reached != self.resolved().train_cfg.max_iters:
+            protocol = json.loads(written.read_text(encoding="utf-8"))["protocol"]
+            if protocol["iteration"] != protocol["max_iters"]:
                 return False
         with replacing(self.folder / "run.json") as part:
-            part.write_text(json.dumps(self._identity()) + "\n", encoding="utf-8")
+            made = self._identity()
+            if file := self._start_file():
+                made["start_file"] = file
+            part.write_text(json.dumps(made) + "\n", encoding="utf-8")
         return True
 
     def record(self) -> dict[str, Any] | None:
@@ -144,8 +149,12 @@ class Run:
 
     def _begun(self) -> dict[str, Any]:
         """What it does, and the very file that it starts from."""
+        return self._identity() | {"start": self._start_file()}
+
+    def _start_file(self) -> str | None:
+        """A digest of what it starts from, as far as that is there: made anew, it is another."""
         start = self.start or self.resolved().get("load_from")
-        return self._identity() | {"start": _digest(find_path(start)) if start else None}
+        return _digest(find_path(start)) if start else None
 
     def _identity(self) -> dict[str, Any]:
         """What it does, wherever its folder lies, from what, and how it is judged."""
@@ -173,9 +182,13 @@ def _read(config: str) -> Config:
     return read_config(PROJECT_ROOT / config)
 
 
-@cache
 def _digest(path: Path) -> str | None:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.is_file() else None
+    return _digest_of(path, path.stat().st_mtime_ns) if path.is_file() else None
+
+
+@cache
+def _digest_of(path: Path, changed: int) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 
 
 def run_all(runs: Sequence[Run], jobs: int = 1, until: float = math.inf) -> list[Run]:

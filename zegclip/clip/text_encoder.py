@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -111,9 +111,22 @@ class TextEncoder(BaseModule):
     def embed(self, words: Sequence[Sequence[str]]) -> Tensor:
         """Embed words without a cache: for each class its synonyms -> ``(C, D)``, unit rows."""
         flat = tuple(word for synonyms in words for word in synonyms)
-        tokens = self._tokens_of(flat)
+        return self._averaged(self._tokens_of(flat), self.encode, words)
+
+    @torch.no_grad()
+    def embed_by_clip(self, words: Sequence[Sequence[str]]) -> Tensor:
+        """As :meth:`embed`, by CLIP as it is: without what a subclass has learned."""
+        flat = [word for synonyms in words for word in synonyms]
+        tokens = self.tower.without_padding(TextEncoder.tokenize(self, flat))
+        device = self.tower.positional_embedding.device
+        return self._averaged(tokens.to(device), self.tower, words)
+
+    def _averaged(
+        self, tokens: Tensor, encode: Callable[[Tensor], Tensor], words: Sequence[Sequence[str]]
+    ) -> Tensor:
+        """Class embeddings of token ids, which are of each word in each template."""
         with torch.autocast(tokens.device.type, enabled=False):
-            parts = [self.encode(part) for part in tokens.split(self.texts_at_once)]
+            parts = [encode(part) for part in tokens.split(self.texts_at_once)]
         rows = torch.cat(parts).float()
         # Templates, then synonyms. (A sum points where the mean does.)
         rows = F.normalize(rows.unflatten(0, (-1, len(self.templates))).mean(dim=1), dim=-1)

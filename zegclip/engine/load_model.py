@@ -135,8 +135,8 @@ def load_model(cfg: Config, checkpoint: str | None, device: torch.device) -> Zer
         device: where the model goes.
 
     Returns:
-        The model in evaluation mode; its ``dataset_meta`` is the checkpoint's, where it has any,
-        or the config's.
+        The model in evaluation mode; its ``dataset_meta`` is the config's, where it has any, or
+        the checkpoint's.
 
     Raises:
         InputError: CLIP weights are missing, the checkpoint cannot be read or is of another model.
@@ -163,7 +163,8 @@ def load_model(cfg: Config, checkpoint: str | None, device: torch.device) -> Zer
     if otherwise := tested_otherwise(meta, cfg):
         text = f"{checkpoint} is not used as it was trained, but with {', '.join(otherwise)}"
         print_log(text, "current", logging.WARNING)
-    dataset_meta = meta.get("dataset_meta") or cfg.get("dataset_meta")
+    # (A config that goes with its weights, as a published folder's does, says what they are for.)
+    dataset_meta = cfg.get("dataset_meta") or meta.get("dataset_meta")
     if dataset_meta and dataset_meta.get("classes"):
         model.dataset_meta = dataset_meta
     return model.to(device).eval()

@@ -73,6 +73,7 @@ def score_folder(cfg: Config, folder: str | Path) -> dict[str, Any]:
         "predictions_folder": str(folder.resolve()),
         "stage": "test",
         "config": Path(cfg.filename or "unknown").stem,
+        "labels": metric.labels,
         "code": code_version(),
         "fingerprint": protocol_fingerprint(protocol),
     }

@@ -14,7 +14,8 @@ from zegclip.vocabulary import Vocabulary
 OF_THE_RUN = frozenset(
     {
         "checkpoint", "code", "config", "deterministic", "device", "fingerprint", "iteration",
-        "max_iters", "predictions", "predictions_folder", "seed", "stage", "training",
+        "labels", "max_iters", "predictions", "predictions_folder", "seed", "stage", "start",
+        "trained_images", "training",
     }
 )  # fmt: skip
 
@@ -23,18 +24,22 @@ def data_protocol(dataset: Any) -> dict[str, Any]:
     """The part of the protocol that a data set with a vocabulary in its metainfo says."""
     metainfo = dataset.metainfo
     vocabulary = Vocabulary.from_metainfo(metainfo)
-    # Two halves of a data set may hold equally many.
-    paths = [dataset.get_data_info(index).get("img_path", index) for index in range(len(dataset))]
     return {
         "dataset": metainfo.get("dataset_name", "unknown"),
         "images": len(dataset),
-        "image_names": digest(sorted(Path(str(path)).stem for path in paths)),
+        "image_names": image_names(dataset),
         "setting": vocabulary.setting,
         "unseen": list(vocabulary.unseen),
         "num_classes": len(vocabulary.classes),
         "words": {name: [*words] for name, words in zip(vocabulary.classes, vocabulary.words)},
         "ignore_rule": metainfo.get("ignore_rule", "unknown"),
     }
+
+
+def image_names(dataset: Any) -> str:
+    """A digest of a data set's images: two halves of one may hold equally many."""
+    paths = [dataset.get_data_info(index).get("img_path", index) for index in range(len(dataset))]
+    return digest(sorted(Path(str(path)).stem for path in paths))
 
 
 def protocol_fingerprint(protocol: Mapping[str, Any]) -> str:

@@ -22,10 +22,13 @@ from zegclip.files import PROJECT_ROOT, replacing
 from zegclip.version import __version__
 from zegclip.vocabulary import Vocabulary
 
-from .protocol import data_protocol, protocol_fingerprint, protocol_line
+from .protocol import data_protocol, image_names, protocol_fingerprint, protocol_line
 from .scores import score_names
 from .training import changes, tested_otherwise, training_fingerprint, training_settings
 from .zero_shot_metric import ZeroShotIoUMetric
+
+# What a checkpoint says of its training, for the reports of its tests.
+_OF_TRAINING = ("max_iters", "training", "start", "trained_images", "seed")
 
 
 def write_report(
@@ -69,6 +72,9 @@ class ReportHook(Hook):
 
     def __init__(self) -> None:
         self._trained: dict[str, Any] = {}
+        self._start: dict[str, Any] | None = None  # how what a training started from was trained
+        self._images: str | None = None  # that the training is on
+        self._images_before: str | None = None  # that the resumed run began with
         self._other_settings: list[str] = []
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
@@ -79,6 +85,8 @@ class ReportHook(Hook):
         meta["max_iters"] = runner.max_iters
         meta["training"] = training_fingerprint(runner.cfg, get_world_size())
         meta["settings"] = training_settings(runner.cfg, get_world_size())
+        meta["start"] = self._start
+        meta["trained_images"] = self._images
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Remember how the model was trained.
@@ -88,7 +96,12 @@ class ReportHook(Hook):
                 (batch, length) and overwrite others by the checkpoint's (learning rate, schedule).
         """
         meta = checkpoint.get("meta") or {}
-        if runner._resume and isinstance(runner._train_loop, BaseLoop) and "settings" in meta:
+        trains = isinstance(runner._train_loop, BaseLoop)
+        if trains and not runner._resume:
+            self._start = {"training": meta.get("training"), "iteration": meta.get("iter")}
+        elif trains:
+            self._start, self._images_before = meta.get("start"), meta.get("trained_images")
+        if trains and runner._resume and "settings" in meta:
             settings = training_settings(runner.cfg, get_world_size())
             if changed := list(changes(meta["settings"], settings)):
                 raise InputError(
@@ -97,21 +110,22 @@ class ReportHook(Hook):
                     "load_from=CHECKPOINT to start from its weights)"
                 )
         self._other_settings = []
-        if not isinstance(runner._train_loop, BaseLoop):
+        if not trains:
             self._other_settings = tested_otherwise(meta, runner.cfg)
         if self._other_settings:
             runner.logger.warning(
                 "the model is not tested as it was trained, but with "
                 f"{', '.join(self._other_settings)}"
             )
-        self._trained = {key: meta.get(key) for key in ("seed", "max_iters", "training")}
+        self._trained = {key: meta.get(key) for key in _OF_TRAINING}
         self._trained["iteration"] = meta.get("iter")
 
     def before_train(self, runner: Runner) -> None:
         """Say where nothing is left to do.
 
         Raises:
-            InputError: a checkpoint hook's ``save_best`` is no number of the validation.
+            InputError: a checkpoint hook's ``save_best`` is no number of the validation, or a run
+                is resumed with other images.
         """
         metric = self._metric(runner.val_loop)
         if metric is not None and len(runner.val_loop.evaluator.metrics) == 1:
@@ -125,6 +139,12 @@ class ReportHook(Hook):
                         f"save_best: a validation has no {', '.join(sorted(unknown))}, only "
                         f"{', '.join(names)}"
                     )
+        self._images = image_names(runner.train_dataloader.dataset)
+        if self._images_before not in (None, self._images):
+            raise InputError(
+                "a run goes on with the images that it began with, and these are others: put them "
+                "back, or begin anew with another --work-dir"
+            )
         if runner.iter >= runner.max_iters:
             runner.logger.warning(
                 f"this run is finished: it was resumed at iteration {runner.iter} of "
@@ -154,7 +174,7 @@ class ReportHook(Hook):
         metric = self._metric(loop)
         if not is_main_process() or metric is None or metric.summary is None:
             return
-        protocol = self._protocol(runner, loop, stage)
+        protocol = self._protocol(runner, loop, stage) | {"labels": metric.labels}
         path = Path(runner.work_dir) / "report.json"
         write_report(path, metric.summary, protocol)
         runner.logger.info(f"{protocol_line(protocol)}\nnumbers and protocol: {path}")
@@ -182,6 +202,8 @@ class ReportHook(Hook):
                 "iteration": runner.iter or None,
                 "max_iters": runner.max_iters,
                 "training": training_fingerprint(runner.cfg, get_world_size()),
+                "start": self._start,
+                "trained_images": self._images,
             }
         protocol = {
             **data_protocol(dataset),
@@ -190,13 +212,15 @@ class ReportHook(Hook):
             ),
             **getattr(model, "protocol", dict)(),
             "stage": stage,
-            **{key: trained.get(key) for key in ("iteration", "max_iters", "training", "seed")},
+            **{key: trained.get(key) for key in ("iteration", *_OF_TRAINING)},
             "config": _config(runner),
             "deterministic": runner.deterministic,
             "checkpoint": runner._load_from,
             "device": _device(),
             "code": code_version(),
         }
+        if getattr(loop, "fp16", False):
+            protocol["fp16"] = True
         if self._other_settings:
             protocol["other_settings"] = self._other_settings
         return protocol | {"fingerprint": protocol_fingerprint(protocol)}

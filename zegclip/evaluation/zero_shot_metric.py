@@ -19,6 +19,7 @@ from zegclip.errors import InputError
 from zegclip.files import replacing
 from zegclip.vocabulary import IGNORE_INDEX, Vocabulary
 
+from .protocol import digest
 from .scores import COLUMNS, CROSS_DATASET_COLUMNS, render_scores, scores
 
 _IDS = IGNORE_INDEX + 1
@@ -50,6 +51,7 @@ class ZeroShotIoUMetric(BaseMetric):
 
     Attributes:
         summary: after an evaluation, on the main process, the numbers of ``report.json``.
+        labels: of the ground truth that they are of: a digest of each class's pixels.
     """
 
     # Not None, for which mmengine warns: the names of these numbers need no prefix.
@@ -72,6 +74,7 @@ class ZeroShotIoUMetric(BaseMetric):
         self._written: dict[Path, str] = {}
         self.allow_no_class = allow_no_class
         self.summary: dict[str, Any] | None = None
+        self.labels: str | None = None
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Count the pixels of a batch.
@@ -190,7 +193,9 @@ class ZeroShotIoUMetric(BaseMetric):
         confusion = np.zeros(num_classes * columns, dtype=np.int64)
         for positions, counts in labelled:
             confusion[positions] += counts
-        self.summary = scores(confusion.reshape(num_classes, columns), vocabulary)
+        confusion = confusion.reshape(num_classes, columns)
+        self.summary = scores(confusion, vocabulary)
+        self.labels = digest(confusion.sum(1).tolist())
         print_log(f"{len(labelled)} images\n{render_scores(self.summary)}", logger="current")
         keys = COLUMNS | CROSS_DATASET_COLUMNS
         return {key: self.summary[key] for key in keys if key in self.summary}

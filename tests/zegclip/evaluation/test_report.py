@@ -25,6 +25,7 @@ from zegclip.evaluation import (
     scores,
     write_report,
 )
+from zegclip.evaluation.protocol import image_names
 from zegclip.evaluation.training import training_fingerprint
 from zegclip.vocabulary import Vocabulary
 
@@ -63,6 +64,8 @@ def runner(work_dir: Path, metrics: list[Any], model: Any = None) -> Any:
         deterministic=True,
         _train_loop=object.__new__(IterBasedTrainLoop),
         train_dataloader=loop.dataloader,
+        val_dataloader=loop.dataloader,
+        hooks=[],
         cfg={
             "train_cfg": {"max_iters": 9},
             "val_dataloader": {"dataset": {"pipeline": PIPELINE}},
@@ -109,6 +112,9 @@ def test_numbers_and_protocol(tmp_path: Path, stage: str) -> None:
         "pipeline": [{"type": "Resize", "scale": [8, 4]}] if stage == "val" else [],
         **MODEL,
         "seed": 3,
+        "start": None,
+        "trained_images": None,
+        "labels": None,
         "deterministic": True,
         "stage": {"val": "validation", "test": "test"}[stage],
         "iteration": 7,
@@ -147,6 +153,28 @@ def test_a_tested_checkpoint_says_how_it_was_trained(tmp_path: Path) -> None:
     hook.after_test_epoch(run)
     protocol = written(tmp_path)["protocol"]
     assert protocol["iteration"] is protocol["training"] is protocol["max_iters"] is None
+
+
+def test_what_a_training_started_from_and_was_of(tmp_path: Path) -> None:
+    run, hook = runner(tmp_path, [evaluated()]), ReportHook()
+    run.train_dataloader = SimpleNamespace(dataset=images("a.jpg", "b.jpg"))
+    hook.after_load_checkpoint(run, {"meta": {"training": "abc", "iter": 10}})
+    hook.before_train(run)
+    saved: dict[str, Any] = {}
+    hook.before_save_checkpoint(run, saved)
+    hook.after_val_epoch(run)
+    protocols = [written(tmp_path)["protocol"]]
+    run._resume, resumed = True, ReportHook()
+    resumed.after_load_checkpoint(run, saved)
+    resumed.before_train(run)
+    resumed.after_val_epoch(run)
+    protocols.append(written(tmp_path)["protocol"])
+    for protocol in protocols:
+        assert protocol["start"] == {"training": "abc", "iteration": 10}
+        assert protocol["trained_images"] == image_names(images("b.jpg", "a.jpg"))
+    run.train_dataloader = SimpleNamespace(dataset=images("a.jpg"))  # one was broken, and deleted
+    with pytest.raises(InputError, match="the images that it began with, and these are others"):
+        resumed.before_train(run)
 
 
 def test_other_images_are_another_protocol() -> None:

@@ -78,6 +78,23 @@ def test_against_counting_pixel_by_pixel() -> None:
         assert ours.summary["per_class"][name]["IoU"] == pytest.approx(iou)
 
 
+def test_the_ground_truth_is_known_whatever_is_predicted() -> None:
+    samples, found = images(4), []
+    for prediction in (None, 0, 3):
+        each = metric()
+        for sample in samples:
+            if prediction is not None:
+                sample["pred_sem_seg"]["data"].fill_(prediction)
+        each.process(None, samples)
+        each.evaluate(4)
+        found.append(each.labels)
+    samples[0]["gt_sem_seg"]["data"][0, 0, 0] = 4  # a mask was corrected
+    each = metric()
+    each.process(None, samples)
+    each.evaluate(4)
+    assert found[0] is not None and set(found) == {found[0]} and each.labels != found[0]
+
+
 def test_two_processes_count_no_image_twice_and_evaluations_do_not_add_up() -> None:
     """mmengine puts results of processes in turns and cuts the images that a sampler repeated."""
     samples, alone = images(5), metric()

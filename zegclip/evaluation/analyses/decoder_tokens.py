@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,11 +19,12 @@ from zegclip.vocabulary import IGNORE_INDEX
 
 from .analysis import ANALYSES, AnalysedImage, Analysis
 
-# Cosines of CLIP's class embedding with what the decoder takes and with what it makes of that, and
-# of a patch with the class of its label and with all other classes, before the decoder and after.
+# Cosines of the text encoder's class embedding with what the decoder takes and with what it makes
+# of that, of CLIP's own with the latter, and of a patch with the class of its label and with all
+# other classes, before the decoder and after.
 COSINES = (
-    "adapted", "decoded", "own_class_before", "own_class_after", "other_classes_before",
-    "other_classes_after",
+    "adapted", "decoded", "from_clip", "own_class_before", "own_class_after",
+    "other_classes_before", "other_classes_after",
 )  # fmt: skip
 
 
@@ -38,17 +40,20 @@ class Tokens(NamedTuple):
     patches: tuple[Tensor, Tensor]
 
 
-def token_cosines(embeddings: Tensor, tokens: Tokens, labels: Tensor, seen: Tensor) -> Tensor:
+def token_cosines(
+    embeddings: Tensor, by_clip: Tensor, tokens: Tokens, labels: Tensor, seen: Tensor
+) -> Tensor:
     """The cosines that are named in :data:`COSINES`.
 
     Args:
         embeddings: T, ``(C, D)``.
+        by_clip: the same where the text encoder learns nothing.
         tokens: of B windows.
         labels: of the patches, ``(B, N)``, 255 = ignored.
         seen: ``(C,)`` bool.
 
     Returns:
-        ``(2, 6, 2)`` float64: of seen and of unseen classes, each cosine, its sum and number.
+        ``(2, 7, 2)`` float64: of seen and of unseen classes, each cosine, its sum and number.
     """
 
     def summed(values: Tensor, of_seen: Tensor) -> Tensor:
@@ -56,8 +61,9 @@ def token_cosines(embeddings: Tensor, tokens: Tokens, labels: Tensor, seen: Tens
         return torch.stack([groups @ values.double(), groups.sum(1)], 1)
 
     sums = []
-    for classes in tokens.classes:
-        similar = F.cosine_similarity(embeddings, classes, dim=-1)  # (B, C)
+    taken, made = tokens.classes
+    for start, classes in ((embeddings, taken), (embeddings, made), (by_clip, made)):
+        similar = F.cosine_similarity(start, classes, dim=-1)  # (B, C)
         sums.append(summed(similar.flatten(), seen.expand_as(similar).flatten()))
     kept = labels != IGNORE_INDEX
     label = labels[kept]  # (M,)
@@ -112,6 +118,14 @@ class DecoderTokens(Analysis):
         decoder = getattr(self.model.decode_head, "decoder", None)
         return super().applies() and isinstance(decoder, self.decoder)
 
+    @cached_property
+    def by_clip(self) -> Tensor:
+        """CLIP's own class embeddings, ``(C, D)``: T where the text encoder does not learn."""
+        embeddings = self.model.class_embeddings()
+        if not self.model.text_encoder.learns:
+            return embeddings
+        return self.model.text_encoder.embed_by_clip(self.vocabulary.words).to(embeddings)
+
     def tokens(self, windows: EncodedWindows) -> Tokens:
         """What the head's decoder makes of some windows."""
         head, embeddings = self.model.decode_head, self.model.class_embeddings()
@@ -123,7 +137,7 @@ class DecoderTokens(Analysis):
         return Tokens((queries, made), (patches, patches))
 
     def count(self, image: AnalysedImage) -> np.ndarray:
-        embeddings = self.model.class_embeddings()
+        embeddings, by_clip = self.model.class_embeddings(), self.by_clip
         seen = torch.as_tensor(self.seen, device=embeddings.device)
         size, side = image.metainfo["img_shape"][:2], self.model.image_encoder.patch_size
         sums = torch.zeros(2, len(COSINES), 2)
@@ -131,7 +145,8 @@ class DecoderTokens(Analysis):
             grid = (windows.patch_embeddings.shape[-2], windows.patch_embeddings.shape[-1])
             labels = [patch_labels(image.labels, box, grid, side, size) for box in windows.boxes]
             on_device = torch.as_tensor(np.stack(labels), device=embeddings.device)
-            sums = sums + token_cosines(embeddings, self.tokens(windows), on_device, seen).cpu()
+            tokens = self.tokens(windows)
+            sums = sums + token_cosines(embeddings, by_clip, tokens, on_device, seen).cpu()
         return sums.numpy()
 
     def result(self) -> dict[str, Any]:
@@ -142,6 +157,6 @@ class DecoderTokens(Analysis):
                 for key, total, number in zip(COSINES, sums, numbers)
                 if number
             }
-            drift = {f"drift_{key}": 1 - cosines.pop(key) for key in COSINES[:2]}
+            drift = {f"drift_{key}": 1 - cosines.pop(key) for key in COSINES[:3]}
             found[name] = drift | {f"patch_and_{key}": value for key, value in cosines.items()}
         return found

@@ -78,6 +78,8 @@ def test_tokens_are_the_decoders(model: ZeroShotSegmentor, dataset: NoiseDataset
     for number, classes in (("seen", [0, 1]), ("unseen", [2])):
         assert found[number]["drift_adapted"] == pytest.approx(float(adapted[classes].mean()))
         assert found[number]["drift_decoded"] == pytest.approx(float(decoded[classes].mean()))
+        # (The text encoder is CLIP's as it is.)
+        assert found[number]["drift_from_clip"] == found[number]["drift_decoded"]
 
 
 def test_what_does_not_apply_is_left_out(model: ZeroShotSegmentor, dataset: NoiseDataset) -> None:

@@ -290,14 +290,17 @@ def test_scores_near_a_boundary_and_inside() -> None:
 
 def test_cosines_of_tokens(random: np.random.Generator) -> None:
     torch.manual_seed(0)
-    embeddings = torch.randn(5, 8)
+    embeddings, by_clip = torch.randn(5, 8), torch.randn(5, 8)
     classes = (torch.randn(2, 5, 8), torch.randn(2, 5, 8))
     patches = (torch.randn(2, 6, 8), torch.randn(2, 6, 8))
     labels = torch.tensor([[0, 1, 2, 255, 4, 3], [255, 255, 1, 1, 0, 0]])
-    found = token_cosines(embeddings, Tokens(classes, patches), labels, torch.tensor(SEEN))
+    tokens = Tokens(classes, patches)
+    found = token_cosines(embeddings, by_clip, tokens, labels, torch.tensor(SEEN))
     for group, ids in enumerate(([0, 2, 4], [1, 3])):
-        expected: list[list[torch.Tensor]] = [[] for _ in range(6)]
+        expected: list[list[torch.Tensor]] = [[] for _ in range(7)]
         for image, label in product(range(2), ids):
+            made = classes[1][image, label]
+            expected[2].append(cosine_similarity(by_clip[label], made, dim=0))
             for stage in range(2):
                 same = cosine_similarity(embeddings[label], classes[stage][image, label], dim=0)
                 expected[stage].append(same)
@@ -306,8 +309,8 @@ def test_cosines_of_tokens(random: np.random.Generator) -> None:
                         cosine_similarity(patches[stage][image, patch], each, dim=0)
                         for each in classes[stage][image]
                     ]
-                    expected[2 + stage].append(similar.pop(label))
-                    expected[4 + stage].append(sum(similar) / 4)
+                    expected[3 + stage].append(similar.pop(label))
+                    expected[5 + stage].append(sum(similar) / 4)
         sums = [[float(sum(each)), len(each)] for each in expected]
         np.testing.assert_allclose(found[group].numpy(), sums, atol=1e-5)
 
