@@ -127,6 +127,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         "problems": sorted({*problems, *statistics["problems"]}),
     }
     show(found)
+    as_in_file = not any(s.get("reduce_zero_label") or s.get("label_map") for s in samples)
+    only_first = set(vocabulary.classes) - set(found["never"]) == {vocabulary.classes[0]}
+    if as_in_file and only_first and found["shares"]["ignored"]:
+        print(
+            "0 and 255 are the only labels in these masks, and 255 is ignored: if it stands for a "
+            "class (masks of 0/255), save them with 0 and 1"
+        )
     if args.json:
         with replacing(args.json) as part:
             part.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")

@@ -14,6 +14,7 @@ import argparse
 import functools
 import glob
 import json
+import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -30,10 +31,12 @@ from zegclip.apis import (
     make_vocabulary,
 )
 from zegclip.apis.outputs import FORMATS, VIDEOS, OutputFolder, VideoReader, video_writer
-from zegclip.datasets.images import SUFFIXES, UNREAD_SUFFIXES
+from zegclip.apis.words import make_background
+from zegclip.datasets.images import SUFFIXES, UNREAD_SUFFIXES, expand_user
 from zegclip.engine.launch import run
 from zegclip.errors import InputError
 from zegclip.files import replacing
+from zegclip.vocabulary import Background
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -52,7 +55,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--background",
         default="auto",
         help="what is none of the classes: auto (the method's own, for --classes), off, the "
-        'probability that a class must have (0.5), or words for all else ("sky, wall")',
+        'probability that a class must have (0.5), words for all else ("sky, wall"), or both',
     )
     add("--refine", choices=["pamr"], help="bring masks to the image's edges")
     add("--config", help="default: the one that the checkpoint was trained with, if it can be told")
@@ -78,20 +81,15 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "frames labels/NAME/000001.png, ...",
     )
     add("--json", type=Path, help="write every class's share of the pixels there")
-    add("--device", help="cuda, cpu, ... (default: cuda where there is one)")
+    add("--device", help="cuda, cpu, ... (default: cuda where there is one; with --onnx cpu)")
     return parser.parse_args(argv)
 
 
-def read_background(text: str) -> bool | float | str:
+def read_background(text: str) -> bool | Background:
     """What ``--background`` says, as the inferencer takes it."""
     if text.lower() in ("auto", "off", "none"):
         return text.lower() == "auto"
-    try:
-        return float(text)
-    except ValueError:
-        if not any(map(str.isalpha, text)):
-            raise InputError(f"--background {text}: auto, off, a probability or words") from None
-        return text
+    return make_background(text)
 
 
 def find_images(arguments: Sequence[str]) -> list[Path]:
@@ -104,7 +102,7 @@ def find_images(arguments: Sequence[str]) -> list[Path]:
     """
     found: dict[Path, Path] = {}
     for argument in arguments:
-        path = Path(argument).expanduser()
+        path = expand_user(argument)
         files = [path]
         if path.is_dir():
             # (A Mac puts a ._photo.jpg, which is no picture, beside each photo.jpg.)
@@ -176,6 +174,7 @@ def demo_image(image: Path, output: Path, segment: Segment, files: OutputFolder)
 def demo_video(video: Path, output: Path, segment: Segment, files: OutputFolder) -> dict[str, Any]:
     """Segment every frame of a video and draw them into another; shares are their means."""
     frames, areas = VideoReader(video), Counter[str]()
+    files.remove_frames(output.stem)
     with video_writer(output, frames.rate) as add:
         for number, (frame, time) in enumerate(frames, start=1):
             result = segment(frame)
@@ -192,6 +191,8 @@ def demo_video(video: Path, output: Path, segment: Segment, files: OutputFolder)
 def main(argv: Sequence[str] | None = None) -> None:
     """Segment and draw; ``InputError`` at the end names the images that could not be segmented."""
     args = parse_args(argv)
+    if hasattr(sys.stdout, "reconfigure"):  # a file's name may be no text
+        sys.stdout.reconfigure(errors="backslashreplace")
     images = find_images(args.images)
     outputs = choose_outputs(images, args.out)
     background = read_background(args.background)
@@ -241,7 +242,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.json:
         content = settings | dict(images=done, failed=failed)
         with replacing(args.json) as part:
-            part.write_text(json.dumps(content, indent=2, ensure_ascii=False), encoding="utf-8")
+            text = json.dumps(content, indent=2, ensure_ascii=False)
+            part.write_text(text, encoding="utf-8", errors="backslashreplace")
     if failed:
         raise InputError("not segmented: " + "; ".join(failed.values()))
 

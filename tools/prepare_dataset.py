@@ -72,7 +72,7 @@ def prepare(data_set: DataSet, args: Namespace) -> list[tuple[str, str]]:
     return work.failures
 
 
-def show(result: Verification) -> None:
+def show(result: Verification, args: Namespace) -> None:
     """Print counts, the share of each label, findings and how to fix them."""
     data_set, total = result.data_set, max(1, result.pixels.sum())
     print(f"{data_set.title}: found (published)")
@@ -85,9 +85,10 @@ def show(result: Verification) -> None:
     print(f"{len(result.errors)} errors, {len(result.findings) - len(result.errors)} warnings")
     if result.findings:
         print(
-            f"fix: `{data_set.command}` makes what is missing (if it does not: --checksums tells "
-            "whether an archive is damaged); with --force it also replaces masks and lists that "
-            "differ. Masks of your own: class indices in one channel, not colours."
+            f"fix: `{data_set.command(args.archives, args.out)}` makes what is missing (if it does "
+            "not: --checksums tells whether an archive is damaged); with --force it also replaces "
+            "masks and lists that differ. Masks of your own: class indices in one channel, not "
+            "colours."
         )
 
 
@@ -97,7 +98,7 @@ def main(argv: list[str] | None = None) -> None:
     data_set = DATA_SETS[args.dataset]
     failures = [] if args.verify else prepare(data_set, args)
     result = verify(data_set, args.out, args.sample)
-    show(result)
+    show(result, args)
     if args.json:
         content = {
             "counts": result.counts,

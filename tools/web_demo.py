@@ -9,8 +9,11 @@ knows drawings of VOC's 20 classes, not photographs. Needs gradio.
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import socket
 import tempfile
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -81,7 +84,7 @@ def draw_scenes(folder: Path) -> list[tuple[str, list[str]]]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Serve the page until Ctrl-C."""
+    """Serve the page until Ctrl-C or SIGTERM."""
     args = parse_args(argv)
     if len(args.compare) > 2:
         raise InputError("--compare takes a config and a checkpoint, which some methods have not")
@@ -97,7 +100,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         config, checkpoint = (*args.compare, None)[:2]
         inferencers.append(ZeroShotInferencer(config, checkpoint, args.device))
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS
-    with tempfile.TemporaryDirectory() as folder:
+    if threading.current_thread() is threading.main_thread():  # others can set no handler
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # (A visitor whose page is still open may write into it while it is removed.)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        os.environ.setdefault("GRADIO_TEMP_DIR", f"{folder}/uploads")  # goes with it at the end
         knows_drawings = "_mini" in Path(inferencers[0].config).stem
         examples = draw_scenes(Path(folder)) if knows_drawings else photographs()
         page = build_page(inferencers, examples)

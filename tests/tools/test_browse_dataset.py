@@ -60,6 +60,23 @@ def test_sheets_and_statistics(config: Path, capsys: pytest.CaptureFixture[str])
     assert content["masks"] == 4 and content["classes"]["sofa"]["images"] == 2
 
 
+def test_masks_of_0_and_255(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hint = "0 and 255 are the only labels in these masks, and 255 is ignored"
+    browse_dataset.main([str(config), "--number", "0"])
+    assert hint not in capsys.readouterr().out
+    for path in Path("data/masks").iterdir():
+        mask = np.array(Image.open(path))
+        Image.fromarray(np.where(mask == 2, 0, mask)).save(path)
+    browse_dataset.main([str(config), "--number", "0"])
+    assert hint in capsys.readouterr().out
+    # In label 1 alone 255 is void.
+    for path in Path("data/masks").iterdir():
+        mask = np.array(Image.open(path))
+        Image.fromarray(np.where(mask == 0, 1, mask)).save(path)
+    browse_dataset.main([str(config), "--number", "0"])
+    assert hint not in capsys.readouterr().out
+
+
 def test_data_sets_that_are_joined_and_repeated(config: Path) -> None:
     with config.open("a") as file:
         file.write(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +16,7 @@ from PIL import Image
 from zegclip.apis.outputs import VideoReader, video_writer
 from zegclip.datasets.mini.scenes import make_scene
 from zegclip.errors import InputError
+from zegclip.vocabulary import Background
 
 
 @pytest.fixture(autouse=True)
@@ -158,16 +160,17 @@ def test_what_is_saved_beside_images_might_replace_masks() -> None:
 
 @pytest.mark.parametrize(
     ("text", "meant"),
-    [("auto", True), ("Off", False), ("none", False), ("0.5", 0.5), ("sky", "sky"), ("空", "空")],
+    [
+        ("auto", True),
+        ("Off", False),
+        ("none", False),
+        ("0.5", Background(0.5)),
+        ("0.4, sky", Background(0.4, ("sky",))),
+        ("空", Background(words=("空",))),
+    ],
 )
 def test_background(text: str, meant: object) -> None:
     assert image_demo.read_background(text) == meant
-
-
-@pytest.mark.parametrize("text", ["0,5", "50%"])
-def test_a_background_of_no_words(text: str) -> None:
-    with pytest.raises(InputError, match=f"--background {text}: auto, off"):
-        image_demo.read_background(text)
 
 
 def test_pictures_of_a_folder_that_are_not_read_are_said(
@@ -201,3 +204,39 @@ def test_a_video_without_frames_ends_no_batch() -> None:
     with pytest.raises(InputError, match=r"^not segmented: bare\.avi has no pictures$"):
         image_demo.main(["bare.avi", "photos/a.png", "--mini", "--out", "out"])
     assert [path.name for path in Path("out").iterdir()] == ["a.png"]
+
+
+def test_names_that_are_no_text_end_no_batch(capfd: pytest.CaptureFixture[str]) -> None:
+    """As of an old camera or archive; and one that begins as a home folder does."""
+    odd = os.fsdecode(b"photos/\xff.png")
+    shutil.copy("photos/a.png", odd)
+    shutil.move("photos/a.png", "~a.png")
+    arguments = [odd, "~a.png", "--mini", "--classes", "bottle", "--json", "out/areas.json"]
+    image_demo.main([*arguments, "--out", "out", "--save", "coco", "labelme", "html"])
+    assert r"photos/\udcff.png  " in capfd.readouterr().out
+    areas = json.loads(Path("out/areas.json").read_text(encoding="utf-8"))
+    assert list(areas["images"]) == [odd, "~a.png"]
+    coco = json.loads(Path("out/coco.json").read_text(encoding="utf-8"))
+    assert coco["images"][0]["file_name"] == f"../{odd}"
+    (labelme, _) = sorted(Path("out/labelme").iterdir(), key=lambda file: "~" in file.name)
+    assert json.loads(labelme.read_text(encoding="utf-8"))["imagePath"] == f"../../{odd}"
+    assert r"<h2>photos/\udcff.png</h2>" in Path("out/report.html").read_text(encoding="utf-8")
+    with pytest.raises(InputError, match=r"~nobody_at_all\.png: there is no such image"):
+        image_demo.main(["~nobody_at_all.png", "--mini"])
+
+
+def test_frames_of_a_longer_video_are_not_left() -> None:
+    pytest.importorskip("av")
+    arguments = ["a: clip.mp4", "--mini", "--out", "out", "--save", "index", "labelme"]
+    for count in (3, 1):
+        with video_writer("a: clip.mp4", 5) as add:
+            for _ in range(count):
+                add(make_scene("test", 0)[0].image)
+        image_demo.main(arguments)
+        own = Path("out/labels/a: clip/corrected.png")
+        own.touch()
+    left = sorted(str(file.relative_to("out")) for file in Path("out").rglob("*.*"))
+    assert left == [
+        "a: clip.mp4", "labelme/a: clip/000001.json", "labels/a: clip/000001.png",
+        "labels/a: clip/corrected.png",
+    ]  # fmt: skip

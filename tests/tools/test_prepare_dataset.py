@@ -91,9 +91,11 @@ def test_errors_are_exit_status_1_and_force_fixes_them(
     mask.write_bytes(official.png(official.labels(255, 0, 149, 3)))
     assert run("ade", "--verify") == 1
     said = capsys.readouterr().out
-    assert "shifted by one" in said and f"fix: `{official.small('ade').command}`" in said
+    assert "shifted by one" in said and f"fix: `{official.small('ade').command()}`" in said
     assert run("ade", "--archives", "dl") == 1
-    assert "1 files differ from ours and are kept" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "1 files differ from ours and are kept" in said
+    assert "fix: `python tools/prepare_dataset.py ade --archives dl --out data`" in said
     assert run("ade", "--archives", "dl", "--force") == 0
 
 

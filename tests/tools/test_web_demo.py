@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 import web_demo
@@ -40,23 +44,26 @@ LOADED = """
 HOVER = "arguments[0].dispatchEvent(new MouseEvent('mouseover', {bubbles: true}))"
 
 
-@contextmanager
-def serving(*options: str) -> Iterator[str]:
-    """The page's address; the server must live to the end."""
+@contextlib.contextmanager
+def serving(*options: str, **environment: str) -> Iterator[str]:
+    """The page's address; the server must live to the end, and then ends when it is told to."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     process = subprocess.Popen(
         [sys.executable, web_demo.__file__, f"--port={port}", "--mini", *options],
-        env=os.environ | {"GRADIO_ANALYTICS_ENABLED": "False"},
+        env=os.environ | {"GRADIO_ANALYTICS_ENABLED": "False"} | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
-    yield f"http://127.0.0.1:{port}/"
-    ended = process.poll()
-    process.terminate()
-    assert ended is None, process.communicate()[0][-3000:]
+    try:
+        yield f"http://127.0.0.1:{port}/"
+        ended = process.poll()
+    finally:
+        process.terminate()
+    said = process.communicate(timeout=60)[0]
+    assert ended is None, said[-3000:]
 
 
 class Page:
@@ -269,14 +276,39 @@ def test_two_methods_answer_side_by_side(page: Page, tmp_path: Path) -> None:
     page.driver.get(alone)
 
 
+@pytest.mark.slow
+def test_pictures_of_visitors_are_gone_at_the_end(tmp_path: Path) -> None:
+    """Also while a visitor has the page open, and waits for answers."""
+    content = io.BytesIO()
+    Image.effect_noise((60, 40), 50).save(content, "PNG")
+    with httpx.Client(timeout=120) as visitor, serving(TMPDIR=str(tmp_path)) as address:
+        for _ in range(3000):  # the server takes a while to start
+            with contextlib.suppress(httpx.HTTPError):
+                visitor.get(address).raise_for_status()
+                break
+            time.sleep(0.2)
+        (path,) = visitor.post(
+            f"{address}gradio_api/upload", files={"files": ("a.png", content.getvalue())}
+        ).json()
+        assert tmp_path in Path(path).parents and Path(path).is_file()
+        answers = visitor.build_request("GET", f"{address}gradio_api/heartbeat/visitor")
+        assert visitor.send(answers, stream=True).status_code == 200
+    assert not list(tmp_path.rglob("*.png"))
+
+
 def test_it_listens_here_and_writes_nothing_into_the_installation(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     launched: dict[str, Any] = {}
+    monkeypatch.setenv("GRADIO_TEMP_DIR", "put back at the end")
+    monkeypatch.delenv("GRADIO_TEMP_DIR")
+    monkeypatch.setattr("signal.signal", lambda *what: launched.update(signal=what))
 
     def build_page(inferencers: Any, examples: list[tuple[str, list[str]]]) -> Any:
         files = [Path(file) for file, _ in examples]
         launched["files"] = [file for file in files if file.is_file()]
+        launched["uploads"] = Path(os.environ["GRADIO_TEMP_DIR"])
+        launched["uploads"].mkdir()
         return SimpleNamespace(launch=launched.update)
 
     monkeypatch.setattr(web_demo, "build_page", build_page)
@@ -285,6 +317,8 @@ def test_it_listens_here_and_writes_nothing_into_the_installation(
     assert launched["server_name"] == "127.0.0.1"
     assert len(launched["files"]) == 4
     assert not any(PROJECT_ROOT in file.parents for file in launched["files"])
+    assert not launched["uploads"].exists()
+    assert launched["signal"] == (signal.SIGTERM, signal.default_int_handler)
     with pytest.raises(InputError, match="no checkpoint 'nowhere.pth'"):
         web_demo.main(["--config", "tagclip_mini_inductive", "--checkpoint", "nowhere.pth"])
     with pytest.raises(InputError, match="--compare takes a config and a checkpoint"):

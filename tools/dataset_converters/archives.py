@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import tarfile
 import zipfile
@@ -23,17 +24,20 @@ T = TypeVar("T")
 def find_archives(data_set: DataSet, folder: Path, checksums: bool = False) -> dict[str, Path]:
     """The archives of a data set by name, in a folder or below it (the least deep of each name).
 
+    Linked folders are looked into.
+
     Raises:
         InputError: some are missing (names all of them and how to get each), or a file is not
             what its name says.
     """
     found: dict[str, Path] = {}
     missing = []
+    files = sorted(_files(folder), key=lambda path: len(path.parts))
     for archive in data_set.archives:
         for choice in filter(None, (archive, archive.instead)):
-            if paths := sorted(folder.rglob(choice.name), key=lambda path: len(path.parts)):
-                _check(choice, paths[0], checksums)
-                found[choice.name] = paths[0]
+            if path := next((path for path in files if path.name == choice.name), None):
+                _check(choice, path, checksums)
+                found[choice.name] = path
                 break
         else:
             missing.append(archive.download(folder))
@@ -46,14 +50,21 @@ def find_archives(data_set: DataSet, folder: Path, checksums: bool = False) -> d
     return found
 
 
+def _files(folder: Path) -> Iterator[Path]:
+    seen = set()  # a link may lead to a folder above it
+    for root, folders, names in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(root)) in seen:
+            folders.clear()
+        else:
+            seen.add(real)
+            yield from filter(Path.is_file, (Path(root, name) for name in names))
+
+
 def _check(archive: Archive, path: Path, checksums: bool) -> None:
     # (A JSON that is cut short is found when it is read, which is before anything is written.)
     opens = {".zip": zipfile.is_zipfile, ".json": Path.is_file}.get(path.suffix, tarfile.is_tarfile)
     if not opens(path):
-        raise InputError(
-            f"{path} is not a {path.suffix[1:]} file: the download was cut short or gave an error "
-            "page. Delete it and download it again."
-        )
+        raise InputError(f"{path} is not a whole {path.suffix[1:]} file. {how_to_repair(path)}.")
     if not checksums or not archive.md5:
         return
     digest = hashlib.md5(usedforsecurity=False)
@@ -62,9 +73,20 @@ def _check(archive: Archive, path: Path, checksums: bool) -> None:
             digest.update(block)
     if digest.hexdigest() != archive.md5:
         raise InputError(
-            f"{path} has the md5 sum {digest.hexdigest()}, the official one {archive.md5}. Delete "
-            "it and download it again."
+            f"{path} has the md5 sum {digest.hexdigest()}, the official one {archive.md5}. "
+            f"{how_to_repair(path)}."
         )
+
+
+def how_to_repair(path: Path) -> str:
+    """What to do about a file that is not the archive which its name says, for messages."""
+    with path.open("rb") as file:
+        if file.read(64).lstrip().startswith(b"<"):
+            return "It is a web page: delete it and download it again"
+    return (
+        "If it is cut short, repeat the command that downloaded it (curl -C - goes on where it "
+        "stopped); else delete it first"
+    )
 
 
 def members(path: Path, choose: Callable[[str, int], T | None]) -> Iterator[tuple[str, T, bytes]]:
@@ -97,8 +119,8 @@ def members(path: Path, choose: Callable[[str, int], T | None]) -> Iterator[tupl
                             yield last, chosen, tar.extractfile(member).read()  # type: ignore[union-attr]
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError) as error:
         raise InputError(
-            f"{path} is cut short or corrupt at {last} ({error}). Delete it, download it again and "
-            "repeat the command: what is prepared already is kept."
+            f"{path} is cut short or corrupt at {last} ({error}). {how_to_repair(path)}. Then "
+            "repeat this command: what is prepared already is kept."
         ) from error
 
 

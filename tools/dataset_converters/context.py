@@ -14,7 +14,7 @@ from rich.progress import track
 from zegclip.datasets.rle import decode
 from zegclip.errors import InputError
 
-from .archives import read_lists
+from .archives import how_to_repair, read_lists
 from .data_set import Archive, DataSet, Split
 from .work import Work
 
@@ -100,8 +100,8 @@ def read_detail(path: Path) -> dict[str, Any]:
         return {key: detail[key] for key in ("images", "annos_segmentation")}
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{path} is cut short, corrupt or not PASCAL in Detail's ({error}). Delete it and "
-            "download it again."
+            f"{path} is cut short, corrupt or not PASCAL in Detail's ({error}). "
+            f"{how_to_repair(path)}."
         ) from error
 
 

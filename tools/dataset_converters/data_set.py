@@ -65,7 +65,7 @@ class DataSet:
     # Published number of files in folders that hold more than the splits use.
     folders: Mapping[str, int] = field(default_factory=dict)
 
-    @property
-    def command(self) -> str:
-        """The command that prepares it."""
-        return f"python tools/prepare_dataset.py {self.key} --archives data/archives --out data"
+    def command(self, archives: Path | None = None, out: Path = Path("data")) -> str:
+        """The command that prepares it; ``archives``: their folder, by default data/archives."""
+        folders = ["--archives", str(archives or "data/archives"), "--out", str(out)]
+        return shlex.join(["python", "tools/prepare_dataset.py", self.key, *folders])

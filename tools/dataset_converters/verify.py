@@ -58,8 +58,8 @@ class Verification:
             self.add(message, severity="warning" if known else "error")
 
     def files(self, folder: str, suffix: str) -> list[str]:
-        """Names without the suffix, sorted."""
-        found = (self.root / folder).glob(f"*{suffix}")
+        """Names without the suffix, sorted, without hidden files (training skips them too)."""
+        found = (self.root / folder).glob(f"[!.]*{suffix}")
         return sorted(path.name.removesuffix(suffix) for path in found)
 
     def names(self, split: Split) -> list[str]:

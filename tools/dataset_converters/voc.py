@@ -62,11 +62,10 @@ def prepare(work: Work) -> None:
     )
     for name in sorted(own):
         mask = work.root / "SegmentationClass" / f"{name}.png"
-        copy = work.root / "SegmentationClassAug" / f"{name}.png"
-        if not mask.is_file():
+        if mask.is_file():
+            work.copy(work.root / "SegmentationClassAug" / mask.name, mask.read_bytes())
+        else:
             work.failures.append((str(mask), "named by VOC's lists, but not there"))
-        elif work.is_due(copy):
-            work.write(copy, mask.read_bytes())
     work.write_list(work.root / LISTS / "aug.txt", set().union(*names.values()) - own)
 
 
@@ -78,7 +77,7 @@ DATA_SET = DataSet(
     prepare=prepare,
     splits=(
         Split(
-            "train", 10_582, "JPEGImages", ("SegmentationClassAug", "SegmentationClass"),
+            "train", 10_582, "JPEGImages", ("SegmentationClass", "SegmentationClassAug"),
             {f"{LISTS}/train.txt": 1_464, f"{LISTS}/aug.txt": 9_118},
         ),
         # Each of VOC's own masks has a void border around its objects.

@@ -39,7 +39,8 @@ class Work:
     def is_due(self, target: Path, size: int | None = None) -> bool:
         """Whether a file must still be written; counts those that need not.
 
-        ``size``: bytes of the archive's copy; ``None``: a mask that is converted.
+        ``size``: bytes of the archive's copy; -1: it is there and differs; ``None``: a mask that is
+        converted, and whole ones are not compared.
         """
         if not target.exists():
             return True
@@ -59,13 +60,17 @@ class Work:
             part.write_bytes(content)
         self.tally["written"] += 1
 
-    def write_list(self, target: Path, names: Iterable[str]) -> None:
-        """Write sorted names, one a line, unless a list of the user's is there."""
-        content = "".join(f"{name}\n" for name in sorted(names)).encode()
+    def copy(self, target: Path, content: bytes) -> None:
+        """Write a list or a mask, unless it, or another one of the user's, is there."""
+        # (Line ends do not count.)
         if target.exists() and target.read_bytes().split() == content.split():
             self.tally["there"] += 1
-        elif self.is_due(target, len(content)):
+        elif self.is_due(target, -1):
             self.write(target, content)
+
+    def write_list(self, target: Path, names: Iterable[str]) -> None:
+        """Write sorted names, one a line, unless a list of the user's is there."""
+        self.copy(target, "".join(f"{name}\n" for name in sorted(names)).encode())
 
     def unpack(
         self,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any, TypeAlias, Union
 
 import numpy as np
@@ -17,7 +16,7 @@ from zegclip.vocabulary import IGNORE_INDEX, Background, Vocabulary, background_
 
 from .preprocessing import Preprocessor
 from .result import SegmentationResult
-from .words import Text, make_vocabulary
+from .words import Text, make_background, make_vocabulary
 
 Words: TypeAlias = Text | Vocabulary | None
 Seen: TypeAlias = str | Iterable[str] | None
@@ -105,9 +104,10 @@ class Inferencer:
             seen: those of the words that training has seen; the result is then calibrated as in
                 the inductive setting. Default: nothing is called seen or unseen.
             background: what is none of the words: a probability that the best word must have, words
-                for all else (``"sky, wall"``), or a :class:`~zegclip.vocabulary.Background` of
-                both. ``True``: the method's own (:attr:`background`) where words of one's own are
-                given, nothing where the model's classes are. ``False``: every pixel is one of the
+                for all else (``"sky, wall"``), both (``"0.4, sky"``), or a
+                :class:`~zegclip.vocabulary.Background`. ``True``: the method's own
+                (:attr:`background`) where words of one's own are given, nothing where the model's
+                classes are. ``False``: every pixel is one of the
                 words, as by default of more than 255. If ``"background"`` is one of the words, that
                 class takes the place of 255.
             refine: ``"pamr"`` brings masks to the image's edges, see
@@ -200,10 +200,8 @@ class Inferencer:
                 f"background={asked!r} takes at most {IGNORE_INDEX} words, because label "
                 f"{IGNORE_INDEX} is none of them; these are {len(vocabulary.classes)}"
             )
-        if isinstance(asked, (float, Real)):  # (numpy's float32 is the latter)
-            asked = Background(threshold=float(asked))
         if not isinstance(asked, Background):
-            asked = Background(words=make_vocabulary(asked).classes)
+            asked = make_background(asked)
         if words := asked.words_beside(vocabulary):
             self._check_words(Vocabulary(words, setting="cross_dataset"))
         return asked

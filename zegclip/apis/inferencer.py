@@ -140,13 +140,15 @@ class ZeroShotInferencer(Inferencer):
         CLIP's own weights are not in it.
 
         Args:
-            folder: is made.
+            folder: is made; one that holds other things' ``README.md``, ``config.json`` or
+                ``report.json`` is refused.
             report: ``report.json`` of a test of this model: goes along, and its scores, protocol
                 and command into the card.
             licence: of what is learned, as the Hub spells it (``"apache-2.0"``).
 
         Raises:
-            InputError: the config holds what cannot be data, or the report is of another model.
+            InputError: the config holds what cannot be data, the report is of another model, or the
+                folder is of something else.
         """
         self._write(Path(folder), Path(folder).resolve().name, report, licence)
 

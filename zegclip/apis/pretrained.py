@@ -172,8 +172,10 @@ def write(
         trained: what the model's checkpoint says of its training.
 
     Raises:
-        InputError: the config holds what cannot be data, or the report is of another model.
+        InputError: the config holds what cannot be data, the report is of another model, or files
+            that would be replaced are not a model's that this wrote.
     """
+    _check_own(folder)
     own, meta = cfg.model, model.dataset_meta or {}
     keys = ("classes", "unseen", "synonyms", "setting", "palette", "dataset_name")
     content = _plain(
@@ -197,8 +199,8 @@ def write(
         state = {key: value.cpu().contiguous() for key, value in model.state_dict().items()}
         # What it was trained on, for who starts from it or tests it.
         before = _plain(trained.get("trained_before") or [])
-        meta = json.dumps({"dataset_meta": content["dataset_meta"], "trained_before": before})
-        save_file(state, part, metadata={"format": "pt", SAFETENSORS_META: meta})
+        said = json.dumps({"dataset_meta": content["dataset_meta"], "trained_before": before})
+        save_file(state, part, metadata={"format": "pt", SAFETENSORS_META: said})
     texts = {CONFIG: json.dumps(content, indent=2, ensure_ascii=False)}
     texts["README.md"] = model_card(name, model, scores, licence)
     if scores:
@@ -206,6 +208,19 @@ def write(
     for file, text in texts.items():
         with replacing(folder / file) as part:
             part.write_text(text + "\n", encoding="utf-8")
+
+
+def _check_own(folder: Path) -> None:
+    try:
+        if "zegclip" in json.loads((folder / CONFIG).read_text(encoding="utf-8")):
+            return
+    except (OSError, ValueError, TypeError):  # there is none, or of something else
+        pass
+    if found := [file for file in ("README.md", CONFIG, "report.json") if (folder / file).exists()]:
+        raise InputError(
+            f"{folder} holds a {found[0]} that is no model's written here, and it would be "
+            "replaced: give a folder of its own"
+        )
 
 
 def push(folder: Path, name: str, private: bool | None, revision: str | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from abc import ABCMeta
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,10 @@ from typing import Any
 
 import gradio
 from gradio import route_utils
+from gradio.component_meta import ComponentMeta
+from gradio.data_classes import ImageData
+from gradio.utils import is_in_or_equal, is_static_file
+from gradio_client.utils import is_http_url_like
 
 from zegclip.vocabulary import Background
 
@@ -22,6 +27,7 @@ click into your picture for every word's score there. Other words for the same p
 answered faster: it is encoded once."""
 NARROWEST = 240  # pixels of a column: three stand side by side, on a phone one
 DEFAULT_WORDS = ["person", "cat", "dog", "car", "bird"]
+_not_uploaded = partial(gradio.Error, "a picture must be uploaded here", print_exception=False)
 _remove_old_files = route_utils.delete_files_created_by_app
 
 
@@ -32,6 +38,39 @@ def _go_on_removing(blocks: gradio.Blocks, age: int | None) -> None:
 
 
 route_utils.delete_files_created_by_app = _go_on_removing
+
+
+class _WritesNoStub(ComponentMeta):
+    """Gradio's metaclass, which writes a ``.pyi`` beside the source of each component, without."""
+
+    def __new__(cls, name: str, bases: tuple[type, ...], attrs: dict[str, Any]) -> Any:
+        return ABCMeta.__new__(cls, name, bases, attrs)
+
+
+class _UploadedImage(gradio.Image, metaclass=_WritesNoStub):
+    """Takes a file that was uploaded, or an example, and nothing else that a request may hold.
+
+    Gradio's downloads what an address names; decodes what stands in the request itself with every
+    plugin of Pillow, of which one starts Ghostscript, into a file that it never removes; and reads
+    any picture of the server that is named without "meta".
+    """
+
+    is_template = True  # in a browser it is its base class
+
+    async def async_move_resource_to_block_cache(
+        self, url_or_file_path: str | Path | None
+    ) -> str | None:
+        if is_http_url_like(str(url_or_file_path)):
+            raise _not_uploaded()
+        return await super().async_move_resource_to_block_cache(url_or_file_path)
+
+    def preprocess(self, payload: ImageData | None) -> Any:
+        if payload is not None:
+            file = payload.path or "/"
+            known = is_in_or_equal(file, self.GRADIO_CACHE) or is_static_file(file)
+            if not known or (payload.url or "").startswith("data:"):
+                raise _not_uploaded()
+        return super().preprocess(payload)
 
 
 def build_page(
@@ -57,7 +96,7 @@ def build_page(
         titles = list(map(_title, inferencers)) if len(inferencers) > 1 else ["result"]
         with gradio.Row():
             with gradio.Column(min_width=NARROWEST):
-                picture = gradio.Image(
+                picture = _UploadedImage(
                     label="picture (click for scores)",
                     sources=["upload", "clipboard"],
                     type="filepath",

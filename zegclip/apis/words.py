@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeAlias
+from numbers import Real
+from typing import Any, TypeAlias
 
 from zegclip.errors import InputError
-from zegclip.vocabulary import Vocabulary, check_known
+from zegclip.vocabulary import Background, Vocabulary, check_known
 
 # "cat, a red bus", ["cat", "a red bus"] or {"cat": ["cat", "kitten"], "bus": ["bus"]}
 Text: TypeAlias = str | Sequence[str] | Mapping[str, str | Sequence[str]]
@@ -47,6 +48,35 @@ def make_vocabulary(text: Text, seen: str | Iterable[str] | None = None) -> Voca
     check_known(seen_names, names, "seen")
     unseen = tuple(name for name in names if name not in seen_names)
     return Vocabulary(names, unseen, synonyms, setting="inductive")
+
+
+def make_background(asked: float | str | Iterable[str]) -> Background:
+    """What is none of the words: a probability, words for all else, or both.
+
+    Raises:
+        InputError: two numbers; something that is neither a word nor a number; or nothing.
+
+    Example:
+        >>> make_background("0.4, sky, wall")
+        Background(threshold=0.4, words=('sky', 'wall'))
+    """
+    numbers: list[float] = []
+    words: list[str] = []
+    # (numpy's float32 is a Real.)
+    parts: Iterable[Any] = [asked] if isinstance(asked, (float, Real)) else split_names(asked)
+    for part in parts:
+        try:
+            numbers.append(float(part))
+        except (TypeError, ValueError):  # (what is no text is refused below)
+            words.append(part)
+    # (A percentage, or a comma for the point.)
+    odd = any(str(word)[:1].isdigit() and not any(map(str.isalpha, word)) for word in words)
+    if odd or len(numbers) > 1:
+        raise InputError(
+            f"background {asked!r}: give a probability, words for all else, or both: '0.4, sky'"
+        )
+    names = make_vocabulary(words).classes if words or not numbers else ()
+    return Background(numbers[0] if numbers else None, names)
 
 
 def split_names(text: str | Iterable[str]) -> tuple[str, ...]:

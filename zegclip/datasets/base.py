@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from mmseg.registry import DATASETS
 
 from zegclip.errors import InputError, did_you_mean
 from zegclip.files import find_path
-from zegclip.vocabulary import IGNORE_INDEX, Vocabulary, name_key
+from zegclip.vocabulary import IGNORE_INDEX, Vocabulary
 
 from .files import find_files, first_few, names_in, read_names
 from .sampler import Draw
@@ -21,6 +22,8 @@ from .sampler import Draw
 _OF_METAINFO = frozenset(
     ("classes", "palette", "unseen", "synonyms", "setting", "dataset_name", "ignore_rule")
 )
+# What label 0 is called in the class lists of labelling programs, without signs: _background_.
+_NO_CLASS = frozenset(("background", "bg", "void", "unlabeled", "unlabelled", "ignore", "ignored"))
 
 
 @DATASETS.register_module()
@@ -48,7 +51,8 @@ class ZeroShotDataset(BaseSegDataset):
             ``seg_map_path`` there are no labels.
         **kwargs: mmseg's; and ``held_out_file``, a list of images that are left out, with a
             warning, so that no validation image is trained on (SBD's own train.txt holds many of
-            VOC's). They stay in ``test_mode``, and where ``ann_file`` names this very list.
+            VOC's). They stay in ``test_mode``, and where ``ann_file`` names this very list
+            (before a training, which then trains on them, that is said).
 
     Raises:
         InputError: the split does not fit the classes, something is not there, or there are more
@@ -120,6 +124,14 @@ class ZeroShotDataset(BaseSegDataset):
         if masks is not None and not any((root / f).exists() for f in cls.mask_folders_of(masks)):
             parts.append(masks)
         return [str(root / part) for part in parts if not (root / part).exists()]
+
+    @classmethod
+    def named_held_out_list(cls, config: Mapping[str, Any]) -> str | None:
+        """The held-out list, where a config's ``ann_file`` names this very one, else ``None``."""
+        held_out = (cls.DEFAULTS | dict(config)).get("held_out_file")
+        root = find_path(config.get("data_root") or ".")
+        lists = {(root / path).resolve() for path in _listed(config.get("ann_file") or ())}
+        return held_out if held_out and (root / held_out).resolve() in lists else None
 
     @classmethod
     def how_to_get(cls) -> str:
@@ -221,7 +233,7 @@ class ZeroShotDataset(BaseSegDataset):
                 "data_prefix.seg_map_path, there may be any number)"
             )
         first = self._metainfo["classes"][0]
-        if self.reduce_zero_label and name_key(first) == "background":
+        if self.reduce_zero_label and re.sub(r"[\W_]+", "", first.lower()) in _NO_CLASS:
             self._refuse(
                 f"label 0 is ignored (reduce_zero_label), and {first!r} would be the name of label "
                 "1, and so on: leave it out of the classes, or set reduce_zero_label=False"
@@ -248,6 +260,8 @@ class ZeroShotDataset(BaseSegDataset):
         )
         if not names:
             self._refuse(f"no image is named in {source}")
+        if not self.lists:
+            self._say_masks_without_image(set(names), image_dir)
         # (Without that list there is no validation set to protect.)
         if self.test_mode or not os.path.isfile(self.held_out_file):
             return names
@@ -257,12 +271,23 @@ class ZeroShotDataset(BaseSegDataset):
         if dropped := [name for name in names if name in held_out]:
             text = (
                 f"{len(dropped)} of the {len(names)} images of {source} are left out, because "
-                f"{self.held_out_file} names them too: {first_few(dropped)}"
+                f"{self.held_out_file} names them too: {first_few(dropped)}. To validate or test "
+                "on them, set held_out_file=None"
             )
             if len(dropped) == len(names):
-                self._refuse(f"{text}. For a subset for validation, say, set held_out_file=None")
-            print_log(f"{type(self).__name__}: {text}", "current", logging.WARNING)
+                self._refuse(text)
+            self._warn(text)
         return [name for name in names if name not in held_out]
+
+    def _say_masks_without_image(self, names: set[str], image_dir: str) -> None:
+        """Warn of images that are not there, or have another suffix, and would not be missed."""
+        for folder in filter(os.path.isdir, self.mask_folders()):
+            if alone := [n for n in names_in(folder, [self.seg_map_suffix]) if n not in names]:
+                suffixes = ", ".join(dict.fromkeys(map(str.lower, self.img_suffixes)))
+                self._warn(
+                    f"{len(alone)} masks in {folder} have no image in {image_dir} (img_suffix: "
+                    f"{suffixes}), and are not used: {first_few(alone)}"
+                )
 
     def _found(
         self, names: Sequence[str], folders: list[str], suffixes: list[str], problem: str
@@ -278,6 +303,9 @@ class ZeroShotDataset(BaseSegDataset):
                 f"{first_few(lacking)}. {hint}{self.how_to_get()}"
             )
         return files
+
+    def _warn(self, text: str) -> None:
+        print_log(f"{type(self).__name__}: {text}", "current", logging.WARNING)
 
     def _refuse(self, problem: str) -> None:
         raise InputError(f"{type(self).__name__}: {problem}")

@@ -27,7 +27,8 @@ class VOC20Dataset(ZeroShotDataset):
     The devkit's layout with SBD's additional masks (aug): training is train.txt + aug.txt, 10,582
     images, validation val.txt, 1,449. A mask is looked for in the folder that ``data_prefix``
     names, then in the other one: VOC's own masks are in SegmentationClass (2,913), SBD's in
-    SegmentationClassAug, which in some trees repeats VOC's and in others does not. Without SBD's,
+    SegmentationClassAug. The configs name SegmentationClass, since in mmseg's trees the other one
+    holds SBD's masks of VOC's images too, with other contours and without void. Without SBD's,
     train on the 1,464 images of train.txt alone.
 
     Words are the names as published code writes them, "pottedplant" and "tvmonitor" too; another

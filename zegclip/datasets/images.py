@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeAlias, Union
+from typing import Any, TypeAlias, Union
 
 import cv2
 import mmcv.transforms
@@ -37,12 +37,15 @@ UNREAD_SUFFIXES = (
     ".heic", ".heif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", *_AVIF * (not AVIF)
 )  # fmt: skip
 
+# Tags of TIFF: whether it is a preview, bits of a pixel, what its numbers mean, the raw format.
+_SUBFILE, _BITS, _PHOTOMETRIC, _DNG_VERSION = 254, 258, 262, 50706
+
 
 def read_image(image: ImageLike) -> np.ndarray:
     """Upright RGB pixels.
 
-    The EXIF orientation of a photograph is applied, transparency becomes white, 16-bit greys are
-    scaled to 8 bits, of an animation the first frame is taken.
+    The EXIF orientation of a photograph is applied, transparency becomes white, greys of more than
+    8 bits are scaled to 8, of an animation the first frame is taken.
 
     Args:
         image: a file's path, an image of PIL, or pixels: uint8, RGB ``(H, W, 3)``, RGBA
@@ -52,16 +55,17 @@ def read_image(image: ImageLike) -> np.ndarray:
         ``(H, W, 3)`` uint8, RGB, a copy.
 
     Raises:
-        InputError: there is no such file, it is not an image, broken, or larger than Pillow's limit
-            for untrusted files; or the array is of another shape or type.
+        InputError: there is no such file, it is not an image, a camera's raw file, broken, or
+            larger than Pillow's limit for untrusted files; or the array is of another shape or
+            type.
 
     Example:
         >>> read_image("photo.jpg").shape
         (480, 640, 3)
     """
     if isinstance(image, Image.Image):
-        with _named_errors("the image"):  # (a file that PIL has opened is read only here)
-            return np.array(_upright_rgb(image.copy(), "the image"))
+        with _named_errors("the image"):
+            return np.array(_upright_rgb(_copy(image), "the image", getattr(image, "tag_v2", {})))
     if isinstance(image, np.ndarray):
         channels = image.shape[2:] in ((), (3,), (4,)) and image.ndim > 1
         if image.dtype != np.uint8 or not image.size or not channels:
@@ -69,11 +73,22 @@ def read_image(image: ImageLike) -> np.ndarray:
                 f"the image is an array of {image.dtype} and shape {image.shape}: give (H, W, 3) "
                 "uint8, RGB, 0..255"
             )
-        return np.array(_upright_rgb(Image.fromarray(image), "the image"))
-    path = Path(image).expanduser()
+        return np.array(_upright_rgb(Image.fromarray(image), "the image", {}))
+    path = expand_user(image)
     if not path.is_file():
         raise InputError(f"{image}: there is no such file")
+    if path.suffix.lower() in UNREAD_SUFFIXES:  # (many hold a small preview, which can be read)
+        raise InputError(f"{image}: {path.suffix} is not read: convert it to .jpg")
     return np.array(_decode(path.read_bytes(), str(image)))
+
+
+def expand_user(path: str | os.PathLike[str]) -> Path:
+    """The path; one that begins with ~ is in a home folder, unless it is there as it stands."""
+    path = Path(path)
+    try:
+        return path if path.exists() else path.expanduser()
+    except RuntimeError:  # there is no such user
+        return path
 
 
 def image_size(file: str | os.PathLike[str]) -> tuple[int, int]:
@@ -127,7 +142,19 @@ class LoadImageFromFile(mmcv.transforms.LoadImageFromFile):
 
 def _decode(content: bytes, name: str) -> Image.Image:
     with _named_errors(name), Image.open(io.BytesIO(content), formats=FORMATS) as file:
-        return _upright_rgb(file, name)
+        tags = getattr(file, "tag_v2", {})  # of a TIFF, such as a camera's raw file
+        if _DNG_VERSION in tags or tags.get(_SUBFILE, 0) & 1:
+            raise InputError(f"{name}: a camera's raw file or a preview alone: convert it to .jpg")
+        return _upright_rgb(file, name, tags)
+
+
+def _copy(image: Image.Image) -> Image.Image:
+    """A copy; a TIFF would obey XMP while it is loaded, which may be only now."""
+    xmp = {key: image.info.pop(key) for key in list(image.info) if _is_xmp(key)}
+    try:
+        return image.copy()
+    finally:
+        image.info.update(xmp)
 
 
 @contextmanager
@@ -141,7 +168,7 @@ def _named_errors(name: str) -> Iterator[None]:
         raise InputError(unreadable(name, error)) from error
 
 
-def _upright_rgb(image: Image.Image, name: str) -> Image.Image:
+def _upright_rgb(image: Image.Image, name: str, tags: Mapping[int, Any]) -> Image.Image:
     _forget_xmp(image)  # (of a TIFF, which turns itself while it is loaded,)
     image.load()
     _forget_xmp(image)  # (and of a PNG that has it at its end)
@@ -150,7 +177,15 @@ def _upright_rgb(image: Image.Image, name: str) -> Image.Image:
         values = np.asarray(image)
         if values.dtype.kind == "f" or values.min() < 0 or values.max() > 65535:
             raise InputError(f"{name} has {values.dtype} pixels: save it with 8 or 16 bits")
-        image = Image.fromarray((values // 257).astype(np.uint8))
+        (bits, *_), deepest = tags.get(_BITS, (16,)), 65535
+        if bits < 16:  # of a scanner or a microscope, 12
+            deepest = 2**bits - 1
+        elif image.mode == "I" and values.max() <= 255:
+            deepest = 255
+        values = values.astype(np.uint32)
+        if tags.get(_PHOTOMETRIC) == 0:  # white is zero
+            values = deepest - values
+        image = Image.fromarray((values * 255 // deepest).astype(np.uint8))
     elif image.has_transparency_data:
         coloured = image.convert("RGBA")
         white = Image.new("RGBA", coloured.size, "white")
@@ -160,4 +195,8 @@ def _upright_rgb(image: Image.Image, name: str) -> Image.Image:
 
 def _forget_xmp(image: Image.Image) -> None:
     """Pillow obeys an orientation in XMP too; OpenCV, browsers and whoever drew the mask do not."""
-    image.info = {key: value for key, value in image.info.items() if "xmp" not in str(key)}
+    image.info = {key: value for key, value in image.info.items() if not _is_xmp(key)}
+
+
+def _is_xmp(key: Any) -> bool:
+    return "xmp" in str(key)

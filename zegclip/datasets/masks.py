@@ -87,11 +87,14 @@ def check_mask(
     """
     if image_size is not None and mask.shape != image_size:
         ours, theirs = (f"{width}x{height}" for height, width in (mask.shape, image_size))
-        turned = " (turned by the photograph's EXIF orientation?)"
+        fix = "; scale labels with nearest-neighbour interpolation"
+        if mask.shape == image_size[::-1]:
+            fix = (
+                " (turned by its EXIF orientation?); turn the mask as the photograph is shown, or "
+                "remove the photograph's EXIF orientation"
+            )
         raise InputError(
-            f"{name}: the mask is {ours} pixels (width x height), its image {theirs}"
-            f"{turned * (mask.shape == image_size[::-1])}; scale labels with nearest-neighbour "
-            "interpolation"
+            f"{name}: the mask is {ours} pixels (width x height), its image {theirs}{fix}"
         )
     first, last = int(zero_ignored), num_classes - 1 + int(zero_ignored)
     outside = ((mask < 0) | (mask > last)) & (mask != IGNORE_INDEX)

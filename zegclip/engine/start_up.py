@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmengine.hooks import CheckpointHook
+from mmengine.logging import print_log
 from mmengine.runner import Runner
 from mmseg.registry import OPTIMIZERS
 
@@ -29,7 +31,8 @@ def check(cfg: Mapping[str, Any], modes: Sequence[str], data_only: bool = False)
 
     Raises:
         InputError: CLIP weights, a checkpoint or data are missing; names each, where it belongs
-            and how to get it. Or the optimiser does not take its settings.
+            and how to get it. Or the optimiser does not take its settings, or images of several
+            sizes would be a batch of the validation or test.
     """
     if "train" in modes and cfg.get("train_dataloader") is None:
         raise InputError(
@@ -43,6 +46,7 @@ def check(cfg: Mapping[str, Any], modes: Sequence[str], data_only: bool = False)
             _check_optimizer(optimizer)
         _check_checkpoints((cfg.get("default_hooks") or {}).get("checkpoint") or {})
         _check_crop(cfg)
+        _warn_of_held_out(cfg)
         loop, sampler = cfg.get("train_cfg") or {}, cfg["train_dataloader"].get("sampler") or {}
         by_epoch = loop.get("type") == "EpochBasedTrainLoop" or loop.get("by_epoch")
         if by_epoch and sampler.get("type") == "InfiniteSampler":
@@ -55,6 +59,8 @@ def check(cfg: Mapping[str, Any], modes: Sequence[str], data_only: bool = False)
             if name in ("max_iters", "max_epochs", "val_interval") and not whole:
                 raise InputError(f"train_cfg.{name}={number!r} must be a whole number from 1 on")
     _check_starts(cfg.get("model") or {})
+    if not data_only:
+        _check_test_batches(cfg, [mode for mode in modes if mode != "train"])
     problems = list(missing(cfg, modes, data_only))
     if problems:
         listed = "\n".join(f"{n}. {problem}" for n, problem in enumerate(problems, start=1))
@@ -99,6 +105,37 @@ def _check_crop(cfg: Mapping[str, Any]) -> None:
                 raise InputError(
                     f"the training's crop_size={crop} is larger than model.data_preprocessor.size="
                     f"{padded}, to which smaller images are padded: set both alike"
+                )
+
+
+def _check_test_batches(cfg: Mapping[str, Any], modes: Sequence[str]) -> None:
+    """Refuse batches of images of several shapes, which mmseg would meet hours later."""
+    for name in map(LOADERS.__getitem__, modes):
+        loader = cfg.get(name) or {}
+        if (loader.get("batch_size") or 1) == 1:
+            continue
+        for dataset in iter_datasets(loader.get("dataset")):
+            for step in dataset.get("pipeline") or ():
+                resize = step.get("type") == "Resize" and step.get("keep_ratio")
+                if resize or step.get("type") == "ResizeShortestEdge":
+                    raise InputError(
+                        f"{name}.batch_size={loader['batch_size']}, but its pipeline's "
+                        f"{step['type']} keeps each image's shape, and only images of one size "
+                        f"make a batch: set {name}.batch_size=1"
+                    )
+
+
+def _warn_of_held_out(cfg: Mapping[str, Any]) -> None:
+    """Say that validation images are trained on; who evaluates elsewhere may want it."""
+    for dataset in iter_datasets(cfg["train_dataloader"].get("dataset")):
+        kind = dataset_class(dataset)
+        if kind is not None and issubclass(kind, ZeroShotDataset):
+            if named := kind.named_held_out_list(dataset):
+                print_log(
+                    f"{kind.__name__}: train_dataloader's ann_file names {named}, so that the "
+                    "validation images are trained on; scores on them say nothing",
+                    "current",
+                    logging.WARNING,
                 )
 
 

@@ -190,10 +190,10 @@ class ZeroShotIoUMetric(BaseMetric):
         vocabulary = Vocabulary.from_metainfo(self.dataset_meta)
         num_classes = len(vocabulary.classes)
         columns = num_classes + self.allow_no_class
-        confusion = np.zeros(num_classes * columns, dtype=np.int64)
+        cells = np.zeros(num_classes * columns, dtype=np.int64)
         for positions, counts in labelled:
-            confusion[positions] += counts
-        confusion = confusion.reshape(num_classes, columns)
+            cells[positions] += counts
+        confusion = cells.reshape(num_classes, columns)
         self.summary = scores(confusion, vocabulary)
         self.labels = digest(confusion.sum(1).tolist())
         print_log(f"{len(labelled)} images\n{render_scores(self.summary)}", logger="current")

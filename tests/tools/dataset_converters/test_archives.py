@@ -28,7 +28,8 @@ def test_members_are_read_and_damage_is_named(tmp_path: Path, suffix: str) -> No
         damaged.append(whole[:5000] + b"damaged" + whole[5007:])
     for content in damaged:
         archive.write_bytes(content)
-        with pytest.raises(InputError, match=f"a{suffix} is cut short or corrupt at"):
+        again = r".*repeat the command that downloaded it \(curl -C - goes on"
+        with pytest.raises(InputError, match=f"a{suffix} is cut short or corrupt at{again}"):
             list(members(archive, lambda name, size: True))
 
 
@@ -74,11 +75,24 @@ def test_archives_are_found_below_the_folder_and_the_json_is_preferred(tmp_path:
     assert "trainval.tar.gz" in find_archives(DATA_SETS["context"], tmp_path)
 
 
+def test_linked_folders_are_looked_into(tmp_path: Path) -> None:
+    official.make_voc(tmp_path / "disk" / "downloads")
+    (tmp_path / "archives").mkdir()
+    (tmp_path / "archives" / "more").symlink_to(tmp_path / "disk")
+    (tmp_path / "disk" / "downloads" / "round").symlink_to(tmp_path / "archives")
+    found = find_archives(DATA_SETS["voc"], tmp_path / "archives")
+    assert {path.parent for path in found.values()} == {tmp_path / "archives/more/downloads"}
+
+
 def test_other_files_under_an_archives_name(tmp_path: Path) -> None:
     official.make_voc(tmp_path)
     with pytest.raises(InputError, match="the official one 6cd6e144f989b92b3379bac3b3de84fd"):
         find_archives(DATA_SETS["voc"], tmp_path, checksums=True)
     for key, name in (("ade", "ADEChallengeData2016.zip"), ("voc", "benchmark.tgz")):
         (tmp_path / name).write_text("<!DOCTYPE html><title>404</title>")
-        with pytest.raises(InputError, match=f"{name} is not a .* file: .* an error page"):
+        with pytest.raises(InputError, match=f"{name} is not a whole .* It is a web page: delete"):
+            find_archives(DATA_SETS[key], tmp_path)
+        # A part of one is not thrown away.
+        (tmp_path / name).write_bytes(b"PK\3\4 the first bytes")
+        with pytest.raises(InputError, match=f"{name} is not a whole .* repeat the command that d"):
             find_archives(DATA_SETS[key], tmp_path)

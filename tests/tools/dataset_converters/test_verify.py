@@ -50,7 +50,7 @@ def test_published_numbers_are_those_of_the_documentation() -> None:
         assert f"{train.count:,} + {val.count:,}" in text
         for split in data_set.splits:
             assert not split.lists or sum(split.lists.values()) == split.count
-        for part in (data_set.label_rule, data_set.root, data_set.command):
+        for part in (data_set.label_rule, data_set.root, data_set.command()):
             assert part in text
 
 
@@ -100,7 +100,7 @@ def official_ids(out: Path) -> None:
         ("voc", remove(f"{VOC}/JPEGImages/{SBD_ONLY[0]}.jpg", f"{VOC}/*/{VOC_TRAIN[1]}.png"),
          ["warning: JPEG", "warning: SegmentationClass/", "warning: .*Aug",
           f"1 images of train are not there\n  JPEGImages/{SBD_ONLY[0]}.jpg",
-          f"1 images of train have no mask\n  SegmentationClassAug/{VOC_TRAIN[1]}.png"]),
+          f"1 images of train have no mask\n  SegmentationClass/{VOC_TRAIN[1]}.png"]),
         ("voc", lambda out: (out / VOC / LISTS / "aug.txt").write_text(f"a b {VOC_VAL[0]}"),
          [f"error: 1 images of val are in train: .*\n  {VOC_VAL[0]}", "2 images of train are not"]),
         ("ade", lambda out: (out / ADE_MASK).write_bytes((out / ADE_MASK).read_bytes()[:60]),
@@ -123,6 +123,18 @@ def test_findings(out: Path, key: str, act: Act, messages: list[str]) -> None:
     assert len(findings) == len(messages), findings
     for finding, message in zip(findings, messages):
         assert re.search(message, finding), finding
+
+
+def test_hidden_files_do_not_count(out: Path) -> None:
+    for name in ("._2007_000001.jpg", f".{VOC_VAL[0]}.jpg.12-34.jpg"):
+        (out / VOC / "JPEGImages" / name).write_bytes(b"left over")
+    assert found(out, "voc") == []
+
+
+def test_training_masks_are_vocs_own_where_both_folders_have_one(out: Path) -> None:
+    """As in mmseg's trees, where SBD's masks of VOC's images are there too."""
+    (out / VOC / f"SegmentationClassAug/{VOC_TRAIN[0]}.png").write_bytes(b"not looked at")
+    assert found(out, "voc") == []
 
 
 def test_sample_opens_few_masks_but_counts_all(out: Path) -> None:

@@ -67,10 +67,22 @@ def test_the_users_masks_and_lists_are_kept_unless_forced(folder: Path) -> None:
     ours = [path.read_bytes() for path in masks]
     masks[0].write_bytes(official.png(official.labels(9)))
     masks[1].write_text("2008_000004\n")
-    assert prepared("voc", folder).tally["kept"] == 2
+    # mmseg's converter puts SBD's masks of VOC's images there.
+    copy = root / f"SegmentationClassAug/{VOC_TRAIN[0]}.png"
+    ours.append(copy.read_bytes())
+    copy.write_bytes(official.png(official.labels(1)))
+    assert prepared("voc", folder).tally["kept"] == 4  # (and the copy of the first)
     assert (read(masks[0]) == 9).all() and masks[1].read_text() == "2008_000004\n"
+    assert (read(copy) == 1).all()
     prepared("voc", folder, force=True)
-    assert [path.read_bytes() for path in masks] == ours
+    assert [path.read_bytes() for path in [*masks, copy]] == ours
+
+
+def test_another_list_of_as_many_bytes_is_kept_and_said(folder: Path) -> None:
+    path = prepared("voc", folder).root / LISTS / "aug.txt"
+    other = path.read_bytes().replace(b"2008", b"2009")
+    path.write_bytes(other)
+    assert prepared("voc", folder).tally["kept"] == 1 and path.read_bytes() == other
 
 
 @pytest.mark.parametrize(

@@ -156,7 +156,7 @@ def changed(content: dict[str, Any], place: str, value: Any) -> None:
         ("model.decode_head.type", "mmseg.TrustyHead", "is no ZeroShotHead of this project"),
         ("model.decode_head.type", "FCNHead", "is no ZeroShotHead"),
         ("model.decode_head.type", ["TrustyHead"], "cannot be used: TypeError"),
-        ("model.decode_head.loss.type", "os.system", "is no MaskLoss"),
+        ("model.decode_head.loss", {"type": "os.system"}, "is no MaskLoss"),
         ("model.text_encoder.type", "webbrowser.open", "is no TextEncoder"),
         ("model.image_encoder.type", None, "type=None is no PromptedImageEncoder"),
         ("model._scope_", "evil", "model._scope_ cannot be in"),
@@ -212,7 +212,7 @@ def test_hostile_configs_are_refused(folder: Path, place: str, value: Any, messa
     ("place", "value"),
     [
         ("model.decode_head.type", "evil_module.Head"),
-        ("model.decode_head.loss.type", "evil_module.Loss"),
+        ("model.decode_head.loss", {"type": "evil_module.Loss"}),
         ("model.text_encoder._scope_", "evil_module"),
         ("model.data_preprocessor.batch_augments", [{"type": "evil_module.Augment"}]),
         ("test_pipeline", [{"type": "evil_module.Resize"}]),
@@ -305,6 +305,17 @@ def test_what_others_could_not_load_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"model\.clip\.weights='/.* is a file of one machine"):
         ZeroShotInferencer(cfg, checkpoint, "cpu").save_pretrained(tmp_path / "saved")
     assert not (tmp_path / "saved").exists()
+
+
+@pytest.mark.parametrize("name", ["README.md", "config.json", "report.json"])
+def test_files_of_something_else_are_not_replaced(
+    inferencer: ZeroShotInferencer, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).write_text('["somebody\'s own"]')
+    with pytest.raises(InputError, match=rf"holds a {name} that is no model's written here"):
+        inferencer.save_pretrained(tmp_path)
+    assert (tmp_path / name).read_text() == '["somebody\'s own"]'
+    assert [file.name for file in tmp_path.iterdir()] == [name]
 
 
 def test_the_hub_gives_back_what_was_pushed(

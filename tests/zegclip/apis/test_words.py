@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from zegclip.apis import make_vocabulary
+from zegclip.apis.words import make_background
 from zegclip.errors import InputError
+from zegclip.vocabulary import Background
 
 
 @pytest.mark.parametrize(
@@ -43,3 +46,33 @@ def test_synonyms_and_seen_names() -> None:
 def test_what_is_refused(text: Any, seen: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         make_vocabulary(text, seen)
+
+
+@pytest.mark.parametrize(
+    ("text", "threshold", "words"),
+    [
+        (0.4, 0.4, ()),
+        (np.float32(0.5), 0.5, ()),
+        ("0.4", 0.4, ()),
+        ("0.4, sky", 0.4, ("sky",)),
+        ("sky; .4; 3 walls", 0.4, ("sky", "3 walls")),
+        (["sky", "空"], None, ("sky", "空")),
+    ],
+)
+def test_what_is_none_of_the_words(text: Any, threshold: float | None, words: Any) -> None:
+    assert make_background(text) == Background(threshold, words)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("0,5", "background '0,5': give a probability, words for all else, or both"),
+        ("50%", "background '50%': give a probability"),
+        ("1.5, sky", "1.5 is not between 0 and 1"),
+        ("", "no words"),
+        (["sky", None], "None, which is not a name"),
+    ],
+)
+def test_what_is_no_background(text: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        make_background(text)

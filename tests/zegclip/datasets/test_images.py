@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,10 @@ def test_orientation_is_applied_by_all_readers(
     assert pixels[0, 0, 0] > 250 > 5 > pixels[-1, -1, 0] and pixels[-1, -1, 2] > 250
     assert np.array_equal(loaded(file), pixels)
     assert mmcv.imread(file).shape == pixels.shape
+    with Image.open(file) as opened:
+        before = dict(opened.info)
+        assert np.array_equal(read_image(opened), pixels)
+        assert tag != "xmp" or opened.info.items() >= before.items()
 
 
 @pytest.mark.skipif(not AVIF, reason="Pillow without AVIF")
@@ -104,6 +109,68 @@ def test_grey_of_8_and_16_bits(tmp_path: Path) -> None:
         pixels = read_image(value)
         assert pixels.dtype == np.uint8 and np.array_equal(pixels[..., 2], grey)
     assert np.array_equal(loaded(tmp_path / "deep.png"), read_image(tmp_path / "deep.png"))
+
+
+def tiff(bits: int, black: int, data: bytes, size: tuple[int, int], *more: Any) -> bytes:
+    """A grey one, as Pillow does not write it; `black`: 0 or 1; `more`: tag, type, count, value."""
+    tags = [
+        (256, 3, 1, size[0]), (257, 3, 1, size[1]), (258, 3, 1, bits), (259, 3, 1, 1),
+        (262, 3, 1, black), (277, 3, 1, 1), (278, 3, 1, size[1]), (279, 4, 1, len(data)), *more
+    ]  # fmt: skip
+    start = 8 + 2 + 12 * (len(tags) + 1) + 4
+    directory = b"".join(struct.pack("<HHII", *tag) for tag in sorted([*tags, (273, 4, 1, start)]))
+    head = b"II*\0" + struct.pack("<IH", 8, len(tags) + 1)
+    return head + directory + bytes(4) + data
+
+
+def test_grey_tiffs_of_scanners_and_microscopes(tmp_path: Path) -> None:
+    of_12 = bytes.fromhex("000 800 fff 010".replace(" ", ""))  # 0, 2048, 4095, 16
+    of_16 = np.array([0, 32896, 65535], np.uint16).astype("<u2").tobytes()
+    for name, content, expected in (
+        ("a.tif", tiff(12, 1, of_12, (4, 1)), [0, 127, 255, 0]),
+        ("b.tif", tiff(16, 1, of_16, (3, 1)), [0, 128, 255]),
+        ("white is zero.tif", tiff(16, 0, of_16, (3, 1)), [255, 127, 0]),
+    ):
+        (tmp_path / name).write_bytes(content)
+        assert read_image(tmp_path / name)[0, :, 1].tolist() == expected, name
+        assert np.array_equal(loaded(tmp_path / name), read_image(tmp_path / name))
+        with Image.open(tmp_path / name) as opened:
+            assert np.array_equal(read_image(opened), read_image(tmp_path / name))
+
+
+def test_integers_up_to_255_are_8_bits(tmp_path: Path) -> None:
+    image = Image.fromarray(np.array([[0, 7, 255]], np.int32))
+    image.save(tmp_path / "long.tif")
+    for value in (image, tmp_path / "long.tif"):
+        assert read_image(value)[0, :, 0].tolist() == [0, 7, 255]
+
+
+def test_raw_files_of_cameras_are_refused(photo: Image.Image, tmp_path: Path) -> None:
+    """Not their small preview, which many hold as a whole TIFF or JPEG."""
+    for name in ("a.NEF", "a.heic"):
+        photo.save(tmp_path / name, "JPEG")
+        with pytest.raises(InputError, match=rf"{name}: \.\w+ is not read: convert it to \.jpg"):
+            read_image(tmp_path / name)
+    grey = bytes([0, 255])
+    for more in ((254, 4, 1, 1), (50706, 1, 4, 0x0401)):  # a preview; DNG 1.4
+        (tmp_path / "renamed.tif").write_bytes(tiff(8, 1, grey, (2, 1), more))
+        for read in (read_image, loaded):
+            with pytest.raises(InputError, match=r"renamed\.tif: a camera's raw file or a preview"):
+                read(tmp_path / "renamed.tif")
+    (tmp_path / "page.tif").write_bytes(tiff(8, 1, grey, (2, 1), (254, 4, 1, 2)))  # of several
+    assert read_image(tmp_path / "page.tif")[0, :, 0].tolist() == [0, 255]
+
+
+def test_names_with_a_tilde(photo: Image.Image, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    photo.save("~b.png")
+    photo.save("home/c.png")
+    for name in ("~b.png", "~/c.png"):
+        assert read_image(name).shape == (2, 4, 3)
+    with pytest.raises(InputError, match=r"~nobody_at_all\.png: there is no such file"):
+        read_image("~nobody_at_all.png")
 
 
 def test_what_mmcv_does_on_request(photo: Image.Image, tmp_path: Path) -> None:

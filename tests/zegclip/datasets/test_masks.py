@@ -144,9 +144,13 @@ def test_values_outside_the_classes(values: list[int], zero_ignored: bool, messa
 
 
 def test_size_of_the_image_as_it_is_shown(tmp_path: Path) -> None:
-    for size, message in (((5, 6), "its image 6x5"), ((6, 4), "EXIF")):
+    turned = r"its image 4x6 \(turned by its EXIF.*; turn the mask as the photograph is shown"
+    for size, message in (((5, 6), "its image 6x5; scale labels with nearest"), ((6, 4), turned)):
         with pytest.raises(InputError, match=rf"a\.png: the mask is 6x4 .*{message}"):
             check_mask(np.zeros((4, 6), np.uint8), "a.png", 3, image_size=size)
+        # Scaling would squeeze it.
+    with pytest.raises(InputError, match=r"^((?!scale).)*$"):
+        check_mask(np.zeros((4, 6), np.uint8), "a.png", 3, image_size=(6, 4))
     for orientation, shown in ((1, (4, 6)), (3, (4, 6)), (6, (6, 4)), (8, (6, 4))):
         exif = Image.Exif()
         exif[274] = orientation

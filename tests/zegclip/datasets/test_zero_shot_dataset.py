@@ -157,11 +157,12 @@ class TestMetainfo:
         assert len(build(count, img_path="JPEGImages")) == 6  # words for images without masks
 
     def test_background_among_the_classes_of_masks_whose_0_is_ignored(self, tree: Path) -> None:
-        meta = dict(classes=("Background", "cat"))
-        options = dict(data_root=str(tree), data_prefix=FOLDERS, metainfo=meta)
-        with pytest.raises(InputError, match="'Background' would be the name of label 1"):
-            ZeroShotDataset(reduce_zero_label=True, **options)
-        assert len(ZeroShotDataset(**options)) == 6
+        for name in ("Background", "_background_", "BG", "un-labelled", "__ignore__"):
+            meta = dict(classes=(name, "cat"))
+            options = dict(data_root=str(tree), data_prefix=FOLDERS, metainfo=meta)
+            with pytest.raises(InputError, match=f"'{name}' would be the name of label 1"):
+                ZeroShotDataset(reduce_zero_label=True, **options)
+            assert len(ZeroShotDataset(**options)) == 6
 
 
 class TestFiles:
@@ -199,6 +200,27 @@ class TestFiles:
         ((text, _, level),) = said
         assert level == logging.WARNING and "2 of the 6 images" in text
         assert ("sbd.txt" if listed else "JPEGImages") in text
+
+    def test_masks_whose_image_has_another_suffix_are_said(
+        self, tree: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        said: list[str] = []
+        monkeypatch.setattr(base_module, "print_log", lambda text, *_: said.append(text))
+        options = dict(data_root=str(tree), data_prefix=FOLDERS, metainfo=dict(classes=["thing"]))
+        assert len(ZeroShotDataset(**options)) == 6 and said == []
+        (tree / "JPEGImages/b.jpg").rename(tree / "JPEGImages/b.tif")
+        (tree / "JPEGImages/d.jpg").unlink()
+        (tree / "SegmentationClassAug/._x.png").touch()
+        assert len(ZeroShotDataset(**options)) == 4
+        (text,) = said
+        assert "2 masks in" in text and text.endswith("(img_suffix: .jpg), and are not used: b, d")
+        assert len(ZeroShotDataset(**options, img_suffix=[".jpg", ".tif"])) == 5
+        assert "1 masks in" in said[1] and "(img_suffix: .jpg, .tif)" in said[1]
+        # A list says itself which images count, and held-out images have no other suffix.
+        assert stems(voc20(tree, "val.txt")) == ["e", "f"] and len(said) == 2
+        (tree / "SegmentationClassAug/d.png").unlink()
+        assert len(voc20(tree, img_suffix=[".jpg", ".tif"])) == 3
+        assert len(said) == 3 and "2 of the 5 images" in said[2]
 
     def test_a_list_of_validation_images_alone_is_an_error_unless_meant(self, tree: Path) -> None:
         (tree / LISTS / "few.txt").write_text("f\n")
@@ -300,6 +322,28 @@ class TestConfig:
         assert kept == [setting == "transductive"] * 6
         if setting == "transductive":
             assert any(sample.gt_unseen_map.data.any() for sample in samples)
+
+    @pytest.mark.parametrize("name", ["voc12_20", "voc12_21"])
+    def test_vocs_own_masks_where_both_folders_have_one(self, name: str, tree: Path) -> None:
+        """As in mmseg's trees, where SegmentationClassAug holds SBD's masks of VOC's images too."""
+        (tree / "SegmentationClass").mkdir()
+        for image in "abef":
+            (tree / "SegmentationClass" / f"{image}.png").touch()
+        cfg = with_root(Config.fromfile(CONFIGS / "_base_" / "datasets" / f"{name}.py"), tree)
+        used = {
+            mode: [
+                Path(info["seg_map_path"]).relative_to(tree).as_posix()
+                for info in infos(DATASETS.build(cfg[f"{mode}_dataloader"].dataset))
+            ]
+            for mode in ("train", "val")
+        }
+        assert used["train"] == [
+            "SegmentationClass/a.png",
+            "SegmentationClass/b.png",
+            "SegmentationClassAug/c.png",
+            "SegmentationClassAug/d.png",
+        ]
+        assert used["val"] == ["SegmentationClass/e.png", "SegmentationClass/f.png"]
 
     def test_training_crops_and_evaluation_at_the_labels_own_size(self, cfg: Config) -> None:
         dataset = DATASETS.build(cfg.train_dataloader.dataset)

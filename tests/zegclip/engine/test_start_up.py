@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,66 @@ def test_a_crop_that_is_not_padded(crop: Any, cfg: Config) -> None:
     cfg.train_dataloader.dataset.pipeline = [dict(type="FastRandomCrop", crop_size=crop)]
     with pytest.raises(InputError, match=r"crop_size=.* is larger than .*size=\(64, 64\)"):
         start_up.check(cfg, ["train"])
+
+
+@pytest.mark.parametrize(
+    ("step", "refused"),
+    [
+        (dict(type="ResizeShortestEdge", scale=512), True),
+        (dict(type="Resize", scale=(2048, 512), keep_ratio=True), True),
+        (dict(type="Resize", scale=(512, 512)), False),  # all are of one size
+        (dict(type="LoadImageFromFile"), False),
+    ],
+)
+def test_photographs_are_validated_one_by_one(
+    step: dict[str, Any], refused: bool, tmp_path: Path
+) -> None:
+    train, val = (loader(make_voc(tmp_path / s, s), s, pipeline=[step]) for s in ("train", "val"))
+    cfg = dict(train_dataloader=train | dict(batch_size=16), val_dataloader=val)
+    cfg["test_dataloader"] = val | dict(batch_size=1)
+    start_up.check(cfg, ["train", "val", "test"])
+    cfg["val_dataloader"] = val | dict(batch_size=4)
+    start_up.check(cfg, ["test"])  # (which does not validate)
+    start_up.check(cfg, ["val"], data_only=True)
+    if not refused:
+        start_up.check(cfg, ["train", "val"])
+        return
+    with pytest.raises(InputError, match=r"val_dataloader\.batch_size=4.* set .*batch_size=1$"):
+        start_up.check(cfg, ["train", "val"])
+
+
+def test_scenes_of_one_size_are_validated_in_batches() -> None:
+    cfg = Config.fromfile("configs/zegclip_mini_inductive.py")
+    cfg.val_dataloader.batch_size = cfg.test_dataloader.batch_size = 25
+    start_up.check(cfg, ["train", "val"])
+    start_up.check(cfg, ["test"])
+
+
+def test_training_on_the_validation_list_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(start_up, "print_log", lambda text, *_: said.append(text))
+    root = make_voc(tmp_path / "v")
+    held_out = "ImageSets/Segmentation/val.txt"
+    for name in ("train", "val"):
+        (root / "ImageSets/Segmentation").mkdir(exist_ok=True)
+        (root / f"ImageSets/Segmentation/{name}.txt").touch()
+    val = loader(root, "val")
+    val["dataset"]["ann_file"] = held_out
+    train = copy.deepcopy(val)
+    train["dataset"]["ann_file"] = held_out.replace("val", "train")
+    cfg = dict(train_dataloader=train, val_dataloader=val, test_dataloader=val)
+    start_up.check(cfg, ["train", "val"])
+    start_up.check(cfg, ["test"])
+    assert said == []
+    train["dataset"]["ann_file"] = [train["dataset"]["ann_file"], str(root / held_out)]
+    start_up.check(cfg, ["train", "val"])
+    (text,) = said
+    assert "val.txt, so that the validation images are trained on" in text
+    train["dataset"]["held_out_file"] = None
+    start_up.check(cfg, ["train", "val"])
+    assert len(said) == 1
 
 
 def test_parts_and_wrapped_data_sets_are_looked_into(cfg: Config, tmp_path: Path) -> None:

@@ -58,4 +58,5 @@ class CocoFile:
     def save(self, path: str | Path) -> None:
         """Write the JSON."""
         with replacing(path) as part:
-            part.write_text(json.dumps(self.content, ensure_ascii=False), encoding="utf-8")
+            text = json.dumps(self.content, ensure_ascii=False)
+            part.write_text(text, encoding="utf-8", errors="backslashreplace")

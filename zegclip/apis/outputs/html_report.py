@@ -84,7 +84,7 @@ class HtmlReport:
         )
         with replacing(path) as part:
             text = _PAGE.format(settings=settings, images="\n".join(self._images))
-            part.write_text(text, encoding="utf-8")
+            part.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def _row(result: SegmentationResult, label: int) -> str:

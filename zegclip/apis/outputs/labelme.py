@@ -56,7 +56,9 @@ def write_labelme(result: SegmentationResult, path: str | Path, image: str | Non
         imageData=pixels, imageHeight=height, imageWidth=width,
     )  # fmt: skip
     with replacing(path) as part:
-        part.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+        text = json.dumps(content, ensure_ascii=False)
+        # (A file's name may be no text; JSON's readers make of this what it was.)
+        part.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def polygons(mask: np.ndarray) -> Iterator[list[np.ndarray]]:

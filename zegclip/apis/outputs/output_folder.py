@@ -70,6 +70,13 @@ class OutputFolder:
                 shown = _seen_from(self._folder, image)
             of_all.add(shown, result)
 
+    def remove_frames(self, name: str) -> None:
+        """Remove what an earlier run has written of a video of that name, which may be longer."""
+        for format, folder, kind in (("index", "labels", "png"), ("labelme", "labelme", "json")):
+            if format in self._formats:  # (what is called otherwise is somebody's own)
+                for file in (self._folder / folder / name).glob(f"{'[0-9]' * 6}.{kind}"):
+                    file.unlink()
+
     def finish(self) -> None:
         """Write what is of all images."""
         for name, file in self._of_all.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -68,7 +69,9 @@ class VideoReader:
     def _open(self) -> Any:
         kind, only_files = VIDEOS.get(self._path.suffix.lower()), {"protocol_whitelist": "file"}
         try:
-            container = self._av.open(str(self._path), format=kind, options=only_files)
+            # (Absolute, as FFmpeg takes what stands before a colon for a protocol.)
+            path = os.path.abspath(self._path)
+            container = self._av.open(path, format=kind, options=only_files)
         except self._av.FFmpegError as error:
             raise InputError(f"{self._path} cannot be read as a video: {error}") from error
         if not container.streams.video:
@@ -93,7 +96,7 @@ def video_writer(path: str | Path, rate: Fraction | int) -> Iterator[Callable[..
         ...     add(np.asarray(result.draw(legend="all")))
     """
     av = _import_av()
-    with replacing(path) as part, av.open(str(part), "w", format="mp4") as container:
+    with replacing(path) as part, av.open(os.path.abspath(part), "w", format="mp4") as container:
         stream: Any = container.add_stream("libx264", rate=rate)
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = Fraction(1, _TICKS)

@@ -143,4 +143,4 @@ def test_patches_count_once_a_window(model: ZeroShotSegmentor, dataset: NoiseDat
     assert windows == 2 * 4
     # Two seen classes and an unseen one a window; four patches of 8 x 8 in each window of 16 x 16.
     np.testing.assert_array_equal(counts[:, 0, 1], [2 * windows, windows])
-    assert counts[:, 2, 1].sum() == 4 * windows
+    assert counts[:, 3, 1].sum() == 4 * windows

@@ -1,0 +1,105 @@
+"""The web page's own checks of what a request holds; see also tests/tools/test_web_demo.py."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from PIL import Image
+
+from tests.zegclip.apis.models import ROOT, files_of
+from zegclip.apis import ZeroShotInferencer, web_page
+
+EXAMPLE = str(ROOT / "docs" / "demo.png")
+META = {"meta": {"_type": "gradio.FileData"}}
+DOWNLOAD = "gradio.processing_utils.async_ssrf_protected_download"
+
+
+@pytest.fixture(scope="module")
+def uploads(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("uploads")
+
+
+@pytest.fixture(scope="module")
+def http(uploads: Path) -> Iterator[httpx.Client]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(uploads))
+        inferencer = ZeroShotInferencer(*files_of("tagclip"), device="cpu")
+        page = web_page.build_page([inferencer], [(EXAMPLE, ["cat", "bus"])])
+        page.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", show_error=True)
+        with httpx.Client(base_url=str(page.local_url), timeout=120) as client:
+            yield client
+        page.close()
+
+
+@pytest.fixture(scope="module")
+def ask(http: httpx.Client) -> Callable[..., str]:
+    """``answer``, or the message of an error, to a picture as a request holds it."""
+    config = http.get("/config").json()
+    ids = {each["props"].get("elem_id"): each["id"] for each in config["components"]}
+    run = [ids["run"], "click"]
+    (number,) = (each["id"] for each in config["dependencies"] if run in each["targets"])
+
+    def ask_page(**picture: Any) -> str:
+        data = [None, picture, ["cat", "dog"], "as usual", 0, "", False, ""]
+        asked = {"data": data, "fn_index": number, "session_hash": "visitor"}
+        http.post("/gradio_api/queue/join", json=asked).raise_for_status()
+        events = "/gradio_api/queue/data?session_hash=visitor"
+        with http.stream("GET", events) as stream:
+            for line in filter(None, stream.iter_lines()):
+                event = json.loads(line.removeprefix("data: "))
+                if event["msg"] == "process_completed":
+                    output = event["output"]
+                    return "answer" if event["success"] else output["error"]
+        raise AssertionError("no answer")
+
+    return ask_page
+
+
+def png() -> bytes:
+    content = io.BytesIO()
+    Image.effect_noise((60, 40), 50).save(content, "PNG")
+    return content.getvalue()
+
+
+def test_uploads_and_examples_are_answered(http: httpx.Client, ask: Callable[..., str]) -> None:
+    (path,) = http.post("/gradio_api/upload", files={"files": ("a.png", png())}).json()
+    assert ask(path=path, **META) == "answer"
+    assert ask(path=EXAMPLE, **META) == "answer"
+    (picture,) = (
+        each for each in http.get("/config").json()["components"]
+        if each["props"].get("elem_id") == "picture"
+    )  # fmt: skip
+    assert picture["type"] == "image"  # for the page's script
+    assert not Path(web_page.__file__).with_suffix(".pyi").exists()
+
+
+def test_nothing_else_is_a_picture(
+    uploads: Path, ask: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    downloaded: list[str] = []
+    monkeypatch.setattr(DOWNLOAD, lambda url, cache_dir: downloaded.append(url))
+    private = tmp_path / "private.png"
+    private.write_bytes(png())
+    inside = "data:image/png;base64," + base64.b64encode(png()).decode()
+    eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"  # Pillow starts Ghostscript
+    script = "data:image/png;base64," + base64.b64encode(eps).decode()
+    before = sorted(uploads.rglob("*"))
+    for picture in (
+        {"url": inside, **META},
+        {"url": script, **META},
+        {"url": inside},
+        {"path": EXAMPLE, "url": inside},
+        {"path": "http://192.0.2.1/huge.png", **META},
+        {"path": "http://192.0.2.1/huge.png", "is_stream": True, **META},
+        {"path": str(private)},
+    ):
+        assert ask(**picture) == "a picture must be uploaded here", picture
+    assert "was not uploaded by a user" in ask(path=str(private), **META)
+    assert not downloaded and sorted(uploads.rglob("*")) == before
