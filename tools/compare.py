@@ -125,7 +125,7 @@ def collected(analyses: dict[str, list[Run]]) -> dict[str, Any]:
     return {
         "seeds": {name: list(reports) for name, reports in found.items()},
         "code": {
-            name: sorted({report["code"] for report in reports.values()})
+            name: sorted({report.get("code", "not told") for report in reports.values()})
             for name, reports in found.items()
         },
         "results": {
