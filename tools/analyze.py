@@ -92,10 +92,12 @@ def main(argv: list[str] | None = None) -> None:
     pairs = [(cfg, labelled_data(config, cfg)) for config, cfg in configs]
     for pair in pairs:  # all are checked before the work begins, and only one is kept in memory
         check(*pair)
-    for title in titles:
+    for title in dict.fromkeys(titles):
         own = [cfg.load_from for each, (cfg, _) in zip(titles, pairs) if each == title]
         metas = [checkpoint_meta(file) for file in own if file]
-        if len({(str(meta.get("training")), meta.get("iter")) for meta in metas}) > 1:
+        places = {(meta.get("seed"), meta.get("iter")) for meta in metas}
+        alike = len({str(meta.get("training")) for meta in metas}) <= 1
+        if not alike or len(places) > len({seed for seed, _ in places}):
             raise InputError(
                 f"{title}: checkpoints that were not trained alike would be averaged; name the "
                 "columns, --titles A B"

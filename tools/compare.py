@@ -49,7 +49,8 @@ def compare(args: Namespace) -> tuple[dict[str, Any], dict[str, Any], list[Run]]
     runs, analyses = {}, {}
     for name, row in ROWS.items():
         # (All seeds that are there: fewer may be asked for than are recorded.)
-        there = [int(each.name[5:]) + 1 for each in (args.work_dir / name).glob("seed_*")]
+        found = (each.name[5:] for each in (args.work_dir / name).glob("seed_*"))
+        there = [int(each) + 1 for each in found if each.isdigit()]
         rate = rates.get(row.method)
         seeds = range(max([args.seeds, *there]) if row.setting else 1)
         if (rate or not row.setting) and (PROJECT_ROOT / row.config).is_file():

@@ -93,11 +93,18 @@ def build(config: Path, settings: dict[str, Any]) -> ZeroShotSegmentor:
         return MODELS.build(cfg.model)
 
 
-def trained_on(config: Path) -> dict[str, Any]:
-    """The metainfo of a config's training, which the published file does not hold."""
-    dataset = next(iter_datasets(read_config(config).train_dataloader.dataset))
+def trained_on(config: Path, method: str) -> dict[str, Any] | None:
+    """The metainfo of a config's training, which the published file does not hold.
+
+    Of a config that only tests (cross-dataset): of the method's training on COCO-Stuff.
+    """
+    cfg = read_config(config)
+    if cfg.get("train_dataloader") is None:
+        cfg = read_config(find_config(f"configs/{method}_coco_inductive.py"))
+    dataset = next(iter_datasets(cfg.train_dataloader.dataset))
     kind = dataset_class(dataset)
-    assert kind is not None and issubclass(kind, ZeroShotDataset)
+    if kind is None or not issubclass(kind, ZeroShotDataset):
+        return None
     vocabulary = kind.vocabulary_of(dataset)
     return {
         "classes": vocabulary.classes,
@@ -122,7 +129,7 @@ def main(argv: list[str] | None = None) -> None:
     ours = build(config, settings)
     ours.load_state_dict({"clip_fingerprint": ours.clip_fingerprint} | conversion.state)
 
-    meta = {"converted_from": args.checkpoint.name, "dataset_meta": trained_on(config)}
+    meta = {"converted_from": args.checkpoint.name, "dataset_meta": trained_on(config, args.method)}
     content = {"state_dict": ours.state_dict(), "meta": meta}
     with replacing(args.out) as part:
         torch.save(content, part)

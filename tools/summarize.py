@@ -41,9 +41,8 @@ SPLITS = {
 }
 ROW = ["config", "protocol", "training", "group"]  # columns that its runs share
 SCORES = [*COLUMNS, "mIoU"]  # (mIoU: of the cross-dataset setting)
-# Beside the protocol, what must be the same in runs that are averaged.
+# Beside protocol and training, what must be the same in runs that are averaged.
 ALIKE = {
-    "training": "how they were trained",
     "start": "what they started from",
     "trained_images": "which images they were trained on",
     "labels": "the masks they were judged by",
@@ -78,7 +77,6 @@ def read_report(path: Path) -> dict[str, Any]:
         "protocol": protocol_fingerprint(protocol),
         # Runs of which nothing says how they were trained are not averaged.
         "training": protocol.get("training") or str(path.parent),
-        "group": digest([protocol.get(key) for key in ALIKE]),
         "folder": str(path.parent),
         "content": protocol,
     }
@@ -110,6 +108,12 @@ def read_reports(folders: Sequence[Path]) -> pd.DataFrame:
         raise InputError(f"no finished run's report.json in {where} or below")
     # (Rounding on another device may flip a pixel between a run's validation and its test.)
     table = pd.DataFrame(rows)
+    table["group"] = ""
+    for _, runs in table.groupby(ROW[:-1]):
+        told = {key: {digest(c[key]) for c in runs["content"] if key in c} for key in ALIKE}
+        split = [key for key in ALIKE if len(told[key]) > 1]  # (older reports do not tell)
+        for index, content in runs["content"].items():
+            table.loc[index, "group"] = digest([content.get(key) for key in split])
     same_run = [*ROW, "seed", "iteration"]
     tested = table[table["stage"] == "test"].set_index(same_run).index
     validated = (table["stage"] == "validation") & table.set_index(same_run).index.isin(tested)
@@ -149,9 +153,9 @@ def differences(groups: Sequence[pd.DataFrame]) -> list[str]:
             for key in sorted((set(one) | set(other)) - set(OF_THE_RUN))
             if one.get(key) != other.get(key)
         ]
-        parts += [text for key, text in ALIKE.items() if one.get(key) != other.get(key)]
-        if base["training"] != row["training"] and ALIKE["training"] not in parts:
-            parts.append(ALIKE["training"])
+        if base["training"] != row["training"]:
+            parts.append("how they were trained")
+        parts += [text for key, text in ALIKE.items() if one.get(key, 0) != other.get(key, 0)]
         where = f"{base['folder']} and {row['folder']}"
         lines.append(f"{row['config']}: {where} differ in {', '.join(parts)}")
     return lines

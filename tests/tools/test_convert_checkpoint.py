@@ -190,3 +190,11 @@ def test_existing_files_stay(name: str, tmp_path: Path, capsys: pytest.CaptureFi
         convert(tmp_path, "zegclip")
     assert f"{name} exists: say --force to overwrite" in capsys.readouterr().err
     assert (tmp_path / name).stat().st_size == 0
+
+
+def test_a_cross_dataset_test_s_model_was_trained_on_coco_stuff() -> None:
+    cross, own = (
+        convert_checkpoint.trained_on(ROOT / f"configs/zegclip_{name}.py", "zegclip")
+        for name in ("coco_to_ade", "coco_inductive")
+    )
+    assert cross is not None and cross == own and len(cross["classes"]) == 171

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -117,6 +118,7 @@ def test_a_folder_with_another_run_is_known(fake: FakeRuns, tmp_path: Path) -> N
     (first.folder / "iter_4.pth").unlink()  # its results are there
     assert changed.began_otherwise()
     (first.folder / "run.json").unlink()
+    (first.folder / "begun.json").write_text("{}")  # it ended in its first iteration
     assert not changed.began_otherwise()
 
 
@@ -127,7 +129,8 @@ def test_what_started_from_a_checkpoint_that_was_made_anew_is_done_again(
     assert run_all([first, second]) == [] and second.report() is not None
     second.start.unlink()  # as in a copy that is without checkpoints
     assert second.report() is not None
-    second.start.write_text("of other weights")
+    report = json.loads((first.folder / "report.json").read_text())
+    (first.folder / "report.json").write_text(json.dumps(report | {"hIoU": 12.3}))  # by other code
     assert second.report() is None
 
 

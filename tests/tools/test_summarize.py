@@ -98,7 +98,7 @@ def test_a_run_that_was_validated_and_tested_counts_once(tmp_path: Path, table: 
         ({"gamma": 0.0}, "differ in gamma (0.1 / 0.0)"),
         ({"training": "ff"}, "differ in how they were trained"),
         ({"training": None}, "differ in how they were trained"),
-        ({"start": {"training": "ff", "iteration": 5}}, "differ in what they started from"),
+        ({"start": {"training": "ff"}}, "differ in what they started from"),
         ({"trained_images": "ff"}, "differ in which images they were trained on"),
         ({"labels": "ff"}, "differ in the masks they were judged by"),
     ],
@@ -106,10 +106,20 @@ def test_a_run_that_was_validated_and_tested_counts_once(tmp_path: Path, table: 
 def test_what_differs_is_not_averaged(
     change: dict[str, Any], note: str, tmp_path: Path, table: Any
 ) -> None:
-    write(tmp_path / "a", 50.0, 0)
-    write(tmp_path / "b", 60.0, 1, **change)
+    told = {"start": None, "trained_images": "aa", "labels": "bb"}
+    write(tmp_path / "a", 50.0, 0, **told)
+    write(tmp_path / "b", 60.0, 1, **told | change)
     rows, said = table()
     assert [row["runs"] for row in rows] == ["1", "1"] and note in said
+
+
+def test_what_older_reports_do_not_tell_is_no_difference(tmp_path: Path, table: Any) -> None:
+    write(tmp_path / "old", 50.0, 0)
+    told = {"start": None, "trained_images": "aa", "labels": "bb"}
+    write(tmp_path / "new", 60.0, 1, **told)
+    write(tmp_path / "old_one_tested_now", 50.0, 0, labels="bb", stage="test")
+    (row,), said = table()
+    assert row["runs"] == "2" and said == ""
 
 
 def test_other_rows(tmp_path: Path, table: Any) -> None:

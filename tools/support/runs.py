@@ -81,7 +81,7 @@ class Run:
         """What it wrote, if the folder holds this very run, finished; else ``None``."""
         try:
             kept = json.loads((self.folder / "run.json").read_text())
-            before, now = kept.pop("start_file", None), self._start_file()
+            before, now = kept.pop("start_scores", None), self._start_scores()
             if kept != self._identity() or (before and now and before != now):
                 return None
             return json.loads((self.folder / TOOLS[self.tool][1]).read_text(encoding="utf-8"))
@@ -118,9 +118,11 @@ class Run:
         That one has other settings, or has started from what was another checkpoint then.
         """
         for name, now in (("begun.json", self._begun()), ("run.json", self._identity())):
+            if name == "begun.json" and not any(self.folder.glob("*.pth")):
+                continue  # nothing would be lost
             if (file := self.folder / name).is_file():
                 kept = json.loads(file.read_text(encoding="utf-8"))
-                return {key: value for key, value in kept.items() if key != "start_file"} != now
+                return {key: value for key, value in kept.items() if key != "start_scores"} != now
         return False
 
     def finish(self, returncode: int) -> bool:
@@ -134,8 +136,8 @@ class Run:
                 return False
         with replacing(self.folder / "run.json") as part:
             made = self._identity()
-            if file := self._start_file():
-                made["start_file"] = file
+            if scores := self._start_scores():
+                made["start_scores"] = scores
             part.write_text(json.dumps(made) + "\n", encoding="utf-8")
         return True
 
@@ -149,12 +151,16 @@ class Run:
 
     def _begun(self) -> dict[str, Any]:
         """What it does, and the very file that it starts from."""
-        return self._identity() | {"start": self._start_file()}
-
-    def _start_file(self) -> str | None:
-        """A digest of what it starts from, as far as that is there: made anew, it is another."""
         start = self.start or self.resolved().get("load_from")
-        return _digest(find_path(start)) if start else None
+        return self._identity() | {"start": _digest(find_path(start)) if start else None}
+
+    def _start_scores(self) -> str | None:
+        """A digest of the scores of what it starts from: trained by other code, it is another."""
+        file = self.start and self.start.parent / "report.json"
+        if file is None or not file.is_file():
+            return None
+        report = json.loads(file.read_text(encoding="utf-8"))
+        return digest([report.get(key) for key in COLUMNS])
 
     def _identity(self) -> dict[str, Any]:
         """What it does, wherever its folder lies, from what, and how it is judged."""

@@ -199,7 +199,9 @@ def write(
         state = {key: value.cpu().contiguous() for key, value in model.state_dict().items()}
         # What it was trained on, for who starts from it or tests it.
         before = _plain(trained.get("trained_before") or [])
-        said = json.dumps({"dataset_meta": content["dataset_meta"], "trained_before": before})
+        trained_so = {key: trained.get(key) for key in ("training", "iter")}
+        seen = {"dataset_meta": content["dataset_meta"], "trained_before": before}
+        said = json.dumps(seen | trained_so)
         save_file(state, part, metadata={"format": "pt", SAFETENSORS_META: said})
     texts = {CONFIG: json.dumps(content, indent=2, ensure_ascii=False)}
     texts["README.md"] = model_card(name, model, scores, licence)
@@ -216,7 +218,11 @@ def _check_own(folder: Path) -> None:
             return
     except (OSError, ValueError, TypeError):  # there is none, or of something else
         pass
-    if found := [file for file in ("README.md", CONFIG, "report.json") if (folder / file).exists()]:
+    card = folder / "README.md"
+    if card.is_file() and card.read_text(encoding="utf-8", errors="replace").startswith("---"):
+        card = folder / "nothing"  # the Hub's own, of a model without files yet
+    found = [each.name for each in (card, folder / CONFIG, folder / "report.json") if each.exists()]
+    if found:
         raise InputError(
             f"{folder} holds a {found[0]} that is no model's written here, and it would be "
             "replaced: give a folder of its own"

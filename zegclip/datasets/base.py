@@ -271,8 +271,8 @@ class ZeroShotDataset(BaseSegDataset):
         if dropped := [name for name in names if name in held_out]:
             text = (
                 f"{len(dropped)} of the {len(names)} images of {source} are left out, because "
-                f"{self.held_out_file} names them too: {first_few(dropped)}. To validate or test "
-                "on them, set held_out_file=None"
+                f"{self.held_out_file} names them too: {first_few(dropped)}. (Where they are "
+                "validated or tested on, set held_out_file=None)"
             )
             if len(dropped) == len(names):
                 self._refuse(text)

@@ -25,11 +25,10 @@ class VOC20Dataset(ZeroShotDataset):
     """PASCAL VOC 2012's 20 classes (15 seen, 5 unseen); background and void are ignored.
 
     The devkit's layout with SBD's additional masks (aug): training is train.txt + aug.txt, 10,582
-    images, validation val.txt, 1,449. A mask is looked for in the folder that ``data_prefix``
-    names, then in the other one: VOC's own masks are in SegmentationClass (2,913), SBD's in
-    SegmentationClassAug. The configs name SegmentationClass, since in mmseg's trees the other one
-    holds SBD's masks of VOC's images too, with other contours and without void. Without SBD's,
-    train on the 1,464 images of train.txt alone.
+    images, validation val.txt, 1,449. Whichever of the two folders ``data_prefix`` names, a mask is
+    looked for in SegmentationClass first, which holds VOC's own (2,913), then in
+    SegmentationClassAug: in mmseg's trees that one holds SBD's masks of VOC's images too, with
+    other contours and without void. Without SBD's, train on the 1,464 images of train.txt alone.
 
     Words are the names as published code writes them, "pottedplant" and "tvmonitor" too; another
     model's class embeddings would be of other words. ``synonyms`` sets words of your own.
@@ -47,11 +46,10 @@ class VOC20Dataset(ZeroShotDataset):
 
     @classmethod
     def mask_folders_of(cls, folder: str) -> list[str]:
-        """The folder that ``data_prefix`` names, then the devkit's other one."""
+        """VOC's own masks, then SBD's, whichever of the two folders ``data_prefix`` names."""
         parent, name = os.path.split(os.path.normpath(folder))
         both = ("SegmentationClass", "SegmentationClassAug")
-        others = [os.path.join(parent, other) for other in both if other != name]
-        return [folder, *others] if name in both else [folder]
+        return [os.path.join(parent, each) for each in both] if name in both else [folder]
 
 
 @DATASETS.register_module()

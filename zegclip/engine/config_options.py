@@ -33,10 +33,7 @@ _OF_TRAINING = frozenset(
     }
 )  # fmt: skip
 # Settings of the data sets that are often a config's own names as well.
-_OF_DATASETS = (
-    "classes", "data_prefix", "data_root", "img_suffix", "metainfo", "reduce_zero_label",
-    "seg_map_suffix", "setting", "synonyms", "unseen",
-)  # fmt: skip
+_OF_DATASETS = ("classes", "data_root", "img_suffix", "setting", "synonyms", "unseen")
 _SPACE = "\0"  # stands for a space: mmengine's DictAction deletes spaces
 # Of these mmengine takes what it knows and passes over the rest.
 _READ_BELOW = {
@@ -90,7 +87,9 @@ def check_variables(cfg: Config) -> None:
             continue
         if isinstance(value, str) and any(value in text for text in texts):
             continue
-        if any(value == other and type(value) is type(other) for _, other in settings):
+        extended = name in _OF_DATASETS and isinstance(value, dict) and value
+        parts = value.values() if extended else [value]
+        if all(any(p == other and type(p) is type(other) for _, other in settings) for p in parts):
             continue
         if name in _OF_DATASETS and value is not None:
             loaders = " = ".join(each for each in LOADERS.values() if content.get(each))

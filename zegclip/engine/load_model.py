@@ -77,8 +77,9 @@ def choose_files(
         if file.stem == _config_name(MINI_CHECKPOINT):
             checkpoint = MINI_CHECKPOINT
     if checkpoint is None:
+        begins = " (its load_from is what the training starts from)" if cfg.get("load_from") else ""
         raise InputError(
-            f"{cfg.filename or 'the config'} names no trained checkpoint: give one, "
+            f"{cfg.filename or 'the config'} names no trained checkpoint{begins}: give one, "
             "checkpoint=PATH; tools/train.py writes them into its work dir"
         )
     return cfg, find_checkpoint(str(checkpoint))

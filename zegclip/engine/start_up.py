@@ -109,7 +109,7 @@ def _check_crop(cfg: Mapping[str, Any]) -> None:
 
 
 def _check_test_batches(cfg: Mapping[str, Any], modes: Sequence[str]) -> None:
-    """Refuse batches of images of several shapes, which mmseg would meet hours later."""
+    """Say that images of several shapes make no batch, which mmseg would meet hours later."""
     for name in map(LOADERS.__getitem__, modes):
         loader = cfg.get(name) or {}
         if (loader.get("batch_size") or 1) == 1:
@@ -118,10 +118,12 @@ def _check_test_batches(cfg: Mapping[str, Any], modes: Sequence[str]) -> None:
             for step in dataset.get("pipeline") or ():
                 resize = step.get("type") == "Resize" and step.get("keep_ratio")
                 if resize or step.get("type") == "ResizeShortestEdge":
-                    raise InputError(
+                    print_log(
                         f"{name}.batch_size={loader['batch_size']}, but its pipeline's "
-                        f"{step['type']} keeps each image's shape, and only images of one size "
-                        f"make a batch: set {name}.batch_size=1"
+                        f"{step['type']} keeps each image's shape: where they differ, this will "
+                        f"end with an error; set {name}.batch_size=1",
+                        "current",
+                        logging.WARNING,
                     )
 
 

@@ -56,8 +56,8 @@ class VocabularyHook(Hook):
         if self._start_is_unknown and train["setting"] != "supervised":
             raise InputError(
                 "load_from: the checkpoint does not say what it was trained on, so that an unseen "
-                "class may have been among it: start from one that tools/train.py, "
-                "publish_model.py or convert_checkpoint.py wrote"
+                "class may have been among it: start from one that tools/train.py wrote (an "
+                "older published or converted one says it once it is made again)"
             )
         if train.get("setting") == "cross_dataset":
             raise InputError(

@@ -117,7 +117,8 @@ class ReportHook(Hook):
                 "the model is not tested as it was trained, but with "
                 f"{', '.join(self._other_settings)}"
             )
-        self._trained = {key: meta.get(key) for key in _OF_TRAINING}
+        self._trained = dict.fromkeys(("max_iters", "training", "seed"))
+        self._trained |= {key: meta[key] for key in _OF_TRAINING if key in meta}
         self._trained["iteration"] = meta.get("iter")
 
     def before_train(self, runner: Runner) -> None:
@@ -212,7 +213,7 @@ class ReportHook(Hook):
             ),
             **getattr(model, "protocol", dict)(),
             "stage": stage,
-            **{key: trained.get(key) for key in ("iteration", *_OF_TRAINING)},
+            **{key: trained[key] for key in ("iteration", *_OF_TRAINING) if key in trained},
             "config": _config(runner),
             "deterministic": runner.deterministic,
             "checkpoint": runner._load_from,

@@ -318,6 +318,15 @@ def test_files_of_something_else_are_not_replaced(
     assert [file.name for file in tmp_path.iterdir()] == [name]
 
 
+def test_a_clone_of_a_new_repository_is_written_to(
+    inferencer: ZeroShotInferencer, tmp_path: Path
+) -> None:
+    """The Hub has put a card into it, with the licence."""
+    (tmp_path / "README.md").write_text("---\nlicense: mit\n---\n")
+    inferencer.save_pretrained(tmp_path)
+    assert "from_pretrained" in (tmp_path / "README.md").read_text()
+
+
 def test_the_hub_gives_back_what_was_pushed(
     inferencer: ZeroShotInferencer, hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -71,7 +71,10 @@ def test_names_of_ones_own(tmp_path: Path) -> None:
     config.write_text(
         f"_base_ = {str(PROJECT_ROOT / VOC)!r}\n"
         "unseen, side, models, data_root = ['cat'], 512, dict(a=1), 'data/voc'\n"
-        "data = dict(dataset=dict(unseen=unseen, data_root=f'{data_root}/2012'))\n"
+        "synonyms = dict(cat=['kitten'])\n"
+        "words = dict(**synonyms, dog=['puppy'])\n"
+        "data = dict(\n"
+        "    dataset=dict(unseen=unseen, data_root=f'{data_root}/2012', synonyms=words))\n"
         "train_dataloader = val_dataloader = test_dataloader = data\n"
         "custom_hooks = [dict(type='EMAHook', of=models)]\n"
     )
