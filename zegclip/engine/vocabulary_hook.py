@@ -47,13 +47,14 @@ class VocabularyHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Check the split, and give the model the training's classes."""
         train = runner.train_dataloader.dataset.metainfo
-        if "setting" not in train:
+        # (A model of somebody else's may do without.)
+        if "setting" not in train and hasattr(_model(runner), "set_vocabulary"):
             kind = type(runner.train_dataloader.dataset).__name__
             raise InputError(
                 f"a {kind} does not say which classes are unseen: train on a ZeroShotDataset, or "
                 "one of the data sets built on it (docs/own_data.md)"
             )
-        if self._start_is_unknown and train["setting"] != "supervised":
+        if self._start_is_unknown and train.get("setting", "supervised") != "supervised":
             raise InputError(
                 "load_from: the checkpoint does not say what it was trained on, so that an unseen "
                 "class may have been among it: start from one that tools/train.py wrote (an "
@@ -124,8 +125,12 @@ def check_test(trained: Sequence[Mapping[str, Any]], test: Mapping[str, Any]) ->
         _check_trained(trained[-1], test)
 
 
+def _model(runner: Runner) -> Any:
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+
+
 def _give(runner: Runner, metainfo: Mapping[str, Any]) -> None:
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    model = _model(runner)
     # (Within a test-time augmentation there is one more inside.)
     for each in (model, getattr(model, "module", None)):
         if each is not None:

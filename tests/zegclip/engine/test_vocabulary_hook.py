@@ -186,6 +186,8 @@ def test_a_start_that_does_not_say_what_it_has_seen() -> None:
 
 
 def test_training_on_a_data_set_without_a_split() -> None:
-    run = runner({"classes": CLASSES}, meta(), meta())
+    run = runner({"classes": CLASSES}, {"classes": CLASSES}, meta())
+    VocabularyHook().before_train(run)  # a model of somebody else's
+    run.model.set_vocabulary = None
     with pytest.raises(InputError, match="SimpleNamespace does not say which classes are unseen"):
         VocabularyHook().before_train(run)
