@@ -153,10 +153,7 @@ def as_checkpoint(content: Any, name: str) -> dict[str, Any]:
                 f"{name}: the weight {key} is NaN, so the training that wrote it had gone wrong: "
                 "take an earlier checkpoint, or train anew"
             )
-    # mmengine's hooks look for both.
-    if all(map(torch.is_tensor, content.values())):
-        content = {"state_dict": content}
-    return {"meta": {}, **content}
+    return content
 
 
 def _read_safetensors(path: Path) -> Any:
