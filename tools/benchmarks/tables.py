@@ -51,8 +51,7 @@ def merge(path: Path, rows: Sequence[Row], parts: Sequence[str]) -> list[Row]:
     """Rows of a file, the cases measured again replaced, in the order of ``parts``."""
     old = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
     again = {(row["part"], row["case"], row["mode"]) for row in rows}
-    parts_again = {(part, "stopped", mode) for part, _, mode in again}  # what had ended in an error
-    again |= parts_again
+    again |= {(part, "stopped", mode) for part, _, mode in again}  # what had ended in an error
     kept = [row for row in old if (row["part"], row["case"], row["mode"]) not in again]
     return sorted([*kept, *rows], key=lambda row: parts.index(row["part"]))
 

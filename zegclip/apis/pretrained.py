@@ -218,10 +218,10 @@ def _check_own(folder: Path) -> None:
             return
     except (OSError, ValueError, TypeError):  # there is none, or of something else
         pass
+    found = [file for file in ("README.md", CONFIG, "report.json") if (folder / file).exists()]
     card = folder / "README.md"
-    if card.is_file() and card.read_text(encoding="utf-8", errors="replace").startswith("---"):
-        card = folder / "nothing"  # the Hub's own, of a model without files yet
-    found = [each.name for each in (card, folder / CONFIG, folder / "report.json") if each.exists()]
+    if card.is_file() and card.read_bytes().startswith(b"---"):
+        found.remove(card.name)  # the Hub's own, of a model without files yet
     if found:
         raise InputError(
             f"{folder} holds a {found[0]} that is no model's written here, and it would be "
