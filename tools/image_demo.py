@@ -35,7 +35,7 @@ from zegclip.apis.words import make_background
 from zegclip.datasets.images import SUFFIXES, UNREAD_SUFFIXES, expand_user
 from zegclip.engine.launch import run
 from zegclip.errors import InputError
-from zegclip.files import replacing
+from zegclip.files import replacing, write_text
 from zegclip.vocabulary import Background
 
 
@@ -241,9 +241,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     written.finish()
     if args.json:
         content = settings | dict(images=done, failed=failed)
-        with replacing(args.json) as part:
-            text = json.dumps(content, indent=2, ensure_ascii=False)
-            part.write_text(text, encoding="utf-8", errors="backslashreplace")
+        write_text(args.json, json.dumps(content, indent=2, ensure_ascii=False))
     if failed:
         raise InputError("not segmented: " + "; ".join(failed.values()))
 

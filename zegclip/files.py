@@ -44,7 +44,7 @@ def find_path(path: str | Path) -> Path:
 
 
 def cache_folder() -> Path:
-    """Where what can be made again is kept for this user: ``$ZEGCLIP_CACHE``, ~/.cache/zegclip."""
+    """The user's cache folder: ``$ZEGCLIP_CACHE``, else ~/.cache/zegclip."""
     return Path(os.environ.get("ZEGCLIP_CACHE") or "~/.cache/zegclip").expanduser()
 
 
@@ -73,6 +73,18 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text file in UTF-8, whole or not at all, as :func:`replacing` does.
+
+    Args:
+        path: the file; its folder is made.
+        text: its content. Bytes of a file's name that are no text (Python's lone surrogates) are
+            written as JSON's escapes.
+    """
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def read_checkpoint(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pickle
 from collections import OrderedDict
@@ -23,6 +24,7 @@ from zegclip.files import (
     find_path,
     read_checkpoint,
     replacing,
+    write_text,
 )
 
 
@@ -48,6 +50,13 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     with replacing(long) as part:
         part.write_text("long")
     assert long.read_text() == "long"
+
+
+def test_text_is_utf8_whatever_the_machine_and_names_that_are_no_text(tmp_path: Path) -> None:
+    file = tmp_path / "new" / "names.json"
+    write_text(file, json.dumps(["猫", os.fsdecode(b"\xff")], ensure_ascii=False))
+    assert file.read_bytes() == '["猫", "\\udcff"]'.encode()
+    assert json.loads(file.read_text(encoding="utf-8")) == ["猫", "\udcff"]
 
 
 class Command:

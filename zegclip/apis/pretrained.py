@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from zegclip.clip import PromptedImageEncoder, TextEncoder
 from zegclip.compat import ImportedLater
 from zegclip.errors import InputError
-from zegclip.files import PROJECT_ROOT, SAFETENSORS_META, replacing
+from zegclip.files import PROJECT_ROOT, SAFETENSORS_META, replacing, write_text
 from zegclip.heads import ZeroShotHead
 from zegclip.losses import MaskLoss
 from zegclip.segmentors import ZeroShotSegmentor
@@ -208,8 +208,7 @@ def write(
     if scores:
         texts["report.json"] = json.dumps(scores, indent=2, ensure_ascii=False)
     for file, text in texts.items():
-        with replacing(folder / file) as part:
-            part.write_text(text + "\n", encoding="utf-8")
+        write_text(folder / file, text + "\n")
 
 
 def _check_own(folder: Path) -> None:

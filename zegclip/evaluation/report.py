@@ -18,7 +18,7 @@ from mmseg.registry import HOOKS
 
 from zegclip.datasets.from_config import iter_datasets
 from zegclip.errors import InputError
-from zegclip.files import PROJECT_ROOT, replacing
+from zegclip.files import PROJECT_ROOT, write_text
 from zegclip.version import __version__
 from zegclip.vocabulary import Vocabulary
 
@@ -40,8 +40,7 @@ def write_report(
         ValueError: a number is not finite.
     """
     text = json.dumps({**summary, "protocol": dict(protocol)}, indent=2, allow_nan=False)
-    with replacing(path) as part:
-        part.write_text(text + "\n", encoding="utf-8")
+    write_text(path, text + "\n")
 
 
 def code_version() -> str:

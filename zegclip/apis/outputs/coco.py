@@ -11,7 +11,7 @@ import numpy as np
 
 from zegclip.datasets.rle import encode
 from zegclip.errors import InputError
-from zegclip.files import replacing
+from zegclip.files import write_text
 
 if TYPE_CHECKING:
     from ..result import SegmentationResult
@@ -57,6 +57,4 @@ class CocoFile:
 
     def save(self, path: str | Path) -> None:
         """Write the JSON."""
-        with replacing(path) as part:
-            text = json.dumps(self.content, ensure_ascii=False)
-            part.write_text(text, encoding="utf-8", errors="backslashreplace")
+        write_text(path, json.dumps(self.content, ensure_ascii=False))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from zegclip.files import replacing
+from zegclip.files import write_text
 from zegclip.vocabulary import IGNORE_INDEX
 
 if TYPE_CHECKING:
@@ -82,9 +82,7 @@ class HtmlReport:
         settings = "\n".join(
             f"<tr><th>{escape(name)}<td>{escape(text)}" for name, text in texts.items()
         )
-        with replacing(path) as part:
-            text = _PAGE.format(settings=settings, images="\n".join(self._images))
-            part.write_text(text, encoding="utf-8", errors="backslashreplace")
+        write_text(path, _PAGE.format(settings=settings, images="\n".join(self._images)))
 
 
 def _row(result: SegmentationResult, label: int) -> str:

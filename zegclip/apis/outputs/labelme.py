@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from zegclip.files import replacing
+from zegclip.files import write_text
 
 if TYPE_CHECKING:
     from ..result import SegmentationResult
@@ -55,10 +55,7 @@ def write_labelme(result: SegmentationResult, path: str | Path, image: str | Non
         version="5.5.0", flags={}, shapes=shapes, imagePath=image or f"{Path(path).stem}.png",
         imageData=pixels, imageHeight=height, imageWidth=width,
     )  # fmt: skip
-    with replacing(path) as part:
-        text = json.dumps(content, ensure_ascii=False)
-        # (A file's name may be no text; JSON's readers make of this what it was.)
-        part.write_text(text, encoding="utf-8", errors="backslashreplace")
+    write_text(path, json.dumps(content, ensure_ascii=False))
 
 
 def polygons(mask: np.ndarray) -> Iterator[list[np.ndarray]]:
