@@ -61,7 +61,7 @@ class Vocabulary:
         if self.setting == "inductive" and len(unseen) == len(classes):
             raise InputError(
                 f"all {len(classes)} classes are unseen: nothing is left to train on in the "
-                "inductive setting"
+                "inductive setting (to judge a model on these alone: setting='cross_dataset')"
             )
         if self.setting == "cross_dataset" and unseen:
             raise InputError(

@@ -236,7 +236,8 @@ class ZeroShotDataset(BaseSegDataset):
         if self.reduce_zero_label and re.sub(r"[\W_]+", "", first.lower()) in _NO_CLASS:
             self._refuse(
                 f"label 0 is ignored (reduce_zero_label), and {first!r} would be the name of label "
-                "1, and so on: leave it out of the classes, or set reduce_zero_label=False"
+                "1, and so on: leave it out of the classes, or set reduce_zero_label=False; "
+                f"where label 1 is {first!r} indeed, name it otherwise, such as 'the {first}'"
             )
         named = {"data_prefix": self.data_prefix, "ann_file": self.lists}
         if missing := self.missing({"data_root": self.data_root}) or self.missing(named):

@@ -74,9 +74,14 @@ def read_config(path: str | Path) -> Config:
     except Exception as error:  # a config is a program
         hint = ": save it as UTF-8 without a byte-order mark" * ("U+FEFF" in str(error))
         hint = hint or ": does it build on itself?" * isinstance(error, RecursionError)
-        frames = traceback.extract_tb(error.__traceback__)
-        place = [f"{f.filename}:{f.lineno}: " for f in frames if f.name == "<module>"][-1:]
         cause = error.__cause__ or error  # (mmengine's own text lists all of sys.path)
+        if isinstance(cause, ImportError):
+            cause = cause.__context__ or cause  # (and for custom_imports hides the reason)
+        frames = [
+            *traceback.extract_tb(error.__traceback__),
+            *traceback.extract_tb(cause.__traceback__),
+        ]
+        place = [f"{f.filename}:{f.lineno}: " for f in frames if f.name == "<module>"][-1:]
         reason = "".join([*place, f"{type(cause).__name__}: {cause}"])
         raise InputError(
             f"{path}, or a config that it builds on, cannot be read ({reason}){hint}"

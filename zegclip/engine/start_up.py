@@ -31,8 +31,7 @@ def check(cfg: Mapping[str, Any], modes: Sequence[str], data_only: bool = False)
 
     Raises:
         InputError: CLIP weights, a checkpoint or data are missing; names each, where it belongs
-            and how to get it. Or the optimiser does not take its settings, or images of several
-            sizes would be a batch of the validation or test.
+            and how to get it. Or the training's settings do not fit each other.
     """
     if "train" in modes and cfg.get("train_dataloader") is None:
         raise InputError(
@@ -42,25 +41,10 @@ def check(cfg: Mapping[str, Any], modes: Sequence[str], data_only: bool = False)
     if "test" in modes and cfg.get("test_dataloader") is None:
         raise InputError("this config has no test_dataloader: it only trains (tools/train.py)")
     if "train" in modes:
-        if optimizer := (cfg.get("optim_wrapper") or {}).get("optimizer"):
-            _check_optimizer(optimizer)
-        _check_checkpoints((cfg.get("default_hooks") or {}).get("checkpoint") or {})
-        _check_crop(cfg)
-        _warn_of_held_out(cfg)
-        loop, sampler = cfg.get("train_cfg") or {}, cfg["train_dataloader"].get("sampler") or {}
-        by_epoch = loop.get("type") == "EpochBasedTrainLoop" or loop.get("by_epoch")
-        if by_epoch and sampler.get("type") == "InfiniteSampler":
-            raise InputError(
-                "train_cfg counts epochs, and with an InfiniteSampler none ends: set "
-                "train_dataloader.sampler=dict(type='DefaultSampler', shuffle=True)"
-            )
-        for name, number in loop.items():
-            whole = isinstance(number, int) and number >= 1
-            if name in ("max_iters", "max_epochs", "val_interval") and not whole:
-                raise InputError(f"train_cfg.{name}={number!r} must be a whole number from 1 on")
+        _check_training(cfg)
     _check_starts(cfg.get("model") or {})
     if not data_only:
-        _check_test_batches(cfg, [mode for mode in modes if mode != "train"])
+        _warn_of_mixed_shapes(cfg, [mode for mode in modes if mode != "train"])
     problems = list(missing(cfg, modes, data_only))
     if problems:
         listed = "\n".join(f"{n}. {problem}" for n, problem in enumerate(problems, start=1))
@@ -72,6 +56,39 @@ def check(cfg: Mapping[str, Any], modes: Sequence[str], data_only: bool = False)
     if modes:  # (whoever only builds a model keeps the threads of the process)
         loaders = [cfg.get(LOADERS[mode]) or {} for mode in modes]
         limit_threads(max(loader.get("num_workers", 0) for loader in loaders))
+
+
+def _check_training(cfg: Mapping[str, Any]) -> None:
+    """Refuse settings of a training that do not fit each other."""
+    if optimizer := (cfg.get("optim_wrapper") or {}).get("optimizer"):
+        _check_optimizer(optimizer)
+    _check_checkpoints((cfg.get("default_hooks") or {}).get("checkpoint") or {})
+    _check_crop(cfg)
+    _warn_of_held_out(cfg)
+    _check_loop(cfg)
+
+
+def _check_loop(cfg: Mapping[str, Any]) -> None:
+    """Refuse a length that is none, and a sampler or a schedule that counts otherwise."""
+    loop, sampler = cfg.get("train_cfg") or {}, cfg["train_dataloader"].get("sampler") or {}
+    kind = loop.get("type", f"{'Epoch' if loop.get('by_epoch', True) else 'Iter'}BasedTrainLoop")
+    if kind == "EpochBasedTrainLoop" and sampler.get("type") == "InfiniteSampler":
+        raise InputError(
+            "train_cfg counts epochs, and with an InfiniteSampler none ends: set "
+            "train_dataloader.sampler=dict(type='DefaultSampler', shuffle=True)"
+        )
+    schedules = cfg.get("param_scheduler") or []
+    for each in schedules if isinstance(schedules, Sequence) else [schedules]:
+        by_epoch = each.get("by_epoch", True) and not each.get("convert_to_iter_based")
+        if kind == "IterBasedTrainLoop" and by_epoch:
+            raise InputError(
+                f"param_scheduler: {each.get('type')} counts epochs and train_cfg iterations, so "
+                "that the learning rate would stay where it starts: set by_epoch=False in it"
+            )
+    for name, number in loop.items():
+        whole = isinstance(number, int) and number >= 1
+        if name in ("max_iters", "max_epochs", "val_interval") and not whole:
+            raise InputError(f"train_cfg.{name}={number!r} must be a whole number from 1 on")
 
 
 def _check_optimizer(optimizer: Mapping[str, Any]) -> None:
@@ -95,7 +112,7 @@ def _check_optimizer(optimizer: Mapping[str, Any]) -> None:
 
 
 def _check_crop(cfg: Mapping[str, Any]) -> None:
-    """Refuse crops that are not padded to one size: a batch could not be stacked."""
+    """Refuse crops larger than what is padded to, which no batch can hold; warn of smaller ones."""
     padded = ((cfg.get("model") or {}).get("data_preprocessor") or {}).get("size")
     for dataset in iter_datasets(cfg["train_dataloader"].get("dataset")):
         for step in dataset.get("pipeline") or ():
@@ -106,11 +123,24 @@ def _check_crop(cfg: Mapping[str, Any]) -> None:
                     f"the training's crop_size={crop} is larger than model.data_preprocessor.size="
                     f"{padded}, to which smaller images are padded: set both alike"
                 )
+            # (A few pixels make a side a multiple of the patches'.)
+            if any(side + 32 < to for side, to in zip(sides, padded or ())):
+                print_log(
+                    f"every crop of {crop} pixels is padded to model.data_preprocessor.size="
+                    f"{padded} with black, which counts as no class: set both alike (the crop is "
+                    "in train_dataloader.dataset.pipeline)",
+                    "current",
+                    logging.WARNING,
+                )
 
 
-def _check_test_batches(cfg: Mapping[str, Any], modes: Sequence[str]) -> None:
-    """Say that images of several shapes make no batch, which mmseg would meet hours later."""
-    for name in map(LOADERS.__getitem__, modes):
+def _warn_of_mixed_shapes(cfg: Mapping[str, Any], modes: Sequence[str]) -> None:
+    """Warn where a batch of validation or test would hold images of several shapes.
+
+    mmseg cannot stack them, and would say so after hours of training.
+    """
+    for mode in modes:
+        name = LOADERS[mode]
         loader = cfg.get(name) or {}
         if (loader.get("batch_size") or 1) == 1:
             continue
@@ -142,7 +172,7 @@ def _warn_of_held_out(cfg: Mapping[str, Any]) -> None:
 
 
 def _check_starts(model: Mapping[str, Any], name: str = "model") -> None:
-    """Refuse weights of which nobody would know what classes they have seen."""
+    """Refuse ``init_cfg`` of type Pretrained: such a file does not say which classes it saw."""
     starts = model.get("init_cfg") or ()
     for each in [starts] if isinstance(starts, Mapping) else starts:
         if each.get("type") == "Pretrained":

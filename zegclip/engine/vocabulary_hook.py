@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -185,6 +186,9 @@ def check_not_trained(trained_on: Mapping[str, Any], test: Mapping[str, Any]) ->
         known = trained.seen
     else:
         known = [trained.classes[index] for index in trained.train_ids]
+    if trained.classes == tested.classes:  # (where two may share a word, as of a description)
+        tested = dataclasses.replace(tested, synonyms={})
+        trained = dataclasses.replace(trained, synonyms={})
     learned = set().union(*_words(trained, known).values())
     unseen = _words(tested, tested.unseen)
     if leaked := sorted(name for name, words in unseen.items() if words & learned):

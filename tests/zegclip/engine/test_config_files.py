@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 from zegclip.compat import set_up
-from zegclip.engine.config_files import complete_config, find_checkpoint, find_config, methods_with
+from zegclip.engine.config_files import (
+    complete_config,
+    find_checkpoint,
+    find_config,
+    methods_with,
+    read_config,
+)
 from zegclip.errors import InputError
 from zegclip.files import PROJECT_ROOT
 
@@ -30,6 +36,17 @@ def test_no_run_goes_without_our_hooks(tmp_path: Path) -> None:
     ours = {hook.type for hook in cfg.default_hooks.values()}
     assert {"CheckpointHook", "PlainCheckpointHook", "ReportHook"} <= ours
     assert "VocabularyHook" not in ours  # it is there already
+
+
+def test_why_a_module_of_one_s_own_cannot_be_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "my_method.py").write_text("import torch\nimport module_that_is_not_there\n")
+    config = tmp_path / "mine.py"
+    config.write_text("custom_imports = dict(imports=['my_method'])\n")
+    with pytest.raises(InputError, match=r"my_method\.py:2: .*'module_that_is_not_there'"):
+        read_config(config)
 
 
 def test_hooks_of_a_config_that_has_none(tmp_path: Path) -> None:

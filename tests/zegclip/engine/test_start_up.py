@@ -65,6 +65,19 @@ def test_a_crop_that_is_not_padded(crop: Any, cfg: Config) -> None:
         start_up.check(cfg, ["train"])
 
 
+@pytest.mark.parametrize(("padded", "said"), [(96, 0), (112, 0), (160, 1)])
+def test_crops_that_are_mostly_padding(
+    padded: int, said: int, cfg: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts: list[str] = []
+    monkeypatch.setattr(start_up, "print_log", lambda text, *_: texts.append(text))
+    cfg.model.data_preprocessor = dict(size=(padded, padded))
+    cfg.train_dataloader.dataset.pipeline = [dict(type="FastRandomCrop", crop_size=(96, 96))]
+    start_up._check_crop(cfg)
+    assert len(texts) == said
+    assert all("every crop of (96, 96) pixels is padded" in text for text in texts)
+
+
 @pytest.mark.parametrize(
     ("step", "differ"),
     [
@@ -153,6 +166,20 @@ def test_epochs_that_never_end() -> None:
     with pytest.raises(InputError, match="with an InfiniteSampler none ends: set .*DefaultSampler"):
         start_up.check(cfg, ["train"])
     cfg.train_dataloader.sampler = dict(type="DefaultSampler", shuffle=True)
+    start_up.check(cfg, ["train"])
+
+
+def test_a_schedule_by_epochs_in_a_training_by_iterations() -> None:
+    cfg = Config.fromfile("configs/zegclip_mini_inductive.py")
+    cfg.param_scheduler = [dict(type="MultiStepLR", milestones=[300])]  # mmengine: by epochs
+    with pytest.raises(InputError, match="MultiStepLR counts epochs .*: set by_epoch=False in it"):
+        start_up.check(cfg, ["train"])
+    for settings in (dict(by_epoch=False), dict(convert_to_iter_based=True)):
+        cfg.param_scheduler = dict(type="MultiStepLR", milestones=[300], **settings)
+        start_up.check(cfg, ["train"])
+    cfg.train_dataloader.sampler = dict(type="DefaultSampler", shuffle=True)
+    cfg.param_scheduler = dict(type="MultiStepLR", milestones=[3])
+    cfg.train_cfg = dict(max_epochs=9)
     start_up.check(cfg, ["train"])
 
 
