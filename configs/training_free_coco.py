@@ -5,5 +5,5 @@ _base_ = [
     "./_base_/default_runtime.py",
 ]
 train_dataloader = val_dataloader = val_evaluator = None
-test_dataloader = dict(dataset=dict(setting="cross_dataset", pipeline={{_base_.pipeline_336}}))
-tta_pipeline = {{_base_.tta_pipeline_336}}
+test_dataloader = dict(dataset=dict(setting="cross_dataset", pipeline={{_base_.pipeline_448}}))
+tta_pipeline = {{_base_.tta_pipeline_448}}

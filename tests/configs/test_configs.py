@@ -44,6 +44,11 @@ DATASETS_OF = {
 CONTEXT = {f"context{count}": f"Context{count}Dataset" for count in (59, 60)}
 TARGETS = {"voc": "VOC20Dataset", "ade": "ADE150Dataset", **CONTEXT}
 ITERATIONS = {"voc": 20000, "coco": 80000, "context59": 40000, "context60": 40000, "mini": 500}
+# Visual prompts of each block, of the published configs.
+PROMPTS = {
+    "voc": 10, "voc21": 10, **{f"voc-seen{percent}": 10 for percent in (75, 50, 25)},
+    "context59": 35, "context60": 35, "coco": 100,
+}  # fmt: skip
 LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 INDUCTIVE = [f"{method}_{data}_inductive" for method in HEADS for data in DATASETS_OF]
 SETTINGS = ("transductive", "transductive-all-unlabelled", "supervised")
@@ -96,6 +101,43 @@ def test_methods_share_data_and_recipe(name: str) -> None:
         assert config[key] == base[key], key
     for key in ("clip", "test_cfg", "data_preprocessor"):
         assert config.model[key] == base.model[key], key
+
+
+@pytest.mark.parametrize("data_name", PROMPTS)
+@pytest.mark.parametrize("method", HEADS)
+def test_numbers_of_the_full_size_configs(method: str, data_name: str) -> None:
+    config = load(f"{method}_{data_name}_inductive")
+    model = config.model
+    assert config.train_dataloader.batch_size == 16
+    assert model.clip == {"model_name": "ViT-B-16-quickgelu", "weights": "openai"}
+    assert model.image_encoder.num_prompts == PROMPTS[data_name]
+    one_template = data_name.startswith("voc") or method == "ldvc"
+    assert model.text_encoder.templates == ("single" if one_template else "multi15")
+    assert model.test_cfg == {"mode": "slide", "crop_size": (512, 512), "stride": (426, 426)}
+    assert model.data_preprocessor.mean == [123.675, 116.28, 103.53]
+    assert model.data_preprocessor.std == [58.395, 57.12, 57.375]
+    assert model.data_preprocessor.bgr_to_rgb and model.data_preprocessor.size == (512, 512)
+    head = model.decode_head
+    focal_weight = 20 if method == "tagclip" else 100
+    assert head.loss == {"type": "MaskLoss", "focal_weight": focal_weight, "dice_weight": 1}
+    assert head.gamma == 0.1
+    assert (head.decoder.num_layers, head.decoder.num_heads) == (3, 8)
+    assert (head.decoder.feedforward_channels, head.decoder.dropout) == (2048, 0.1)
+    if method == "tagclip":
+        trusty = {key: head[f"trusty_{key}"] for key in ("loss_weight", "target", "weighting")}
+        assert trusty == {"loss_weight": 10, "target": "seen", "weighting": "both"}
+    if method == "ldvc":
+        assert (head.decoder.regions_per_side, head.decoder.topk) == (8, 16)
+        assert model.text_encoder.num_prompts == 4
+
+
+@pytest.mark.parametrize("name", [*INDUCTIVE, *DERIVED])
+def test_unseen_labels_are_hidden_directly_after_loading(name: str) -> None:
+    """Before a crop is chosen by its labels; where unseen objects are is not shown on request."""
+    steps = load(name).train_dataloader.dataset.pipeline[:3]
+    types = ["LoadImageFromFile", "LoadCheckedAnnotations", "HideUnseenLabels"]
+    assert [step.type for step in steps] == types
+    assert not steps[2].get("keep_unseen_map", False)
 
 
 @pytest.mark.parametrize("name", DERIVED)
@@ -286,13 +328,15 @@ def test_without_training(data_name: str, tower: Path, data: Path) -> None:
     resize = [s.scale for s in config.test_dataloader.dataset.pipeline if "Resize" in s.type]
     windows = config.model.test_cfg.get("crop_size"), config.model.test_cfg.get("stride")
     mini = data_name == "mini"
-    assert (resize, windows) == (([], (None, None)) if mini else ([336], ((224,) * 2, (112,) * 2)))
+    side = 448 if data_name == "coco" else 336
+    expected = ([], (None, None)) if mini else ([side], ((224,) * 2, (112,) * 2))
+    assert (resize, windows) == expected
     if not mini:  # the same range about it as about the trained methods' 512
         sides, usual = (
             [step.scale for step in each.tta_pipeline[1].transforms[0]]
             for each in (config, load("zegclip_voc_inductive"))
         )
-        assert sides == [side * 336 / 512 for side in usual]
+        assert sides == [each * side / 512 for each in usual]
 
     config = small(config, tower, data)
     model = built(config)

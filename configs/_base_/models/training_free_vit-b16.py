@@ -12,32 +12,38 @@ model = dict(
         size=(224, 224),
     ),
     clip=dict(model_name="ViT-B-16-quickgelu", weights="openai"),
-    # The last block's way: clip, maskclip, sclip, clearclip or naclip.
+    # Attention of the last block: clip, maskclip, sclip, clearclip or naclip.
     image_encoder=dict(type="TrainingFreeImageEncoder", last_block="naclip", neighbourhood=5.0),
     text_encoder=dict(type="TextEncoder", templates="imagenet80"),
     decode_head=dict(type="TrainingFreeHead", scale=40.0),
     test_cfg=dict(mode="slide", crop_size=(224, 224), stride=(112, 112)),
 )
-# For the configs' data sets: photographs are smaller than for the trained methods.
-pipeline_336 = [
-    dict(type="LoadImageFromFile"),
-    dict(type="ResizeShortestEdge", scale=336, max_size=65536),
-    dict(type="LoadCheckedAnnotations"),
-    dict(type="PackZeroShotInputs"),
-]
+# Photographs are smaller than for the trained methods: shorter side 336, of COCO-Stuff 448.
+pipeline_336, pipeline_448 = (
+    [
+        dict(type="LoadImageFromFile"),
+        dict(type="ResizeShortestEdge", scale=shorter_side, max_size=65536),
+        dict(type="LoadCheckedAnnotations"),
+        dict(type="PackZeroShotInputs"),
+    ]
+    for shorter_side in (336, 448)
+)
 # tools/test.py --tta: the trained methods' range about that size.
-tta_pipeline_336 = [
-    dict(type="LoadImageFromFile"),
-    dict(
-        type="TestTimeAug",
-        transforms=[
-            [
-                dict(type="ResizeShortestEdge", scale=side, max_size=65536)
-                for side in (294, 336, 420)
+tta_pipeline_336, tta_pipeline_448 = (
+    [
+        dict(type="LoadImageFromFile"),
+        dict(
+            type="TestTimeAug",
+            transforms=[
+                [
+                    dict(type="ResizeShortestEdge", scale=shorter_side, max_size=65536)
+                    for shorter_side in sizes
+                ],
+                [dict(type="RandomFlip", prob=0.0), dict(type="RandomFlip", prob=1.0)],
+                [dict(type="LoadCheckedAnnotations")],
+                [dict(type="PackZeroShotInputs")],
             ],
-            [dict(type="RandomFlip", prob=0.0), dict(type="RandomFlip", prob=1.0)],
-            [dict(type="LoadCheckedAnnotations")],
-            [dict(type="PackZeroShotInputs")],
-        ],
-    ),
-]
+        ),
+    ]
+    for sizes in ((294, 336, 420), (392, 448, 560))
+)
