@@ -96,9 +96,12 @@ def scores_on(row: Mapping[str, Any], dataset: str) -> dict[str, Any] | None:
 
 
 def one_cell(scores: Mapping[str, Any] | None) -> str:
-    """The four scores, or the one of the cross-dataset setting; empty where there are none."""
+    """The four scores with one decimal, or the mIoU alone as its source prints it.
+
+    The mIoU alone is of the cross-dataset setting and of CLIP without training. Empty: no scores.
+    """
     if scores is None or "mIoU" in scores:
-        return "" if scores is None else f"mIoU {number(scores['mIoU'])}"
+        return "" if scores is None else f"mIoU {scores['mIoU']}"
     return " / ".join(number(scores[key]) for key in COLUMNS)
 
 

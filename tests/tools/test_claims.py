@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.claims import CLAIMS, Claim, number_at, table
+from support.claims import BEST, CLAIMS, MARGIN, Claim, number_at, table
 from support.comparison_tables import NOTHING
 
 
@@ -43,6 +43,11 @@ def test_a_claim_shows_by_sign_and_significance(claim: Claim) -> None:
     assert verdict(-10, 0.1).startswith("**the opposite**: ")
     assert verdict(-10, 40).startswith("not shown: ")
     assert verdict(10, 40).startswith("not shown: ")
+
+
+def test_what_the_paper_does_not_state_is_called_our_yardstick() -> None:
+    ours = {claim.theirs for claim in CLAIMS if claim.paper == "TagCLIP (our yardstick)"}
+    assert ours == {("tagclip{}", MARGIN), ("tagclip{}", BEST)}
 
 
 def test_claims_wait_for_an_analysis() -> None:
