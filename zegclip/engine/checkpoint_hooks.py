@@ -15,8 +15,6 @@ from mmengine.runner import BaseLoop, Runner
 from mmseg.registry import HOOKS
 
 _BUFFER_KEYS = {"log_history", "count_history", "max_length"}
-# Parts that only describe the run: what is not plain there is kept as text.
-_DESCRIPTIVE = ("meta", "message_hub")
 
 
 def to_plain(value: Any, where: str = "checkpoint") -> Any:
@@ -52,15 +50,15 @@ def to_plain(value: Any, where: str = "checkpoint") -> Any:
         if hasattr(value, "_metadata"):  # the modules' versions in a state dict
             plain._metadata = to_plain(value._metadata, where)  # type: ignore[attr-defined]
         return plain
-    if isinstance(value, (list, tuple, set)):
-        items_of = (to_plain(v, f"{where}[{i}]") for i, v in enumerate(value))
-        return next(kind for kind in (list, tuple, set) if isinstance(value, kind))(items_of)
+    for kind in (list, tuple, set):
+        if isinstance(value, kind):
+            return kind(to_plain(v, f"{where}[{i}]") for i, v in enumerate(value))
     if isinstance(value, enum.Enum):
         return to_plain(value.value, where)
-    for kind in (int, float, str):  # classes built on them
-        if isinstance(value, kind):
-            return kind(value)
-    if where.split(".")[1:2] and where.split(".")[1] in _DESCRIPTIVE:
+    for plain_kind in (int, float, str):  # classes built on them
+        if isinstance(value, plain_kind):
+            return plain_kind(value)
+    if where.startswith(("checkpoint.meta.", "checkpoint.message_hub.")):  # only describe the run
         return str(value)
     raise TypeError(
         f"{where} is a {type(value).__module__}.{type(value).__qualname__}: a checkpoint may hold "

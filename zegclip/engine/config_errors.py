@@ -17,7 +17,7 @@ _UNEXPECTED = re.compile(r"(\w+)\.__init__\(\) got an unexpected keyword argumen
 
 
 def refused_settings(error: Exception) -> str | None:
-    """The message of an error while a config's part was built; ``None``: it is of something else.
+    """The message of an error that came from building a part of the config; else ``None``.
 
     A misspelt ``type`` or setting, one that is missing, or a value that the part refuses. The
     place in the code is named too, because a part of one's own may be wrong itself.

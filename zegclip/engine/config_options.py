@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mmengine.config import Config, DictAction
@@ -80,16 +80,10 @@ def check_variables(cfg: Config) -> None:
         InputError: there is such a name; says what to set.
     """
     content = cfg.to_dict()
-    settings = list(_entries({key: value for key, value in content.items() if key in _READ}))
-    texts = [value for _, value in settings if isinstance(value, str)]
+    read = {key: value for key, value in content.items() if key in _READ}
+    settings = [value for _, value in _entries(read)]
     for name, value in content.items():
-        if name in _READ:
-            continue
-        if isinstance(value, str) and any(value in text for text in texts):
-            continue
-        extended = name in _OF_DATASETS and isinstance(value, dict) and value
-        parts = value.values() if extended else [value]
-        if all(any(p == other and type(p) is type(other) for _, other in settings) for p in parts):
+        if name in _READ or _is_used(name, value, settings):
             continue
         if name in _OF_DATASETS and value is not None:
             loaders = " = ".join(each for each in LOADERS.values() if content.get(each))
@@ -106,6 +100,16 @@ def check_variables(cfg: Config) -> None:
             raise InputError(
                 f"{cfg.filename}: no part of a run reads {name} (did you mean {close[0]!r}?)"
             )
+
+
+def _is_used(name: str, value: Any, settings: Sequence[Any]) -> bool:
+    """Whether one of the settings was made of a config's own name."""
+    if isinstance(value, str):
+        return any(value in text for text in settings if isinstance(text, str))
+    # A base's dict, such as synonyms, may have been extended since.
+    extended = name in _OF_DATASETS and isinstance(value, dict) and value
+    parts = value.values() if extended else [value]
+    return all(any(p == s and type(p) is type(s) for s in settings) for p in parts)
 
 
 def apply_options(cfg: Config, options: Mapping[str, Any] | None, trains: bool = True) -> None:

@@ -35,11 +35,12 @@ def run(main: Callable[[], None]) -> None:
         message = _message(error)
         if message is None:
             raise
-        # Before the process group exists, every process meets the error; the first one prints it.
+        # Before the process group exists, every process meets the error, and the first one prints
+        # it; afterwards it may be the error of one process alone.
         first = is_first_process()
-        alone = not first and torch.distributed.is_initialized()
-        text = f"error: {message}" + (f" (process {os.environ.get('RANK')})" if alone else "")
-        raise SystemExit(text if first or alone else 1) from None
+        only_here = not first and torch.distributed.is_initialized()
+        text = f"error: {message}" + (f" (process {os.environ.get('RANK')})" if only_here else "")
+        raise SystemExit(text if first or only_here else 1) from None
     finally:
         if torch.distributed.is_initialized():
             _leave_processes(failed=sys.exc_info()[0] is not None)

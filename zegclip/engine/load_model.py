@@ -143,10 +143,10 @@ def load_model(cfg: Config, checkpoint: str | None, device: torch.device) -> Zer
         InputError: CLIP weights are missing, the checkpoint cannot be read or is of another model.
     """
     start_up.check(cfg, modes=())
-    # Some of mmengine's parts are only found within the scope of mmseg.
-    # (A data preprocessor may stand beside the model, as mmengine's runner takes it.)
-    beside = {"data_preprocessor": cfg.get("data_preprocessor"), "train_cfg": None}
-    model = MODELS.build({**beside, **cfg.model, "_scope_": "mmseg"})
+    # A data preprocessor may stand beside the model, as mmengine's runner takes it; some of
+    # mmengine's parts are only found within the scope of mmseg.
+    beside = {"data_preprocessor": cfg.get("data_preprocessor"), "_scope_": "mmseg"}
+    model = MODELS.build({**beside, **cfg.model})
     if not isinstance(model, ZeroShotSegmentor):
         raise InputError(
             f"{cfg.filename or 'the config'} is of a {type(model).__name__}, which takes no words: "

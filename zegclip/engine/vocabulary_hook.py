@@ -148,8 +148,8 @@ def _check_same_split(train: Mapping[str, Any], val: Mapping[str, Any]) -> None:
         )
 
 
-def _check_trained(trained_on: Mapping[str, Any], test: Mapping[str, Any]) -> None:
-    trained, tested = Vocabulary.from_metainfo(trained_on), Vocabulary.from_metainfo(test)
+def _check_trained(train: Mapping[str, Any], test: Mapping[str, Any]) -> None:
+    trained, tested = Vocabulary.from_metainfo(train), Vocabulary.from_metainfo(test)
     if trained.classes != tested.classes or "supervised" in (trained.setting, tested.setting):
         return
     if hidden := [name for name in tested.seen if name in trained.unseen]:
@@ -159,17 +159,17 @@ def _check_trained(trained_on: Mapping[str, Any], test: Mapping[str, Any]) -> No
         )
 
 
-def check_not_trained(trained_on: Mapping[str, Any], test: Mapping[str, Any]) -> None:
+def check_not_trained(train: Mapping[str, Any], test: Mapping[str, Any]) -> None:
     """Refuse to call unseen what a model was trained on.
 
     Args:
-        trained_on: metainfo of the data set that the model was trained with.
+        train: metainfo of the data set that the model was trained with.
         test: metainfo of the data set that it is to be tested on.
 
     Raises:
         InputError: it was trained on classes that the test calls unseen.
     """
-    trained, tested = Vocabulary.from_metainfo(trained_on), Vocabulary.from_metainfo(test)
+    trained, tested = Vocabulary.from_metainfo(train), Vocabulary.from_metainfo(test)
     if tested.setting == "supervised":
         return
     if tested.setting == "cross_dataset":
@@ -200,7 +200,7 @@ def check_not_trained(trained_on: Mapping[str, Any], test: Mapping[str, Any]) ->
 
 
 def _words(vocabulary: Vocabulary, names: Iterable[str]) -> dict[str, set[str]]:
-    """Whatever some classes are called: the same words are the same class in any data set.
+    """Names and synonyms of the given classes: those that share one are the same class.
 
     Spaces do not count: VOC's pottedplant is COCO-Stuff's potted plant.
     """
