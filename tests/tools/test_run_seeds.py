@@ -9,10 +9,18 @@ from pathlib import Path
 
 import pytest
 import run_seeds
+import torch
 from support import runs as tool_runs
 
 from zegclip.errors import InputError
 from zegclip.files import PROJECT_ROOT, read_checkpoint
+
+
+@pytest.fixture
+def without_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine that has none, in this process and those that it starts."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
 
 
 @pytest.mark.slow
@@ -60,7 +68,7 @@ def test_seeds_are_trained_once_and_summarised(
 
 
 @pytest.mark.slow
-def test_processes_share_the_batch(tmp_path: Path) -> None:
+def test_processes_share_the_batch(tmp_path: Path, without_gpus: None) -> None:
     options = ["train_cfg.max_iters=1", "default_hooks.checkpoint.interval=1"]
     options += ["val_dataloader.dataset.number=10", "train_dataloader.num_workers=1"]
     arguments = ["zegclip_mini_inductive", "--seeds=1", "--gpus=2", "--amp"]
@@ -99,9 +107,13 @@ def test_self_training_starts_from_the_same_seeds_run(tmp_path: Path) -> None:
         path.parent.mkdir(parents=True)
         path.touch()
     work_dir = tmp_path / "zegclip_mini_transductive"
-    args = Namespace(seeds=2, gpus=1, amp=False, cfg_options=None, work_dir=work_dir)
+    args = Namespace(
+        seeds=2, gpus=1, amp=False, cfg_options=None, work_dir=work_dir, unseen=["cat"]
+    )
     config = run_seeds.find_config("zegclip_mini_transductive").resolve()
-    assert [each.start for each in run_seeds.runs_of(config, args)] == starts
+    runs = run_seeds.runs_of(config, args)
+    assert [each.start for each in runs] == starts
+    assert runs[0].command()[3:5] == ["--unseen", "cat"]
     args.cfg_options = {"load_from": "other.pth"}
     assert [each.start for each in run_seeds.runs_of(config, args)] == [None, None]
 
@@ -130,6 +142,6 @@ def test_none_is_an_error(option: str, capsys: pytest.CaptureFixture[str]) -> No
     assert f"{option} 0: at least one" in capsys.readouterr().err
 
 
-def test_a_batch_that_cannot_be_shared_is_said() -> None:
+def test_a_batch_that_cannot_be_shared_is_said(without_gpus: None) -> None:
     with pytest.raises(InputError, match="--gpus 3: zegclip_mini_inductive's batch of 16"):
         run_seeds.main(["zegclip_mini_inductive", "--gpus", "3"])

@@ -151,12 +151,14 @@ def test_a_finished_run_and_a_work_dir_that_was_moved(
 
 
 def test_options(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run(
-        monkeypatch, "train.py", CONFIG,
-        "--amp", "--auto-scale-lr", "--seed", 3, "--deterministic", "--work-dir", folder / "w",
-        "--cfg-options", "train_cfg.max_iters=1",
-    )  # fmt: skip
-    torch.use_deterministic_algorithms(False)
+    try:
+        run(
+            monkeypatch, "train.py", CONFIG,
+            "--amp", "--auto-scale-lr", "--seed", 3, "--deterministic", "--work-dir", folder / "w",
+            "--cfg-options", "train_cfg.max_iters=1",
+        )  # fmt: skip
+    finally:
+        torch.use_deterministic_algorithms(False)
     (first,) = [line for line in scalars(folder / "w") if "loss_seg" in line]
     assert first["lr"] == pytest.approx(0.1 * 2 / 16)
     log = "".join(file.read_text() for file in (folder / "w").glob("*/*.log"))

@@ -27,9 +27,9 @@ class ToySegmentor(BaseModel):
         logits = self.classify(inputs)  # (B, C, H, W)
         if mode == "loss":
             labels = torch.stack([s.gt_sem_seg.data.squeeze(0).long() for s in data_samples])
-            return dict(
-                loss_seg=torch.nn.functional.cross_entropy(logits, labels, ignore_index=255)
-            )
+            # (Flat, since a GPU's loss of maps refuses to be deterministic.)
+            flat = logits.movedim(1, -1).flatten(0, -2), labels.flatten()
+            return dict(loss_seg=torch.nn.functional.cross_entropy(*flat, ignore_index=255))
         for sample, image_logits in zip(data_samples, logits, strict=True):
             size = sample.ori_shape
             labels = image_logits.argmax(0, keepdim=True)[:, : size[0], : size[1]]
