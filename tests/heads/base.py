@@ -140,6 +140,9 @@ class HeadTester:
         without = self.build_head(gamma=0.0).calibrate(plain, seen)
         gap = without.probabilities - calibrated.probabilities
         assert gap[:, seen].gt(0).all() and gap[:, ~seen].eq(0).all()
+        if type(head).calibrate is ZeroShotHead.calibrate:
+            expected = plain.probabilities - 0.1 * seen[:, None, None].float()
+            assert calibrated.probabilities.equal(expected)
         assert head.protocol(True)["gamma"] == 0.1
         assert head.protocol(False)["gamma"] == 0.0
 
@@ -155,6 +158,14 @@ class HeadTester:
         masks = head(patches, unit(1, 32, seed=2), classes).mask_logits
         stacked = torch.stack([similarity.flatten(), masks.flatten()])
         assert torch.corrcoef(stacked)[0, 1] > 0.9
+
+    def test_linear_layers_start_as_published(self) -> None:
+        head = MODELS.build({**self.head, "embed_dims": 64})
+        head.init_weights()
+        linears = [module for module in head.modules() if isinstance(module, torch.nn.Linear)]
+        for linear in linears:
+            assert linear.weight.std().item() == pytest.approx(0.02, rel=0.15)
+            assert linear.bias is None or not linear.bias.any()
 
     def test_starts_from_a_file_where_it_is_told_to(self, tmp_path: Path) -> None:
         state = self.build_head().state_dict()
@@ -185,6 +196,11 @@ class HeadTester:
     def losses(self, model: ZeroShotSegmentor, *samples: SegDataSample) -> dict[str, Tensor]:
         image = torch.randn(len(samples), 3, 32, 32, generator=torch.Generator().manual_seed(1))
         return model.loss(image, list(samples))
+
+    def test_queries_of_training_are_the_seen_classes(self, segmentor: ZeroShotSegmentor) -> None:
+        words = [segmentor.vocabulary.words[index] for index in (0, 2, 4)]
+        expected = segmentor.text_encoder.embed(words)
+        torch.testing.assert_close(segmentor.training_embeddings(), expected)
 
     def test_learns_only_prompts_and_head(self, segmentor: ZeroShotSegmentor) -> None:
         segmentor.train()

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
@@ -66,13 +67,53 @@ def test_clip_s_own_embeddings_are_those_of_step_0(clip: LoadedClip) -> None:
     torch.testing.assert_close(encoder.embed_by_clip(words), before, atol=1e-5, rtol=0)
 
 
-def test_prompts_past_their_depth_are_left_to_the_tower(clip: LoadedClip) -> None:
-    shallow = moved(PromptedTextEncoder(clip, prompt_depth=1))
-    deep = PromptedTextEncoder(clip)
-    with torch.no_grad():
-        deep.language_prompts[:1] = shallow.language_prompts
-    # Same first layer, but the second layer's prompts are not its output.
-    assert not torch.allclose(shallow(VOCABULARY), deep(VOCABULARY), atol=1e-4)
+def by_definition(encoder: PromptedTextEncoder, clip: LoadedClip) -> Tensor:
+    """T of the vocabulary: each text's tokens, all of them, through CLIP's own blocks.
+
+    Before each prompted block the prompts are put in at the places 1 to m. Past the prompted
+    blocks, what these make of the prompts goes on.
+    """
+    model, m = clip.model, encoder.num_prompts
+    classes = []
+    for synonyms in VOCABULARY.words:
+        texts = []
+        for word in synonyms:
+            tokens = clip.tokenizer([f"a photo of a {word}"])[0]
+            before_name, name = tokens[:5], tokens[5 : int(tokens.argmax()) + 1]
+            tokens = torch.cat([before_name, before_name[-1:].expand(max(0, m - 4)), name])
+            length = len(tokens)
+            hidden = model.token_embedding(tokens[None]) + model.positional_embedding[:length]
+            for index, block in enumerate(model.transformer.resblocks):
+                if index < encoder.prompt_depth:
+                    prompts = encoder.language_prompts[index : index + 1]
+                    hidden = torch.cat([hidden[:, :1], prompts, hidden[:, 1 + m :]], dim=1)
+                hidden = block(hidden, attn_mask=model.attn_mask[:length, :length])
+            end = model.ln_final(hidden[0, -1]) @ model.text_projection
+            texts.append(F.normalize(end, dim=-1))
+        classes.append(F.normalize(torch.stack(texts).mean(dim=0), dim=-1))
+    return torch.stack(classes)
+
+
+@pytest.mark.parametrize(
+    ("num_prompts", "prompt_depth", "prompt_init"),
+    [
+        (4, None, "template"),
+        (2, None, "template"),
+        (4, 1, "template"),
+        (6, None, "random"),
+        (6, 1, "random"),
+    ],
+)
+def test_prompts_anywhere_are_their_definition(
+    clip: LoadedClip, num_prompts: int, prompt_depth: int | None, prompt_init: str
+) -> None:
+    torch.manual_seed(0)
+    encoder = moved(PromptedTextEncoder(clip, "single", num_prompts, prompt_depth, prompt_init))
+    found, expected = encoder(VOCABULARY), by_definition(encoder, clip)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        gradient(encoder, found), gradient(encoder, expected), atol=1e-5, rtol=1e-4
+    )
 
 
 def test_more_random_prompts_than_words_stand_between_template_and_name(clip: LoadedClip) -> None:
@@ -111,8 +152,8 @@ def test_without_prompts_it_is_the_frozen_encoder(clip: LoadedClip, tmp_path: Pa
     assert list(tmp_path.glob("*.safetensors"))
 
 
-def gradient(encoder: PromptedTextEncoder) -> Tensor:
-    rows = encoder(VOCABULARY)
+def gradient(encoder: PromptedTextEncoder, rows: Tensor | None = None) -> Tensor:
+    rows = encoder(VOCABULARY) if rows is None else rows
     weights = torch.linspace(-1, 1, rows.numel()).view_as(rows)
     (gradient,) = torch.autograd.grad((rows * weights).sum(), encoder.language_prompts)
     return gradient
