@@ -11,7 +11,7 @@ import torch
 import tagclip  # noqa: F401  (registers the head)
 from tagclip import weight_by_trust
 from tests.heads.base import HeadTester, unit
-from zegclip.heads import HeadOutput
+from zegclip.heads import HeadOutput, Prediction
 from zegclip.losses import MaskLoss
 
 
@@ -81,14 +81,38 @@ class TestTrustyHead(HeadTester):
         assert active == ["decode_head.structure='attend_first'"]
 
     @pytest.mark.parametrize("structure", ["project_first", "attend_first"])
-    def test_both_structures_decode_and_differ(self, structure: str) -> None:
-        inputs = unit(2, 32, 4, 4, dim=1), unit(2, 32), unit(5, 32)
-        output = self.build_head(structure=structure)(*inputs)
-        assert output.extra_maps["trusty_map"].shape == (2, 1, 4, 4)
-        other = {"project_first": "attend_first", "attend_first": "project_first"}[structure]
-        assert not torch.allclose(
-            output.mask_logits, self.build_head(structure=other)(*inputs).mask_logits
-        )
+    def test_both_structures_are_their_definitions(self, structure: str) -> None:
+        head = self.build_head(structure=structure)
+        patches, g, classes = unit(2, 32, 4, 4, dim=1), unit(2, 32), unit(5, 32, seed=1)
+        learner = head.trusty_learner
+        embeddings = torch.cat([classes, head.trusty_token])
+        matched = embeddings * g[:, None]
+
+        def attend(tokens: torch.Tensor) -> torch.Tensor:
+            return learner.norm(tokens + learner.self_attention(tokens, tokens, tokens)[0])
+
+        def project(matched: torch.Tensor) -> torch.Tensor:
+            pairs = torch.cat([matched, embeddings.expand(2, -1, -1)], dim=-1)
+            return learner.relationship_descriptor.projection(pairs)
+
+        queries = {
+            "project_first": lambda: attend(project(matched)),
+            "attend_first": lambda: project(attend(matched)),
+        }[structure]()
+        torch.testing.assert_close(learner(embeddings, g), queries)
+        maps = head.decoder(queries, patches)
+        output = head(patches, g, classes)
+        torch.testing.assert_close(output.mask_logits, maps[:, :-1])
+        torch.testing.assert_close(output.extra_maps["trusty_map"], maps[:, -1:])
+
+    def test_gamma_comes_before_trust(self) -> None:
+        head = self.build_head(gamma=0.1)
+        probabilities, trust = torch.rand(1, 2, 3, 3), torch.rand(1, 1, 3, 3)
+        seen, unseen = head.calibrate(
+            Prediction(probabilities, trusty(trust)), torch.tensor([True, False])
+        ).probabilities.split(1, dim=1)
+        torch.testing.assert_close(seen, (probabilities[:, :1] - 0.1) * trust)
+        torch.testing.assert_close(unseen, probabilities[:, 1:] * (1 - trust))
 
     @pytest.mark.parametrize("word", ["structure", "trusty_loss", "trusty_target"])
     def test_unknown_choice_is_named(self, word: str) -> None:
