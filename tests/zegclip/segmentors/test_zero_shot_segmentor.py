@@ -22,7 +22,7 @@ from zegclip.clip import PromptedImageEncoder
 from zegclip.errors import InputError
 from zegclip.evaluation import protocol_fingerprint
 from zegclip.heads import ATMHead, upsample
-from zegclip.segmentors import ZeroShotSegmentor
+from zegclip.segmentors import ZeroShotSegmentor, zero_shot_segmentor
 from zegclip.vocabulary import Vocabulary
 
 CLASSES = ("cat", "bus", "sofa")
@@ -241,6 +241,23 @@ def test_learned_class_embeddings_are_computed_once_per_evaluation(
     assert len(calls) == 5  # in training nothing is kept
 
 
+def test_embeddings_of_the_vocabularies_used_last_are_kept(
+    model: ZeroShotSegmentor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zero_shot_segmentor, "_VOCABULARIES_KEPT", 2)
+    embedded: list[str] = []
+    embed = model.text_encoder.forward
+
+    def count_and_embed(vocabulary: Vocabulary) -> Tensor:
+        embedded.extend(vocabulary.classes)
+        return embed(vocabulary)
+
+    monkeypatch.setattr(model.text_encoder, "forward", count_and_embed)
+    for name in "abacab":  # c takes the place of b, and b that of c
+        model.class_embeddings(Vocabulary([name]))
+    assert embedded == ["a", "b", "c", "b"]
+
+
 def test_mmseg_inferencers_short_metainfo_is_completed(model: ZeroShotSegmentor) -> None:
     dataset = {"type": "ZeroShotDataset", "unseen": ["bus"], "metainfo": {"classes": CLASSES}}
     dataset["synonyms"] = {"cat": ["kitten"]}
@@ -288,6 +305,7 @@ def test_prediction_has_the_original_size_and_undoes_a_flip(model: ZeroShotSegme
 
 def test_flips_are_averaged_in_test_time_augmentation(model: ZeroShotSegmentor) -> None:
     image, versions, maps = torch.randn(1, 3, 32, 32), [], []
+    extra_maps = torch.rand(2, 3, 40, 41)
     tta = MODELS.build({"type": "ZeroShotTTAModel", "module": model})
     for flip in (False, True):
         metainfo = {"ori_shape": (40, 41), "flip": flip, "flip_direction": "horizontal"}
@@ -295,11 +313,13 @@ def test_flips_are_averaged_in_test_time_augmentation(model: ZeroShotSegmentor) 
             (sample,) = model.predict(
                 image.flip(-1) if flip else image, [SegDataSample(metainfo=metainfo)]
             )
+        sample.set_data({"trusty_map": PixelData(data=extra_maps[int(flip)].clone())})
         versions.append(sample)
         maps.append(sample.seg_logits.data)
     (merged,) = tta.merge_preds([versions])
     assert not torch.allclose(*maps)
     torch.testing.assert_close(merged.seg_logits.data, (maps[0] + maps[1]) / 2)
+    torch.testing.assert_close(merged.trusty_map.data, extra_maps.mean(dim=0))
     assert torch.equal(merged.pred_sem_seg.data[0], merged.seg_logits.data.argmax(dim=0))
     nothing = versions[0].clone()  # the last map is that of none of the classes
     nothing.seg_logits.data = torch.cat([maps[0], torch.ones(1, *maps[0].shape[1:])])
@@ -330,6 +350,8 @@ def test_protocol_names_what_numbers_depend_on(model: ZeroShotSegmentor) -> None
     model.test_cfg |= {"background": {"threshold": 0.5}, "refine": "pamr"}
     changed = model.protocol()["inference"]
     assert changed["background"] == {"threshold": 0.5} and changed["refine"] == "pamr"
+    model.set_vocabulary(Vocabulary(classes=("cat",), setting="supervised"))
+    assert model.protocol()["gamma"] == 0.0
 
 
 def test_settings_that_no_weight_shows_make_no_other_clip(
@@ -342,8 +364,6 @@ def test_settings_that_no_weight_shows_make_no_other_clip(
     assert twice.protocol()["clip"] == model.protocol()["clip"]
     assert twice.protocol()["fixed_settings"] == ["image_encoder.class_embedding_twice=True"]
     assert text_fingerprint(twice) == text_fingerprint(model)
-    model.set_vocabulary(Vocabulary(classes=("cat",), setting="supervised"))
-    assert model.protocol()["gamma"] == 0.0
 
 
 @pytest.mark.parametrize("pseudo_labels", ["unseen_pixels", "all_unlabelled"])
