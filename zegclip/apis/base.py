@@ -83,7 +83,10 @@ class Inferencer:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The class names that the model was trained for, ``()`` if it has none."""
+        """The class names that are used where none are given, ``()`` if there are none.
+
+        They are the training's; of an exported model with ``words.npz`` those of that file.
+        """
         return self._own_vocabulary.classes if self._own_vocabulary else ()
 
     def __call__(
