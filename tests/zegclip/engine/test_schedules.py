@@ -13,7 +13,7 @@ SCHEDULES = Path(__file__).parents[3] / "configs" / "_base_" / "schedules"
 
 
 @pytest.mark.parametrize("length", [20000, 40000, 80000])
-def test_rate_is_warm_up_times_decay(length: int) -> None:
+def test_schedules_differ_in_their_length_alone(length: int) -> None:
     cfg = Config.fromfile(SCHEDULES / f"schedule_{length // 1000}k.py")
     assert cfg.train_cfg.max_iters == length
     assert length % cfg.train_cfg.val_interval == 0
@@ -21,7 +21,12 @@ def test_rate_is_warm_up_times_decay(length: int) -> None:
     assert cfg.optim_wrapper.optimizer == dict(
         type="AdamW", lr=2e-4, betas=(0.9, 0.999), weight_decay=0.01, fused=True
     )
+    shortest = Config.fromfile(SCHEDULES / "schedule_20k.py")
+    assert cfg.param_scheduler == shortest.param_scheduler
 
+
+def test_rate_is_warm_up_times_decay() -> None:
+    cfg, length = Config.fromfile(SCHEDULES / "schedule_20k.py"), 20000
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=2e-4)
     linear, poly = cfg.param_scheduler
     assert (linear.pop("type"), poly.pop("type")) == ("LinearLR", "PolyLR")

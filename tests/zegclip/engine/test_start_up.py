@@ -87,7 +87,7 @@ def test_crops_that_are_mostly_padding(
         (dict(type="LoadImageFromFile"), False),
     ],
 )
-def test_photographs_are_validated_one_by_one(
+def test_photographs_validated_in_batches_are_warned_of(
     step: dict[str, Any], differ: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
@@ -106,11 +106,14 @@ def test_photographs_are_validated_one_by_one(
         assert "val_dataloader.batch_size=4, but" in text and text.endswith(".batch_size=1")
 
 
-def test_scenes_of_one_size_are_validated_in_batches() -> None:
+def test_scenes_of_one_size_are_validated_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(start_up, "print_log", lambda text, *_: said.append(text))
     cfg = Config.fromfile("configs/zegclip_mini_inductive.py")
     cfg.val_dataloader.batch_size = cfg.test_dataloader.batch_size = 25
     start_up.check(cfg, ["train", "val"])
     start_up.check(cfg, ["test"])
+    assert said == []
 
 
 def test_training_on_the_validation_list_is_said(
