@@ -76,19 +76,12 @@ def check(cfg: Config, dataset: ZeroShotDataset) -> None:
 def main(argv: list[str] | None = None) -> None:
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     add_pairs(parser)
-    parser.add_argument(
-        "--titles", nargs="+", help="of the columns, one a pair (default: configs')"
-    )
     folder = PROJECT_ROOT / "work_dirs" / "analysis"
     parser.add_argument("--out", type=Path, default=folder, help="folder; default: %(default)s")
     args = parser.parse_args(argv)
-    files = paired(parser, args.pairs)
-    titles = args.titles or [Path(config).stem for config, _ in files]
-    if len(titles) != len(files):
-        parser.error(f"--titles: {len(titles)} for {len(files)} pairs")
-    configs = [
-        (config, read_pair(config, checkpoint, args.cfg_options)) for config, checkpoint in files
-    ]
+    files = paired(parser, args)
+    titles = [title for title, _, _ in files]
+    configs = [(config, read_pair(config, checkpoint, args)) for _, config, checkpoint in files]
     pairs = [(cfg, labelled_data(config, cfg)) for config, cfg in configs]
     for pair in pairs:  # all are checked before the work begins, and only one is kept in memory
         check(*pair)

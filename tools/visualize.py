@@ -66,9 +66,6 @@ def parse_args() -> argparse.Namespace:
         "from the largest object of these (default: unseen classes)",
     )
     parser.add_argument(
-        "--titles", nargs="+", help="of the columns, one a pair (default: the configs')"
-    )
-    parser.add_argument(
         "--point",
         nargs=2,
         type=float,
@@ -76,9 +73,7 @@ def parse_args() -> argparse.Namespace:
         help="consensus: start from the region around this pixel of the image",
     )
     args = parser.parse_args()
-    args.pairs = paired(parser, args.pairs)
-    if args.titles and len(args.titles) != len(args.pairs):
-        parser.error(f"--titles: {len(args.titles)} for {len(args.pairs)} pairs")
+    args.pairs = paired(parser, args)
     if args.point and "point" not in inspect.signature(FIGURES.get(args.figure)).parameters:
         parser.error(f"--point: the {args.figure} figure takes none")
     formats = Figure().canvas.get_supported_filetypes()
@@ -90,32 +85,31 @@ def parse_args() -> argparse.Namespace:
 def load_methods(args: argparse.Namespace) -> list[Method]:
     """Check all pairs, choose the images, and then load the models."""
     pairs, needed = [], FIGURES.get(args.figure).head
-    for config, checkpoint in args.pairs:
-        cfg = read_pair(config, checkpoint, args.cfg_options)
+    for title, config, checkpoint in args.pairs:
+        cfg = read_pair(config, checkpoint, args)
         head = MODELS.get(cfg.model.decode_head.type)
         if not (isinstance(head, type) and issubclass(head, needed)):
             raise InputError(
                 f"{config}: its head, {cfg.model.decode_head.type}, has no {args.figure} to show; "
                 f"a {needed.__name__} has"
             )
-        pairs.append((cfg, labelled_data(config, cfg)))
-    first = pairs[0][1]
+        pairs.append((title, cfg, labelled_data(config, cfg)))
+    _, _, first = pairs[0]
     classes = first.metainfo["classes"]
-    for (config, _), (_, dataset) in zip(args.pairs, pairs):
+    for (_, config, _), (_, _, dataset) in zip(args.pairs, pairs):
         if dataset.metainfo["classes"] != classes:
             raise InputError(
-                f"{args.pairs[0][0]} and {config} have other classes: methods side by side need "
+                f"{args.pairs[0][1]} and {config} have other classes: methods side by side need "
                 "configs of one data set"
             )
     check_known(args.classes, classes, "--classes")
     every = image_names(first)
     names = args.names or [every[each] for each in images_with(first, args.images, args.classes)]
     print(f"{args.figure}: {', '.join(names)}")
-    methods = []
-    titles = args.titles or [Path(config).stem for config, _ in args.pairs]
-    for title, (cfg, dataset) in zip(titles, pairs):
-        methods.append(Method(title, load(cfg, dataset), dataset, images_named(dataset, names)))
-    return methods
+    return [
+        Method(title, load(cfg, dataset), dataset, images_named(dataset, names))
+        for title, cfg, dataset in pairs
+    ]
 
 
 def main() -> None:

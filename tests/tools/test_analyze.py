@@ -66,6 +66,17 @@ def test_other_trainings_are_no_seeds(analysed: Run, tmp_path: Path) -> None:
         analysed(*pairs)
 
 
+def test_a_model_of_another_split(analysed: Run, tmp_path: Path) -> None:
+    content = torch.load(TAGCLIP[1], weights_only=True)
+    content["meta"]["dataset_meta"]["unseen"] = ["cat", "dog"]
+    torch.save(content, tmp_path / "iter_1.pth")
+    pair = TAGCLIP[0], tmp_path / "iter_1.pth"
+    with pytest.raises(InputError, match="unseen"):
+        analysed(*pair)
+    data = analysed(*pair, "--unseen", "cat", "dog")["data"]
+    assert data["tagclip_mini_inductive"]["unseen"] == ["cat", "dog"]
+
+
 def test_cells() -> None:
     assert (
         cell([50.0, 52.0]) == "51 ± 1.4"

@@ -1,4 +1,4 @@
-"""What the papers claim, as comparisons of two numbers, and which of it shows; yardsticks of ours."""
+"""What the papers claim, as comparisons of two numbers, and which of it shows."""
 
 from __future__ import annotations
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
-from collections.abc import Mapping, Sequence
-from typing import Any
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
@@ -20,12 +19,21 @@ from zegclip.segmentors import ZeroShotSegmentor
 
 
 def add_pairs(parser: ArgumentParser) -> None:
-    """The arguments ``pairs`` and ``cfg_options``."""
+    """The arguments ``pairs``, ``titles``, ``unseen`` and ``cfg_options``."""
     parser.add_argument(
         "pairs",
         nargs="+",
         metavar="CONFIG CHECKPOINT",
         help="a config and what tools/train.py made of it; several pairs stand side by side",
+    )
+    parser.add_argument(
+        "--titles", nargs="+", help="of the columns, one a pair (default: the configs' names)"
+    )
+    parser.add_argument(
+        "--unseen",
+        nargs="+",
+        metavar="CLASS",
+        help="the split of all pairs, as tools/train.py --unseen: the unseen classes by name",
     )
     parser.add_argument(
         "--cfg-options",
@@ -36,20 +44,24 @@ def add_pairs(parser: ArgumentParser) -> None:
     )
 
 
-def paired(parser: ArgumentParser, files: Sequence[str]) -> list[tuple[str, str]]:
-    """The pairs; ends the program where one is not complete."""
-    if len(files) % 2:
-        parser.error(f"a CHECKPOINT belongs to each CONFIG, but there are {len(files)} files")
-    return list(zip(files[::2], files[1::2]))
+def paired(parser: ArgumentParser, args: Namespace) -> list[tuple[str, str, str]]:
+    """Title, config and checkpoint of each pair; ends the program where one is not complete."""
+    configs, checkpoints = args.pairs[::2], args.pairs[1::2]
+    if len(configs) != len(checkpoints):
+        parser.error(f"a CHECKPOINT belongs to each CONFIG, but there are {len(args.pairs)} files")
+    titles = args.titles or [Path(config).stem for config in configs]
+    if len(titles) != len(configs):
+        parser.error(f"--titles: {len(titles)} for {len(configs)} pairs")
+    return list(zip(titles, configs, checkpoints))
 
 
-def read_pair(config: str, checkpoint: str, options: Mapping[str, Any] | None) -> Config:
-    """A config, with the checkpoint as its ``load_from``.
+def read_pair(config: str, checkpoint: str, args: Namespace) -> Config:
+    """A config with the options and split of the arguments, and the checkpoint as ``load_from``.
 
     Raises:
         InputError: one of them is not there, or an option is not read.
     """
-    cfg = complete_config(config, options)
+    cfg = complete_config(config, args.cfg_options, args.unseen)
     cfg.load_from = find_checkpoint(checkpoint)
     init_default_scope(cfg.get("default_scope") or "mmseg")
     return cfg
