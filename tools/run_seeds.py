@@ -73,7 +73,8 @@ def runs_of(path: Path, args: Namespace) -> list[Run]:
         inside = path.is_relative_to(PROJECT_ROOT)
         name = str(path.relative_to(PROJECT_ROOT) if inside else path)
         folder = args.work_dir / f"seed_{seed}"
-        runs.append(Run(name, seed, options, folder, start, gpus=args.gpus, resume=True))
+        settings = dict(gpus=args.gpus, resume=True, unseen=args.unseen or ())
+        runs.append(Run(name, seed, options, folder, start, **settings))
     return runs
 
 
@@ -124,6 +125,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--jobs", type=int, default=1, help="seeds at once, each on its own GPUs")
     parser.add_argument("--amp", action="store_true", help="mixed precision, as train.py --amp")
     parser.add_argument("--cfg-options", nargs="+", action=ConfigOptions, metavar="KEY=VALUE")
+    parser.add_argument(
+        "--unseen", nargs="+", metavar="CLASS", help="another split, as train.py --unseen"
+    )
     parser.add_argument("--work-dir", type=Path, help="default: work_dirs/seeds/CONFIG_NAME")
     args = parser.parse_args(argv)
     if args.seeds < 1:

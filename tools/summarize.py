@@ -2,7 +2,9 @@
 """Put the report.json of many runs into one table, beside the published numbers.
 
 Runs of one config that were trained alike (but for the seed) and judged by one protocol are one
-row, mean ± standard deviation over the seeds. Unfinished runs are left out and named.
+row, mean ± standard deviation over the seeds. A test of a checkpoint before a training's end (the
+best one, or of a run that was stopped early) is another row, which says the iteration. What only a
+validation before the end reports is left out and named.
 
 example: python tools/summarize.py work_dirs --format markdown > results.md
 """
@@ -32,6 +34,7 @@ from zegclip.engine.launch import run
 from zegclip.errors import InputError
 from zegclip.evaluation import COLUMNS, protocol_fingerprint, training_fingerprint
 from zegclip.evaluation.protocol import OF_THE_RUN, digest
+from zegclip.evaluation.training import tested_otherwise, training_settings
 from zegclip.files import PROJECT_ROOT
 
 # The unseen classes that published numbers are of, by data set.
@@ -39,7 +42,7 @@ SPLITS = {
     kind.METAINFO["dataset_name"]: set(kind.METAINFO["unseen"])
     for kind in (VOC20Dataset, COCOStuff171Dataset, Context60Dataset, Context59Dataset)
 }
-ROW = ["config", "protocol", "training", "group"]  # columns that its runs share
+ROW = ["config", "protocol", "training", "early", "group"]  # columns that its runs share
 SCORES = [*COLUMNS, "mIoU"]  # (mIoU: of the cross-dataset setting)
 # Beside protocol and training, what must be the same in runs that are averaged.
 ALIKE = {
@@ -67,6 +70,7 @@ def read_report(path: Path) -> dict[str, Any]:
     if not scores or not {"dataset", "setting"} <= set(protocol):
         raise ValueError("no scores, or no protocol")
     config = protocol.get("config") or path.parent.name
+    iteration, max_iters = protocol.get("iteration"), protocol.get("max_iters")
     if predictions := protocol.get("predictions"):  # the config is only the data set's
         config = f"{predictions} (predictions, {config})"
     return {
@@ -77,6 +81,7 @@ def read_report(path: Path) -> dict[str, Any]:
         "protocol": protocol_fingerprint(protocol),
         # Runs of which nothing says how they were trained are not averaged.
         "training": protocol.get("training") or str(path.parent),
+        "early": bool(max_iters) and (iteration or 0) < max_iters,  # of a checkpoint before the end
         "folder": str(path.parent),
         "content": protocol,
     }
@@ -98,9 +103,12 @@ def read_reports(folders: Sequence[Path]) -> pd.DataFrame:
         except (OSError, ValueError, KeyError, TypeError) as error:
             note(f"warning: {path} is no report of ours and is left out ({error!r})")
             continue
-        if row["max_iters"] and (row["iteration"] or 0) < row["max_iters"]:
+        if row["early"] and row["stage"] == "validation":
             at = f"{row['iteration'] or 0} of {row['max_iters']}"
-            note(f"warning: {row['folder']} is unfinished ({at} iterations) and is left out")
+            note(
+                f"warning: {row['folder']} is unfinished ({at} iterations) and is left out; "
+                "tools/test.py reports a checkpoint of it"
+            )
             continue
         rows.append(row)
     if not rows:
@@ -135,6 +143,9 @@ def cells(runs: pd.DataFrame) -> list[str]:
     if "_coco_to_" in config or SPLITS.get(dataset) == set(protocol.get("unseen") or ()):
         theirs = published(config.partition("_")[0], setting, dataset, pseudo_labels)
     setting += f" ({pseudo_labels})" * bool(pseudo_labels)
+    if first["early"]:
+        tested = ", ".join(f"{each:.0f}" for each in sorted(set(runs["iteration"].fillna(0))))
+        setting += f" (iteration {tested} of {first['max_iters']:.0f})"
     return [config, setting, str(len(runs)), *scores, one_cell(theirs), first["protocol"]]
 
 
@@ -155,6 +166,8 @@ def differences(groups: Sequence[pd.DataFrame]) -> list[str]:
         ]
         if base["training"] != row["training"]:
             parts.append("how they were trained")
+        if base["early"] != row["early"]:
+            parts.append("whether they were trained to the end")
         parts += [text for key, text in ALIKE.items() if one.get(key, 0) != other.get(key, 0)]
         where = f"{base['folder']} and {row['folder']}"
         lines.append(f"{row['config']}: {where} differ in {', '.join(parts)}")
@@ -163,15 +176,20 @@ def differences(groups: Sequence[pd.DataFrame]) -> list[str]:
 
 def done_as_configured(runs: pd.DataFrame) -> str:
     """What runs did otherwise than the file of their config says; empty: nothing but ``--amp``."""
-    content = runs["content"].iloc[0]
-    if not _trained_as(runs["config"].iloc[0], content):
+    content, config = runs["content"].iloc[0], runs["config"].iloc[0]
+    if runs["early"].iloc[0] or not _trained_as(config, content):
         return "not trained as configs/ says"
-    cfg = read_config(PROJECT_ROOT / "configs" / f"{runs['config'].iloc[0]}.py")
+    cfg, trained = (
+        read_config(PROJECT_ROOT / "configs" / f"{name}.py")
+        for name in (config, _trained_by(config))
+    )
+    # (What a cross-dataset config has otherwise than the training's: VOC's own template.)
+    own_settings = tested_otherwise({"settings": training_settings(trained)}, cfg)
     pipeline = json.loads(json.dumps(cfg.test_dataloader.dataset.pipeline, default=str))
     inference = json.loads(json.dumps(cfg.model.test_cfg))
     own = content.get("inference", inference)
     if (
-        content.get("other_settings")
+        content.get("other_settings", []) != own_settings
         or content.get("fp16")
         or content.get("pipeline", pipeline) != pipeline
         or any(own[key] != value for key, value in inference.items() if key in own)
@@ -180,11 +198,16 @@ def done_as_configured(runs: pd.DataFrame) -> str:
     return ""
 
 
+def _trained_by(config: str) -> str:
+    """The config of the training whose model a config tests: itself, unless it is cross-dataset."""
+    method, target, _ = config.partition("_coco_to_")
+    return f"{method}_coco_inductive" if target else config
+
+
 def _trained_as(config: str, content: Mapping[str, Any]) -> bool:
     """Whether a config of the repository's says how a run was trained."""
     training, start = content.get("training"), content.get("start")
-    method, target, _ = config.partition("_coco_to_")
-    name = f"{method}_coco_inductive" if target else config  # which trained it
+    name = _trained_by(config)
     files = {file.stem: file for file in (PROJECT_ROOT / "configs").glob("*.py")}
     if name not in files:  # predictions, and configs of other places
         return False

@@ -72,11 +72,13 @@ def test_judged_or_started_in_another_way_is_another_run(fake: FakeRuns, tmp_pat
         {},
         {"model.test_cfg.mode": "slide"},
         {"val_dataloader.dataset.split": "selection"},
+        {"unseen": ["cat", "dog"]},
         {"load_from": str(weights["a"])},
         {"load_from": str(weights["b"])},
     ):
-        before = len(fake.commands)
-        changed = replace(first, options=LAST | option)
+        before, options = len(fake.commands), dict(option)
+        unseen = options.pop("unseen", ())
+        changed = replace(first, options=LAST | options, unseen=unseen)
         assert run_all([changed]) == [] and run_all([changed]) == []
         assert len(fake.commands) == before + 1, option
 
@@ -106,6 +108,8 @@ def test_a_training_that_was_not_judged_at_its_end_has_failed(
     first.folder.mkdir()
     (first.folder / "report.json").write_text('{"protocol": {"iteration": 2, "max_iters": 4}}')
     assert not first.finish(0) and first.report() is None
+    (first.folder / "last_checkpoint").write_text(str(first.folder / "iter_2.pth"))  # by a hook
+    assert not first.finish(1) and first.finish(0) and first.report() is not None
 
 
 def test_a_folder_with_another_run_is_known(fake: FakeRuns, tmp_path: Path) -> None:

@@ -113,6 +113,22 @@ def test_what_differs_is_not_averaged(
     assert [row["runs"] for row in rows] == ["1", "1"] and note in said
 
 
+def test_a_checkpoint_before_the_end_is_a_row_of_its_own(
+    tmp_path: Path, table: Any, recorded: dict[str, Any]
+) -> None:
+    write(tmp_path / "end", 50.0, 0)
+    for seed, iteration in ((0, 16000), (1, 12000)):  # the best of each
+        write(tmp_path / f"best_{seed}", 60.0, seed, stage="test", iteration=iteration)
+    (end, best), said = table()
+    assert (end["runs"], end["setting"]) == ("1", "inductive")
+    setting = "inductive (iteration 12000, 16000 of 20000)"
+    assert (best["runs"], best["setting"]) == ("2", setting)
+    assert "differ in whether they were trained to the end" in said and "twice" not in said
+    _, said = table("--record")
+    assert [run["mIoU_U"] for run in recorded["zegclip_voc_inductive"]["runs"]] == [50.0]
+    assert f"{tmp_path / 'best_0'}, {tmp_path / 'best_1'}: not trained as configs/ says" in said
+
+
 def test_what_older_reports_do_not_tell_is_no_difference(tmp_path: Path, table: Any) -> None:
     write(tmp_path / "old", 50.0, 0)
     told = {"start": None, "trained_images": "aa", "labels": "bb"}
@@ -203,7 +219,10 @@ def test_recorded_is_what_was_trained_as_its_config_says(
     free = {"max_iters": None, "training": None, "setting": "cross_dataset"}
     write(tmp_path / "free", 70.0, None, config="training_free_voc", **free)
     cross = {"config": "zegclip_coco_to_voc", "setting": "cross_dataset"}
-    write(tmp_path / "cross", 70.0, 0, **cross, training=trained("zegclip_coco_inductive"))
+    # VOC's template in the place of the training's, as the config says.
+    templates = ["model.text_encoder.templates (multi15 -> single)"]
+    to_voc = {**cross, "training": trained("zegclip_coco_inductive")}
+    write(tmp_path / "cross", 70.0, 0, **to_voc, other_settings=templates)
     names = ["ldvc_voc_inductive", "training_free_voc", "zegclip_coco_to_voc"]
     others = {
         "rate": {"training": trained("zegclip_voc_inductive", clip_grad=1)},
@@ -218,6 +237,7 @@ def test_recorded_is_what_was_trained_as_its_config_says(
         "gamma": {"other_settings": ["model.decode_head.gamma (0.1 -> 0.3)"]},
         "whole": {"inference": {"mode": "whole"}},
         "half": {"fp16": True},
+        "words": to_voc,
     }
     for folder, change in judged.items():
         write(tmp_path / folder, 50.0, 0, **change)

@@ -19,8 +19,10 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.runner import find_latest_checkpoint
 
 from zegclip.compat import available_cores
+from zegclip.datasets.from_config import LOADERS, iter_datasets
 from zegclip.engine.config_files import read_config
 from zegclip.evaluation import COLUMNS, training_fingerprint
 from zegclip.evaluation.protocol import digest
@@ -47,6 +49,7 @@ class Run:
         tool: one of :data:`TOOLS`.
         gpus: processes that train it, each with the config's batch.
         resume: an unfinished training goes on from its last checkpoint.
+        unseen: the unseen classes of another split than the config's.
     """
 
     config: str
@@ -57,11 +60,15 @@ class Run:
     tool: str = "train"
     gpus: int = 1
     resume: bool = False
+    unseen: Sequence[str] = ()
 
     def resolved(self) -> Config:
-        """The config with the options."""
+        """The config with the options and the split."""
         config = copy.deepcopy(_read(self.config))
         config.merge_from_dict(self.options)
+        for loader in LOADERS.values() if self.unseen else ():
+            for dataset in iter_datasets((config.get(loader) or {}).get("dataset")):
+                dataset["unseen"] = [*self.unseen]
         return config
 
     def command(self) -> list[str]:
@@ -74,6 +81,7 @@ class Run:
             options |= {"load_from": self.start} if self.start else {}
         elif self.start:
             words.append(str(self.start))
+        words += ["--unseen", *self.unseen] if self.unseen else []
         changes = [f"{key}={value}" for key, value in options.items()]
         return [*words, "--cfg-options", *changes] if changes else words
 
@@ -130,9 +138,11 @@ class Run:
         written = self.folder / TOOLS[self.tool][1]
         if returncode or not written.is_file():
             return False
-        if self.tool == "train":  # (a validation before the last iteration is no result)
+        if self.tool == "train":  # a validation before the last iteration is no result
             protocol = json.loads(written.read_text(encoding="utf-8"))["protocol"]
-            if protocol["iteration"] != protocol["max_iters"]:
+            newest = find_latest_checkpoint(str(self.folder)) or ""
+            stopped_early = Path(newest).stem == f"iter_{protocol['iteration']}"  # by a hook
+            if protocol["iteration"] != protocol["max_iters"] and not stopped_early:
                 return False
         with replacing(self.folder / "run.json") as part:
             made = self._identity()
