@@ -41,6 +41,7 @@ def sound() -> dict[str, bytes]:
     """Small files that are right, by their names."""
     rng = np.random.default_rng(0)
     photo = Image.fromarray(rng.integers(0, 256, (19, 23, 3), np.uint8))
+    deep = Image.fromarray(rng.integers(0, 65536, (9, 9)).astype(np.uint16))
     exif = Image.Exif()
     exif[274] = 6
     pictures: dict[str, tuple[Image.Image, dict[str, Any]]] = {
@@ -50,7 +51,10 @@ def sound() -> dict[str, bytes]:
         "rgb.png": (photo, {}),
         "alpha.png": (photo.convert("RGBA"), {}),
         "palette.png": (photo.convert("P"), {"transparency": 3}),
-        "deep.png": (Image.fromarray(rng.integers(0, 65536, (9, 9)).astype(np.uint16)), {}),
+        "grey.png": (photo.convert("L"), {}),
+        "grey.tif": (photo.convert("L"), {}),
+        "deep.png": (deep, {}),
+        "deep.tif": (deep, {}),
         "lossy.webp": (photo, {}),
         "lossless.webp": (photo, {"lossless": True}),
         "plain.tif": (photo, {}),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import pickle
@@ -10,7 +9,6 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -33,6 +31,8 @@ def test_relative_paths_count_from_here_then_from_the_project(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert find_path("README.md") == PROJECT_ROOT / "README.md"
+    assert find_path("nowhere/at/all") == PROJECT_ROOT / "nowhere/at/all"
+    assert find_path(tmp_path / "x") == tmp_path / "x"
     (tmp_path / "README.md").touch()
     assert find_path("README.md") == Path("README.md")
 
@@ -126,14 +126,6 @@ def test_broken_and_missing_files_are_named(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:600])
     with pytest.raises(InputError, match=r"cut\.pth cannot be read"):
         read_checkpoint(file)
-    whole = (tmp_path / "cut.pth").read_bytes()
-    rng = np.random.default_rng(0)
-    for _ in range(50):  # whatever is wrong with a file, the message is ours
-        damaged = bytearray(whole + b"x" * 10)
-        damaged[int(rng.integers(len(damaged)))] = int(rng.integers(256))
-        with contextlib.suppress(InputError):
-            file.write_bytes(bytes(damaged))
-            read_checkpoint(file)
     with pytest.raises(InputError, match=r"not found: .*none\.pth"):
         read_checkpoint(tmp_path / "none.pth")
 
