@@ -152,11 +152,16 @@ def test_half_precision_is_near(routing: str) -> None:
     tokens = tokens_of((5, 6)).float().requires_grad_()
     with torch.autocast("cpu", torch.bfloat16):
         half = attention(tokens, (5, 6))
+        half_routes = attention.routes(tokens, (5, 6))
     half.float().sum().backward()
     assert tokens.grad is not None and tokens.grad.isfinite().all()
-    # The routes may differ where affinities are close: most tokens are the same.
-    near = (half.float() - attention(tokens, (5, 6))).abs().amax(dim=-1) < 0.1
-    assert near.float().mean() > 0.7
+    # The routes may differ where affinities are close: not in most regions.
+    routes = attention.routes(tokens, (5, 6))
+    same = (routes.sort(dim=-1).values == half_routes.sort(dim=-1).values).all(dim=-1)  # (B, R)
+    same = same[:, attention.region_of_tokens((5, 6), tokens.device)]
+    assert same.float().mean() > 0.5
+    difference = (half.float() - attention(tokens, (5, 6))).abs().amax(dim=-1)
+    assert difference[same].max() < 0.1
 
 
 @pytest.mark.parametrize(
