@@ -68,7 +68,7 @@ def find_files(
     ]
 
 
-def first_few(names: Sequence[str], count: int = 5) -> str:
-    """The first few names, and how many more there are."""
-    rest = len(names) - count
-    return ", ".join(names[:count]) + (f" and {rest} more" if rest > 0 else "")
+def first_few(names: Sequence[str]) -> str:
+    """The first five names, and how many more there are."""
+    rest = len(names) - 5
+    return ", ".join(names[:5]) + (f" and {rest} more" if rest > 0 else "")

@@ -27,15 +27,18 @@ ImageLike: TypeAlias = Union[str, "os.PathLike[str]", Image.Image, np.ndarray]
 
 # What is decoded, whatever a file is called: Pillow would hand an EPS to Ghostscript.
 # (JPEG opens MPO, of several pictures, too.)
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM") + ("AVIF",) * AVIF
-_AVIF = (".avif",)
-SUFFIXES = (
-    ".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", *_AVIF * AVIF
+FORMATS: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
+SUFFIXES: tuple[str, ...] = (
+    ".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"
 )  # fmt: skip
 # Pictures of phones and cameras that are not read.
-UNREAD_SUFFIXES = (
-    ".heic", ".heif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", *_AVIF * (not AVIF)
+UNREAD_SUFFIXES: tuple[str, ...] = (
+    ".heic", ".heif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw"
 )  # fmt: skip
+if AVIF:
+    FORMATS, SUFFIXES = (*FORMATS, "AVIF"), (*SUFFIXES, ".avif")
+else:
+    UNREAD_SUFFIXES = (*UNREAD_SUFFIXES, ".avif")
 
 # Tags of TIFF: whether it is a preview, bits of a pixel, what its numbers mean, the raw format.
 _SUBFILE, _BITS, _PHOTOMETRIC, _DNG_VERSION = 254, 258, 262, 50706
@@ -64,7 +67,7 @@ def read_image(image: ImageLike) -> np.ndarray:
         (480, 640, 3)
     """
     if isinstance(image, Image.Image):
-        with _named_errors("the image"):
+        with named_errors("the image"):
             return np.array(_upright_rgb(_copy(image), "the image", getattr(image, "tag_v2", {})))
     if isinstance(image, np.ndarray):
         channels = image.shape[2:] in ((), (3,), (4,)) and image.ndim > 1
@@ -93,7 +96,7 @@ def expand_user(path: str | os.PathLike[str]) -> Path:
 
 def image_size(file: str | os.PathLike[str]) -> tuple[int, int]:
     """(H, W) of an image as it is loaded, EXIF orientation applied; only its header is read."""
-    with _named_errors(os.fspath(file)), Image.open(file, formats=FORMATS) as image:
+    with named_errors(os.fspath(file)), Image.open(file, formats=FORMATS) as image:
         width, height = image.size
         _forget_xmp(image)
         turned = image.getexif().get(274, 1) >= 5  # Exif 2.3: by a quarter, maybe mirrored
@@ -101,13 +104,21 @@ def image_size(file: str | os.PathLike[str]) -> tuple[int, int]:
     return (width, height) if turned else (height, width)
 
 
-def unreadable(name: str, error: BaseException) -> str:
-    """The message of an image file that Pillow cannot read."""
-    if isinstance(error, Image.DecompressionBombError):
-        return f"{name} is too large ({error}): cut it into tiles"
-    # (UnidentifiedImageError's text has only an address in memory.)
-    reason = "" if isinstance(error, UnidentifiedImageError) else f": {error}"
-    return f"{name}: not a readable image (missing, broken or cut short?){reason}"
+@contextmanager
+def named_errors(name: str) -> Iterator[None]:
+    """Within, whatever Pillow raises becomes an ``InputError`` that names the image file."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise InputError(f"{name} is too large ({error}): cut it into tiles") from error
+    except Exception as error:  # a damaged file can raise anything
+        # (UnidentifiedImageError's text has only an address in memory.)
+        reason = "" if isinstance(error, UnidentifiedImageError) else f": {error}"
+        raise InputError(
+            f"{name}: not a readable image (missing, broken or cut short?){reason}"
+        ) from error
 
 
 @TRANSFORMS.register_module()
@@ -141,7 +152,7 @@ class LoadImageFromFile(mmcv.transforms.LoadImageFromFile):
 
 
 def _decode(content: bytes, name: str) -> Image.Image:
-    with _named_errors(name), Image.open(io.BytesIO(content), formats=FORMATS) as file:
+    with named_errors(name), Image.open(io.BytesIO(content), formats=FORMATS) as file:
         tags = getattr(file, "tag_v2", {})  # of a TIFF, such as a camera's raw file
         if _DNG_VERSION in tags or tags.get(_SUBFILE, 0) & 1:
             raise InputError(f"{name}: a camera's raw file or a preview alone: convert it to .jpg")
@@ -155,17 +166,6 @@ def _copy(image: Image.Image) -> Image.Image:
         return image.copy()
     finally:
         image.info.update(xmp)
-
-
-@contextmanager
-def _named_errors(name: str) -> Iterator[None]:
-    """Whatever Pillow raises of an image becomes an InputError."""
-    try:
-        yield
-    except InputError:
-        raise
-    except Exception as error:  # a damaged file can raise anything
-        raise InputError(unreadable(name, error)) from error
 
 
 def _upright_rgb(image: Image.Image, name: str, tags: Mapping[int, Any]) -> Image.Image:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +14,7 @@ from zegclip.errors import InputError
 from zegclip.vocabulary import IGNORE_INDEX
 
 from .files import first_few
-from .images import unreadable
+from .images import named_errors
 
 # Pillow knows more formats, and starts other programs for some of them.
 _MASKS = ("PNG", "TIFF", "BMP", "GIF", "JPEG")
@@ -23,12 +22,11 @@ _MASKS = ("PNG", "TIFF", "BMP", "GIF", "JPEG")
 _STRETCHED = {"L;2": 85, "L;4": 17}
 
 
-def read_mask(source: bytes | str | os.PathLike[str], name: str = "") -> np.ndarray:
+def read_mask(file: str | os.PathLike[str]) -> np.ndarray:
     """The numbers of a mask: a palette PNG's indices, not its colours.
 
     Args:
-        source: an image file of one channel, 8 or 16 bits, or its content.
-        name: of the file, for messages; default: its path.
+        file: an image of one channel, 8 or 16 bits.
 
     Returns:
         (H, W) integers, as the file has them.
@@ -36,14 +34,10 @@ def read_mask(source: bytes | str | os.PathLike[str], name: str = "") -> np.ndar
     Raises:
         InputError: it cannot be read, has several channels, or is ambiguous.
     """
-    file = io.BytesIO(source) if isinstance(source, bytes) else os.fspath(source)
-    name = name or (file if isinstance(file, str) else "mask")
-    try:
-        with Image.open(file, formats=_MASKS) as image:
-            mode, stored, kind = image.mode, _stored_as(image), image.format
-            mask = np.array(image)
-    except Exception as error:  # a damaged file can raise anything
-        raise InputError(unreadable(name, error)) from None
+    name = os.fspath(file)
+    with named_errors(name), Image.open(name, formats=_MASKS) as image:
+        mode, stored, kind = image.mode, _stored_as(image), image.format
+        mask = np.array(image)
     if kind == "JPEG":
         raise InputError(f"{name}: a JPEG, which does not keep labels; make it anew as a PNG")
     if mask.ndim != 2:

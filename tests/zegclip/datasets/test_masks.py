@@ -25,7 +25,7 @@ def save(path: Path, values: Any, dtype: type = np.uint8) -> Path:
 def test_numbers_of_palette_grey_and_16_bit_files(tmp_path: Path) -> None:
     for dtype in (np.uint8, np.uint16):
         file = save(tmp_path / "a.png", [[0, 2, 255]], dtype)
-        assert read_mask(file).tolist() == read_mask(file.read_bytes()).tolist() == [[0, 2, 255]]
+        assert read_mask(file).tolist() == [[0, 2, 255]]
     picture = Image.new("P", (2, 1))
     picture.putpalette([9, 9, 9, 200, 0, 0])
     picture.putdata([0, 1])
@@ -55,8 +55,11 @@ def grey_png(bits: int, row: bytes, width: int) -> bytes:
         (4, bytes([0x01, 0x2F]), [0, 1, 2, 15]),
     ],
 )
-def test_greys_of_few_bits_are_not_stretched(bits: int, row: bytes, numbers: list[int]) -> None:
-    assert read_mask(grey_png(bits, row, 4)).tolist() == [numbers]
+def test_greys_of_few_bits_are_not_stretched(
+    tmp_path: Path, bits: int, row: bytes, numbers: list[int]
+) -> None:
+    (tmp_path / "grey.png").write_bytes(grey_png(bits, row, 4))
+    assert read_mask(tmp_path / "grey.png").tolist() == [numbers]
 
 
 def test_files_that_are_no_mask(tmp_path: Path) -> None:
@@ -70,8 +73,6 @@ def test_files_that_are_no_mask(tmp_path: Path) -> None:
     for name in ("cut.png", "text.png", "nowhere.png"):
         with pytest.raises(InputError, match=rf"{name}: not a readable image"):
             read_mask(tmp_path / name)
-    with pytest.raises(InputError, match=r"in\.zip: not a readable image"):
-        read_mask(b"<html>", "in.zip")
     with pytest.raises(InputError, match=r"f\.tif: float32 values"):
         read_mask(save(tmp_path / "f.tif", np.zeros((2, 2)), np.float32))
     for mode in ("1", "L"):
@@ -81,43 +82,6 @@ def test_files_that_are_no_mask(tmp_path: Path) -> None:
     Image.new("1", (14000, 14000)).save(tmp_path / "huge.png")
     with pytest.raises(InputError, match=r"huge\.png is too large \(Image size \(196000000"):
         read_mask(tmp_path / "huge.png")
-
-
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("seed", range(4))
-def test_whatever_is_damaged_the_file_is_named(tmp_path: Path, seed: int) -> None:
-    """300 files of 4,500, of which 109 once were tracebacks."""
-    for number in range(75):
-        file = damaged_mask(tmp_path, np.random.default_rng([seed, number]))
-        for read in (read_mask, image_size):
-            try:
-                read(file)
-            except InputError as error:
-                assert file.name in str(error)
-
-
-def damaged_mask(folder: Path, rng: np.random.Generator) -> Path:
-    """A small mask file in which bytes are changed, added or gone."""
-    kind = str(rng.choice(["L.png", "P.png", "I;16.png", "L.tif", "I;16.tif", "lzw.tif", "P.gif"]))
-    values = rng.integers(0, 9, (12, 17))
-    image = Image.fromarray(values.astype(np.uint16 if "16" in kind else np.uint8))
-    image = image.convert("P") if kind[0] == "P" else image
-    file = folder / f"damaged.{kind}"
-    image.save(file, **({"compression": "tiff_lzw"} if kind == "lzw.tif" else {}))
-    content = bytearray(file.read_bytes())
-    for _ in range(int(rng.integers(1, 6))):
-        place = int(rng.integers(len(content)))
-        how = rng.integers(4)
-        if how == 0:
-            content[place] = int(rng.integers(256))
-        elif how == 1:
-            content[place] ^= 1 << int(rng.integers(8))
-        elif how == 2:
-            del content[place : place + int(rng.integers(1, 20))]
-        else:
-            content[place:place] = rng.bytes(int(rng.integers(1, 20)))
-    file.write_bytes(bytes(content))
-    return file
 
 
 def test_all_classes_and_ignored_are_fine() -> None:
