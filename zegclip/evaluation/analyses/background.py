@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zegclip.vocabulary import IGNORE_INDEX, background_id
+from zegclip.vocabulary import IGNORE_INDEX, Vocabulary, background_id
 
+from ..scores import scores
 from .analysis import ANALYSES, AnalysedImage, Analysis
 
 if TYPE_CHECKING:
@@ -19,7 +20,9 @@ THRESHOLDS = np.arange(100) / 100
 
 @ANALYSES.register_module()
 class BackgroundThreshold(Analysis):
-    """mIoU over classes and background, where pixels whose best class is under it are background.
+    """mIoU over classes and background, at each threshold of a class's probability.
+
+    A pixel whose most probable class is less probable than the threshold is background.
 
     Without calibration, as a person's own words are asked for. What counts as background is what
     the data set ignores: right for the mini benchmark, about right for VOC without its class of
@@ -33,7 +36,11 @@ class BackgroundThreshold(Analysis):
         return super().applies() and background_id(self.vocabulary.classes) is None
 
     def count(self, image: AnalysedImage) -> np.ndarray:
-        """How often which label meets which best class, by the last threshold that it reaches."""
+        """Pixels by the number of thresholds that their best class reaches, label and best class.
+
+        Returns:
+            ``(T + 1, C + 1, C)`` int64; the last label is background.
+        """
         classes = len(self.vocabulary.classes)
         best, label = image.best_of(range(classes))
         reached = np.searchsorted(THRESHOLDS, best, side="right")
@@ -54,9 +61,8 @@ class BackgroundThreshold(Analysis):
     def _miou(self, index: int) -> float:
         kept, left = self.counts[index + 1 :].sum(0), self.counts[: index + 1].sum(0)
         confusion = np.concatenate([kept, left.sum(1, keepdims=True)], axis=1)
-        right = confusion.diagonal()
-        union = confusion.sum(0) + confusion.sum(1) - right
-        return float(100 * np.mean(right[union > 0] / union[union > 0]))
+        names = (*self.vocabulary.classes, "background")
+        return scores(confusion, Vocabulary(names, setting="cross_dataset"))["mIoU"]
 
     @staticmethod
     def draw(axes: Axes, results: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:

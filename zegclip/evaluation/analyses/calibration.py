@@ -19,19 +19,20 @@ GAMMAS = np.arange(-25, 51) / 50
 
 
 def gamma_counts(labels: np.ndarray, best: Best, gammas: np.ndarray, classes: int) -> np.ndarray:
-    """How often which label meets which of its two candidates, by the least gamma that decides.
+    """Count an image's pixels so that the confusion matrix at every gamma can be summed from it.
 
-    Arg-max after gamma is subtracted from all seen classes depends on the best seen and the best
-    unseen class alone: the seen one wins where its lead is at least gamma.
+    Arg-max after gamma is subtracted from all seen classes depends on two candidates alone, the
+    best seen and the best unseen class: the seen one wins where its lead is at least gamma.
 
     Args:
         labels: ``(H, W)``, 255 = ignored.
-        best: the candidates.
+        best: the two candidates of each pixel.
         gammas: ``(G,)``, ascending.
-        classes: C.
+        classes: the number of classes, C.
 
     Returns:
-        ``(G + 1, C, C)`` int64: ``[how many gammas the lead reaches, label, candidate]``.
+        ``(G + 1, C, C)`` int64: ``[how many gammas the lead reaches, label, candidate]``; each
+        pixel is counted for both of its candidates.
     """
     kept = labels != IGNORE_INDEX
     reached = np.searchsorted(gammas, (best.seen - best.unseen)[kept], side="right")
@@ -49,14 +50,14 @@ def confusion_at(counts: np.ndarray, index: int, seen: np.ndarray) -> np.ndarray
 
     Args:
         counts: the sum over images.
-        index: of the gamma.
-        seen: ``(C,)`` bool.
+        index: the gamma's place in ``gammas``.
+        seen: which classes are seen, ``(C,)`` bool.
     """
     return np.where(seen, counts[index + 1 :].sum(0), counts[: index + 1].sum(0))
 
 
 def confusion_of_oracle(counts: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """As :func:`confusion_at`, where each pixel chooses within its label's group."""
+    """As :func:`confusion_at`, by an oracle that knows whether a pixel's label is a seen class."""
     return counts.sum(0) * (seen[:, None] == seen)
 
 

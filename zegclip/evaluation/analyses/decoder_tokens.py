@@ -19,25 +19,40 @@ from zegclip.vocabulary import IGNORE_INDEX
 
 from .analysis import ANALYSES, AnalysedImage, Analysis
 
-# Cosines of the text encoder's class embedding with what the decoder takes and with what it makes
-# of that, of CLIP's own with the latter, and of a patch with the class of its label and with all
-# other classes, before the decoder and after.
+# The cosines that are measured, of which pairs of tokens.
 COSINES = (
-    "adapted", "decoded", "from_clip", "own_class_before", "own_class_after",
-    "other_classes_before", "other_classes_after",
-)  # fmt: skip
+    "adapted",  # the text encoder's class embedding, and the query that the decoder takes
+    "decoded",  # the text encoder's class embedding, and what the decoder makes of the query
+    "from_clip",  # CLIP's own class embedding, and what the decoder makes of the query
+    "own_class_before",  # a patch and the class of its label, before the decoder
+    "own_class_after",  # a patch and the class of its label, after the decoder
+    "other_classes_before",  # a patch and every other class (their mean), before the decoder
+    "other_classes_after",  # a patch and every other class (their mean), after the decoder
+)
 
 
 class Tokens(NamedTuple):
-    """Tokens as a decoder takes them, and as the masks are made of them.
+    """Tokens as a decoder takes them (before), and as the masks are made of them (after).
 
     Attributes:
-        classes: before and after, ``(B, C, D)``.
-        patches: before and after, ``(B, N, D)``.
+        classes: class tokens before and after, ``(B, C, D)`` each.
+        patches: patch tokens before and after, ``(B, N, D)`` each.
     """
 
     classes: tuple[Tensor, Tensor]
     patches: tuple[Tensor, Tensor]
+
+
+class Call(NamedTuple):
+    """A call of a module.
+
+    Attributes:
+        inputs: its positional arguments.
+        output: what it returned.
+    """
+
+    inputs: tuple[Any, ...]
+    output: Any
 
 
 def token_cosines(
@@ -46,14 +61,15 @@ def token_cosines(
     """The cosines that are named in :data:`COSINES`.
 
     Args:
-        embeddings: T, ``(C, D)``.
-        by_clip: the same where the text encoder learns nothing.
-        tokens: of B windows.
-        labels: of the patches, ``(B, N)``, 255 = ignored.
-        seen: ``(C,)`` bool.
+        embeddings: the text encoder's class embeddings (T), ``(C, D)``.
+        by_clip: CLIP's own class embeddings, ``(C, D)``; the same where the text encoder does not
+            learn.
+        tokens: the tokens of B windows.
+        labels: the patches' labels, ``(B, N)``, 255 = ignored.
+        seen: which classes are seen, ``(C,)`` bool.
 
     Returns:
-        ``(2, 7, 2)`` float64: of seen and of unseen classes, each cosine, its sum and number.
+        ``(2, 7, 2)`` float64: for seen and for unseen classes each cosine's sum and number.
     """
 
     def summed(values: Tensor, of_seen: Tensor) -> Tensor:
@@ -83,10 +99,10 @@ def patch_labels(
     """The label at the centre of each patch of a window, ``(h * w,)``; 255 outside of the image.
 
     Args:
-        labels: at the size of the image on disk, ``(H, W)``.
-        box: of the window in the image that the model was given.
-        grid: (h, w).
-        patch_size: pixels.
+        labels: the image's, at its size on disk, ``(H, W)``.
+        box: the window's place in the image that the model was given.
+        grid: how many patches a window has, (h, w).
+        patch_size: side of a patch, pixels.
         image_size: (H, W) of the image that the model was given, without padding.
     """
     places = []
@@ -97,10 +113,10 @@ def patch_labels(
 
 
 @contextmanager
-def calls_of(module: nn.Module) -> Iterator[list[tuple[tuple[Any, ...], Any]]]:
-    """Within, the inputs and the output of each call of a module are put into the list."""
-    calls: list[tuple[tuple[Any, ...], Any]] = []
-    handle = module.register_forward_hook(lambda _, inputs, output: calls.append((inputs, output)))
+def calls_of(module: nn.Module) -> Iterator[list[Call]]:
+    """Within, each call of the module is put into the list."""
+    calls: list[Call] = []
+    handle = module.register_forward_hook(lambda _, *call: calls.append(Call(*call)))
     try:
         yield calls
     finally:
@@ -120,21 +136,21 @@ class DecoderTokens(Analysis):
 
     @cached_property
     def by_clip(self) -> Tensor:
-        """CLIP's own class embeddings, ``(C, D)``: T where the text encoder does not learn."""
+        """CLIP's own class embeddings, ``(C, D)``; the model's where its text encoder is CLIP's."""
         embeddings = self.model.class_embeddings()
         if not self.model.text_encoder.learns:
             return embeddings
         return self.model.text_encoder.embed_by_clip(self.vocabulary.words).to(embeddings)
 
     def tokens(self, windows: EncodedWindows) -> Tokens:
-        """What the head's decoder makes of some windows."""
+        """The tokens of some windows before and after the head's decoder."""
         head, embeddings = self.model.decode_head, self.model.class_embeddings()
         with calls_of(head.decoder) as decoder, calls_of(head.decoder.mask_attention) as masks:
             head(windows.patch_embeddings, windows.cls_embedding, embeddings)
-        # (A method may have queries behind the classes.)
-        queries, made = (calls[0][0][0][:, : len(embeddings)] for calls in (decoder, masks))
-        patches = masks[0][0][1]
-        return Tokens((queries, made), (patches, patches))
+        queries = decoder[0].inputs[0]
+        decoded, patches = masks[0].inputs[:2]
+        classes = len(embeddings)  # (a method may have more queries behind those of the classes)
+        return Tokens((queries[:, :classes], decoded[:, :classes]), (patches, patches))
 
     def count(self, image: AnalysedImage) -> np.ndarray:
         embeddings, by_clip = self.model.class_embeddings(), self.by_clip

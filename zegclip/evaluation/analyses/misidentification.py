@@ -12,15 +12,15 @@ from ..scores import confusion_matrix, scores
 from .analysis import ANALYSES, AnalysedImage, Analysis
 
 
-def groups_taken(confusion: np.ndarray, seen: np.ndarray) -> dict[str, float]:
-    """The table of seen and unseen pixels given a seen or an unseen class, in percent of the row.
+def group_confusion(confusion: np.ndarray, seen: np.ndarray) -> dict[str, float]:
+    """How many seen and unseen pixels are given a seen or an unseen class, in percent of the group.
 
     Args:
         confusion: ``(C, C)`` pixel counts, ``[ground truth, prediction]``.
-        seen: ``(C,)`` bool.
+        seen: which classes are seen, ``(C,)`` bool.
 
     Returns:
-        Four numbers; two of a group that has no pixel are left out.
+        Four numbers by name; the two of a group without a pixel are left out.
     """
     shares = {}
     for name, rows in (("seen", seen), ("unseen", ~seen)):
@@ -31,11 +31,11 @@ def groups_taken(confusion: np.ndarray, seen: np.ndarray) -> dict[str, float]:
     return shares
 
 
-def classes_taken(confusion: np.ndarray, vocabulary: Vocabulary) -> dict[str, dict[str, Any]]:
+def class_confusion(confusion: np.ndarray, vocabulary: Vocabulary) -> dict[str, dict[str, Any]]:
     """For each class that has pixels: how many go to the other group, in percent.
 
     Args:
-        confusion: as in :func:`groups_taken`.
+        confusion: as in :func:`group_confusion`.
         vocabulary: the classes.
 
     Returns:
@@ -68,7 +68,7 @@ class Misidentification(Analysis):
         found = scores(self.counts, self.vocabulary)
         per_class, _ = found.pop("per_class"), found.pop("absent")
         if self.vocabulary.seen and self.vocabulary.unseen:
-            found |= groups_taken(self.counts, self.seen)
-            for name, entry in classes_taken(self.counts, self.vocabulary).items():
+            found |= group_confusion(self.counts, self.seen)
+            for name, entry in class_confusion(self.counts, self.vocabulary).items():
                 per_class[name] |= entry
         return {**found, "per_class": per_class}

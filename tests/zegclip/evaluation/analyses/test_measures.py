@@ -34,7 +34,7 @@ from zegclip.evaluation.analyses.detection import (
     reliability,
 )
 from zegclip.evaluation.analyses.fragments import fragment_counts
-from zegclip.evaluation.analyses.misidentification import classes_taken, groups_taken
+from zegclip.evaluation.analyses.misidentification import class_confusion, group_confusion
 from zegclip.evaluation.analyses.training_curve import logged, validations
 from zegclip.vocabulary import Vocabulary
 
@@ -88,13 +88,13 @@ def test_who_is_taken_for_whom() -> None:
     confusion[0] = [6, 2, 1, 1, 0]  # cat: 3 of 10 unseen
     confusion[1] = [1, 4, 0, 3, 2]  # sofa: 3 of 10 seen, most to the train
     confusion[2, 2] = 10
-    assert groups_taken(confusion, SEEN) == {
+    assert group_confusion(confusion, SEEN) == {
         "seen_pixels_given_seen": pytest.approx(100 * 17 / 20),
         "seen_pixels_given_unseen": pytest.approx(100 * 3 / 20),
         "unseen_pixels_given_seen": pytest.approx(30),
         "unseen_pixels_given_unseen": pytest.approx(70),
     }
-    assert classes_taken(confusion, CLASSES) == {
+    assert class_confusion(confusion, CLASSES) == {
         "cat": {"given_other_group": pytest.approx(30), "mostly_taken_for": "sofa"},
         "sofa": {"given_other_group": pytest.approx(30), "mostly_taken_for": "train"},
         "dog": {"given_other_group": 0, "mostly_taken_for": None},
