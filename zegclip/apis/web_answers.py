@@ -14,7 +14,7 @@ from PIL import Image
 
 from zegclip.datasets import read_image
 from zegclip.errors import InputError
-from zegclip.visualization import draw_heat_map, scaled
+from zegclip.visualization import draw_heat_map, scaled, single_maps
 from zegclip.visualization.sheet import hex_colour
 from zegclip.vocabulary import IGNORE_INDEX, Background
 
@@ -98,8 +98,8 @@ class Answers:
         _check_asked(session, file)
         encoded, result = session.picture.encoded[index], session.results[index]
         attention = self._inferencers[index].attention(encoded, result.classes, name)
-        maps = {name: scaled(attention), **result.extra_maps}
-        heats = [(draw_heat_map(result.image, heat), title) for title, heat in maps.items()]
+        maps = [(name, scaled(attention)), *single_maps(result.extra_maps).items()]
+        heats = [(draw_heat_map(result.image, heat), title) for title, heat in maps]
         return gradio.Gallery(heats, visible=True)
 
     def scores_at(self, session: Session, file: str, column: int, row: int) -> list[gradio.Label]:

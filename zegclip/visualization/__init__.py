@@ -9,7 +9,7 @@ from .choice import image_names, images_named, images_with
 from .dataset_sheet import dataset_row, dataset_sheet
 from .figures import BARE_NOTE, FIGURES, register_figure, scaled
 from .fonts import find_font
-from .method import Method, Scene, extra_maps, predicted_labels
+from .method import Method, Scene, extra_maps, predicted_labels, single_maps
 from .overlay import draw_heat_map, draw_labels
 from .prediction_sheet_hook import PredictionSheetHook
 from .sheet import Panel, figure_pixels, make_sheet
@@ -37,4 +37,5 @@ __all__ = [
     "predicted_labels",
     "register_figure",
     "scaled",
+    "single_maps",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -113,9 +113,26 @@ def predicted_labels(sample: Any, scene: Scene) -> np.ndarray:
 
 def extra_maps(sample: Any) -> dict[str, np.ndarray]:
     """What the method predicts beside the labels, by name: ``(H, W)`` float32, 0..1."""
-    maps = {}
-    for name, value in sample.items():
-        if isinstance(value, PixelData) and not name.startswith(("gt_", "pred_", "seg_")):
-            for number, each in enumerate(value.data.float().cpu().numpy()):
-                maps[name if number == 0 else f"{name} {number + 1}"] = each
-    return maps
+    return single_maps(
+        {
+            name: value.data.float().cpu().numpy()
+            for name, value in sample.items()
+            if isinstance(value, PixelData) and not name.startswith(("gt_", "pred_", "seg_"))
+        }
+    )
+
+
+def single_maps(maps: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Maps to be drawn, one of each name: K maps called "name" become "name", "name 2", ...
+
+    Args:
+        maps: by name, ``(H, W)`` or ``(K, H, W)``.
+
+    Returns:
+        ``(H, W)`` each.
+    """
+    single = {}
+    for name, values in maps.items():
+        for number, each in enumerate(values.reshape(-1, *values.shape[-2:]), start=1):
+            single[name if number == 1 else f"{name} {number}"] = each
+    return single

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from PIL import Image
 
 from tests.zegclip.apis.models import ROOT, files_of
 from zegclip.apis import ZeroShotInferencer, web_page
+from zegclip.apis.web_answers import Answers
 
 EXAMPLE = str(ROOT / "docs" / "demo.png")
 META = {"meta": {"_type": "gradio.FileData"}}
@@ -78,6 +80,22 @@ def test_uploads_and_examples_are_answered(http: httpx.Client, ask: Callable[...
     )  # fmt: skip
     assert picture["type"] == "image"  # for the page's script
     assert not Path(web_page.__file__).with_suffix(".pyi").exists()
+
+
+def test_each_of_several_maps_of_one_name_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of a head of one's own (docs/new_method.md)."""
+    inferencer = ZeroShotInferencer(*files_of("tagclip"), device="cpu")
+    answers = Answers([inferencer])
+    session = answers.ask(None, EXAMPLE, ["cat", "trusty_map"])[0]
+    (result,) = session.results
+    several = np.stack([result.extra_maps["trusty_map"]] * 2)
+    monkeypatch.setattr(result, "extra_maps", {"trusty_map": several})
+    gallery = answers.maps(0, session, EXAMPLE, "trusty_map")
+    assert [each["caption"] for each in gallery.value] == [
+        "trusty_map",
+        "trusty_map",
+        "trusty_map 2",
+    ]
 
 
 def test_nothing_else_is_a_picture(
