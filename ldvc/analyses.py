@@ -26,7 +26,7 @@ class FragmentsWithoutLCSA(Fragments):
     head = ConsensusHead
 
     def applies(self) -> bool:
-        return super().applies() and self.model.decode_head.decoder.protocol()["local_consensus"]
+        return super().applies() and self.model.decode_head.decoder.has_local_consensus
 
     def segment(self, image: AnalysedImage) -> np.ndarray:
         with self.model.decode_head.decoder.without_local_consensus():

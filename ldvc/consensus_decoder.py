@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -151,7 +150,7 @@ class ConsensusDecoder(nn.Module):
             ConsensusLayer(embed_dims, num_heads, feedforward_channels, dropout, route, each)
             for each in [*[steps] * (num_layers - 1), last_steps]
         )
-        if local_consensus and not any("local_consensus" in layer.steps for layer in self.layers):
+        if local_consensus and not self.has_local_consensus:
             raise InputError(
                 f"with num_layers=1 and order={tuple(order)} the masks are made before any "
                 "local_consensus: use more layers, another order, masks='cosine', or "
@@ -160,11 +159,14 @@ class ConsensusDecoder(nn.Module):
         self.mask_attention = (
             AttentionLogits(embed_dims, num_heads) if masks == "attention" else None
         )
-        # No weight tells these from each other, but the masks depend on them.
-        layout = {"local_consensus": local_consensus, "order": tuple(order), "masks": masks}
-        if masks == "cosine":
-            layout["temperature"] = temperature
-        self._settings: dict[str, Any] = route | layout
+        # What no weight shows, but the masks depend on.
+        self._settings = {
+            **route,
+            "local_consensus": local_consensus,
+            "order": tuple(order),
+            "masks": masks,
+            **({"temperature": temperature} if masks == "cosine" else {}),
+        }
 
     def forward(self, patch_embeddings: Tensor, class_embeddings: Tensor) -> Tensor:
         """Decode masks.
@@ -193,33 +195,22 @@ class ConsensusDecoder(nn.Module):
         """The choices that a reported number depends on."""
         return dict(self._settings)
 
-    @torch.no_grad()
-    def region_routes(
-        self, patch_embeddings: Tensor, class_embeddings: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """The routes of the last layer with LCSA, for figures.
+    @property
+    def has_local_consensus(self) -> bool:
+        """Whether a layer has LCSA."""
+        return any("local_consensus" in layer.steps for layer in self.layers)
 
-        Args:
-            patch_embeddings: as in :meth:`forward`.
-            class_embeddings: as in :meth:`forward`.
-
-        Returns:
-            Routes ``(B, R, k)``, see :meth:`RouteAttention.routes`, and the region of each token
-            ``(h, w)``.
+    def consensus_layers(self) -> list[ConsensusLayer]:
+        """The layers with LCSA.
 
         Raises:
-            InputError: there is no LCSA.
+            InputError: there is none.
         """
-        attention = self._layers_with_consensus()[-1].local_consensus
-        caught: list[tuple[Tensor, tuple[int, int]]] = []
-        handle = attention.register_forward_pre_hook(lambda _, inputs: caught.append(inputs))
-        try:
-            self(patch_embeddings, class_embeddings)
-        finally:
-            handle.remove()
-        tokens, grid = caught[0]
-        region = attention.region_of_tokens(grid, tokens.device)
-        return attention.routes(tokens, grid), region.unflatten(0, grid)
+        if not self.has_local_consensus:
+            raise InputError(
+                "this model has local_consensus=False: no region of the image attends to another"
+            )
+        return [layer for layer in self.layers if "local_consensus" in layer.steps]
 
     @contextmanager
     def without_local_consensus(self) -> Iterator[None]:
@@ -228,7 +219,7 @@ class ConsensusDecoder(nn.Module):
         Raises:
             InputError: there is no LCSA.
         """
-        layers = self._layers_with_consensus()
+        layers = self.consensus_layers()
         steps = [layer.steps for layer in layers]
         try:
             for layer in layers:
@@ -237,11 +228,3 @@ class ConsensusDecoder(nn.Module):
         finally:
             for layer, own in zip(layers, steps, strict=True):
                 layer.steps = own
-
-    def _layers_with_consensus(self) -> list[ConsensusLayer]:
-        layers = [layer for layer in self.layers if "local_consensus" in layer.steps]
-        if not layers:
-            raise InputError(
-                "this model has local_consensus=False: no region of the image attends to another"
-            )
-        return layers

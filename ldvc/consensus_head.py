@@ -49,13 +49,10 @@ class ConsensusHead(ZeroShotHead):
         self, patch_embeddings: Tensor, cls_embedding: Tensor, class_embeddings: Tensor
     ) -> HeadOutput:
         # T_new, the anchors: class embeddings adapted to the image.
-        anchors = self._adapt(cls_embedding, class_embeddings)
+        matched = match(class_embeddings, cls_embedding)
+        anchors = self.text_adapter(matched, class_embeddings)
         # The patches move toward them; they stay.
         return HeadOutput(self.decoder(patch_embeddings, anchors))
-
-    def _adapt(self, cls_embedding: Tensor, class_embeddings: Tensor) -> Tensor:
-        """T_new, ``(B, C, D)``."""
-        return self.text_adapter(match(class_embeddings, cls_embedding), class_embeddings)
 
     @property
     def attention_meaning(self) -> str:  # type: ignore[override]
@@ -69,13 +66,6 @@ class ConsensusHead(ZeroShotHead):
     def attention(self, output: HeadOutput) -> Tensor:
         """As the base's; here patches attend to classes, so each patch's sum is 1."""
         return output.mask_logits.float().softmax(dim=1)
-
-    def region_routes(
-        self, patch_embeddings: Tensor, cls_embedding: Tensor, class_embeddings: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """See :meth:`ConsensusDecoder.region_routes`."""
-        adapted = self._adapt(cls_embedding, class_embeddings)
-        return self.decoder.region_routes(patch_embeddings, adapted)
 
     def protocol(self, inductive: bool) -> dict[str, Any]:
         return {**super().protocol(inductive), "decoder": self.decoder.protocol()}

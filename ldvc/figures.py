@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import cv2
 import numpy as np
 import torch
+from torch import Tensor
 
 from zegclip.errors import InputError
+from zegclip.evaluation.analyses import calls_of
 from zegclip.segmentors import ZeroShotSegmentor, to_original
 from zegclip.visualization import (
     BARE_NOTE,
@@ -64,37 +66,14 @@ def consensus(
     Raises:
         InputError: the methods are not with and without LCSA, or the point is outside the image.
     """
-    lcsa = [method.model.decode_head.protocol(True)["decoder"] for method in methods]
-    if [decoder["local_consensus"] for decoder in lcsa] not in ([True], [True, False]):
+    lcsa = [method.model.decode_head.decoder.has_local_consensus for method in methods]
+    if lcsa not in ([True], [True, False]):
         raise InputError(
             "the consensus figure takes one CONFIG CHECKPOINT pair of a model with LCSA and, at "
             "most, a second one of a model that was trained without LCSA "
             "(model.decode_head.decoder.local_consensus=False)"
         )
-    ours, rows = methods[0], []
-    for row in range(len(ours.indices)):
-        scene = ours.scene(row)
-        label, inmost = _query(scene, classes)
-        name = scene.name(label)
-        whose = (f"region of {name.text}", name.unseen) if point is None else ("", False)
-        shown = attended_regions(ours.model, ours.data(row), point or inmost)
-        every = [int(region) for region in np.unique(shown.regions) if region >= 0]
-        # What is not attended to becomes dark.
-        shade = np.zeros((*shown.regions.shape, 4), np.uint8)
-        shade[..., 3] = 165 * ~np.isin(shown.regions, shown.routes)
-        grid = partial(_frames, shown=shown, others=every, colour=OTHERS)
-        routes = partial(_frames, shown=shown, others=shown.routes, colour=ROUTED)
-        count = f"{len(shown.routes)} of {len(every)} regions"
-        # Masks with LCSA and without.
-        masks = [scene.labels, predicted_labels(ours.predict(row), scene)]
-        if len(methods) > 1:
-            masks.append(predicted_labels(methods[1].predict(row), scene))
-        else:
-            with ours.model.decode_head.decoder.without_local_consensus():
-                masks.append(predicted_labels(ours.predict(row), scene))
-        query = Panel(scene.image, caption=whose, draw=grid)
-        attended = Panel(scene.image, shade, caption=(count, False), draw=routes)
-        rows.append([query, attended, *map(scene.panel, masks)])
+    rows = [_row(methods, row, classes, point) for row in range(len(methods[0].indices))]
     without = "the same model, switched off at test time (it was trained with it)"
     if len(methods) > 1:
         without = "another model, trained without it"
@@ -105,6 +84,38 @@ def consensus(
     )
     titles = ["Query region", "Attends to", "Ground truth", "With LCSA", "Without LCSA"]
     return make_sheet(rows, titles, note)
+
+
+def _row(
+    methods: Sequence[Method],
+    row: int,
+    classes: Sequence[str],
+    point: tuple[float, float] | None,
+) -> list[Panel]:
+    """The panels of one image; arguments as in :func:`consensus`."""
+    ours = methods[0]
+    scene = ours.scene(row)
+    label, inmost = _query(scene, classes)
+    name = scene.name(label)
+    whose = (f"region of {name.text}", name.unseen) if point is None else ("", False)
+    shown = attended_regions(ours.model, ours.data(row), point or inmost)
+    every = [int(region) for region in np.unique(shown.regions) if region >= 0]
+    # What is not attended to becomes dark.
+    shade = np.zeros((*shown.regions.shape, 4), np.uint8)
+    shade[..., 3] = 165 * ~np.isin(shown.regions, shown.routes)
+    grid = partial(_frames, shown=shown, others=every, colour=OTHERS)
+    routes = partial(_frames, shown=shown, others=shown.routes, colour=ROUTED)
+    count = f"{len(shown.routes)} of {len(every)} regions"
+    # Masks with LCSA and without.
+    masks = [scene.labels, predicted_labels(ours.predict(row), scene)]
+    if len(methods) > 1:
+        masks.append(predicted_labels(methods[1].predict(row), scene))
+    else:
+        with ours.model.decode_head.decoder.without_local_consensus():
+            masks.append(predicted_labels(ours.predict(row), scene))
+    query = Panel(scene.image, caption=whose, draw=grid)
+    attended = Panel(scene.image, shade, caption=(count, False), draw=routes)
+    return [query, attended, *map(scene.panel, masks)]
 
 
 @torch.no_grad()
@@ -137,7 +148,7 @@ def attended_regions(
     (top, left, bottom, right), patches, cls = min(
         windows, key=lambda each: np.hypot(*np.add(each[0][:2], each[0][2:]) - (2 * y, 2 * x))
     )
-    routes, tokens = model.decode_head.region_routes(patches, cls, model.class_embeddings())
+    routes, tokens = region_routes(model.decode_head, patches, cls, model.class_embeddings())
     # The region of every pixel of the window, hence of the input, hence of the image on disk.
     side = model.image_encoder.patch_size
     pixels = tokens.repeat_interleave(side, 0).repeat_interleave(side, 1)
@@ -148,6 +159,33 @@ def attended_regions(
     query = int(regions[int(point[1]), int(point[0])])
     there = set(np.unique(regions).tolist())  # (some hold padding only)
     return AttendedRegions(regions, query, [r for r in routes[0, query].tolist() if r in there])
+
+
+@torch.no_grad()
+def region_routes(
+    head: ConsensusHead, patch_embeddings: Tensor, cls_embedding: Tensor, class_embeddings: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Which regions attend to which, in the last layer with LCSA.
+
+    Args:
+        head: that decodes the image.
+        patch_embeddings: V, ``(B, D, h, w)``.
+        cls_embedding: g, ``(B, D)``.
+        class_embeddings: T, ``(C, D)``.
+
+    Returns:
+        Routes ``(B, R, k)``, see :meth:`RouteAttention.routes`, and the region of each token
+        ``(h, w)``.
+
+    Raises:
+        InputError: there is no LCSA.
+    """
+    attention = head.decoder.consensus_layers()[-1].local_consensus
+    with calls_of(attention) as calls:
+        head(patch_embeddings, cls_embedding, class_embeddings)
+    (tokens, grid), _ = calls[0]
+    region = attention.region_of_tokens(grid, tokens.device)
+    return attention.routes(tokens, grid), region.unflatten(0, grid)
 
 
 def _query(scene: Scene, classes: Sequence[str]) -> tuple[int, tuple[float, float]]:

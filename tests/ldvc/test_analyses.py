@@ -12,6 +12,7 @@ from ldvc.analyses import ConsensusTokens
 from tests.zegclip.evaluation.analyses.models import NoiseDataset, predictions, small_model
 from zegclip.evaluation import AnalysedImage, analyse
 from zegclip.evaluation.analyses.fragments import fragment_counts
+from zegclip.heads import match
 
 ROUTE = {"regions_per_side": 2, "topk": 1}
 
@@ -44,7 +45,8 @@ def test_classes_stay_and_patches_move(masks: str, tiny_clip_config: Path, tmp_p
     with torch.no_grad():
         _, patches, cls = windows = image.windows[0]
         tokens = ConsensusTokens(model, "none.pth").tokens(windows)
-        anchors = head._adapt(cls, model.class_embeddings())
+        embeddings = model.class_embeddings()
+        anchors = head.text_adapter(match(embeddings, cls), embeddings)
         moved = patches.flatten(2).mT
         for layer in head.decoder.layers:
             moved = layer(moved, anchors, patches.shape[-2:])

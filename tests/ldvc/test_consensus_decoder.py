@@ -156,18 +156,6 @@ def test_settings_that_cannot_be(changes: dict[str, Any], message: str) -> None:
 
 
 class TestWhatItShows:
-    def test_routes_are_those_of_the_last_layer(self) -> None:
-        decoder = build()
-        patches, classes = inputs()
-        routes, region = decoder.region_routes(patches, classes)
-        tokens = patches.flatten(2).transpose(1, 2)
-        for layer in decoder.layers[:2]:
-            tokens = layer(tokens, classes, (4, 6))
-        expected = decoder.layers[2].local_consensus.routes(tokens, (4, 6))
-        torch.testing.assert_close(routes, expected)
-        assert routes.shape == (2, 4, 2)
-        assert region.tolist() == [[0, 0, 0, 1, 1, 1]] * 2 + [[2, 2, 2, 3, 3, 3]] * 2
-
     def test_switched_off_it_is_the_model_without_it(self) -> None:
         decoder, bare = build(), build(local_consensus=False)
         shared = {k: v for k, v in decoder.state_dict().items() if "local_consensus" not in k}
@@ -186,7 +174,9 @@ class TestWhatItShows:
 
     def test_without_it_there_is_nothing_to_show(self) -> None:
         bare = build(local_consensus=False)
-        with pytest.raises(InputError, match="local_consensus=False"):
-            bare.region_routes(*inputs())
-        with pytest.raises(InputError), bare.without_local_consensus():
+        assert not bare.has_local_consensus and build().has_local_consensus
+        with (
+            pytest.raises(InputError, match="local_consensus=False"),
+            bare.without_local_consensus(),
+        ):
             pass

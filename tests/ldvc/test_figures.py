@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from ldvc.figures import attended_regions
+from ldvc import ConsensusHead, figures
+from ldvc.figures import attended_regions, region_routes
 from tests.zegclip.segmentors.test_zero_shot_segmentor import build
 from tests.zegclip.visualization.fakes import PALETTE, FakeDataset, batch
 from tests.zegclip.visualization.test_figures import colour_at, rows_of
 from zegclip.errors import InputError
+from zegclip.heads import match
 from zegclip.segmentors import ZeroShotSegmentor
 from zegclip.visualization import FIGURES, Method
 from zegclip.visualization.overlay import colour_labels
@@ -30,23 +33,21 @@ def ldvc_model(clip: Path, lcsa: bool = True, **changes: Any) -> ZeroShotSegment
 
 
 class FixedRoutes:
-    """A head's regions, 2 x 2 over whatever grid: each attends to the next one, 2 to 3 and 0."""
+    """Regions, 2 x 2 over whatever grid: each attends to the next one, 2 to 3 and 0."""
 
     routes = torch.tensor([[[1, -1], [2, -1], [3, 0], [0, -1]]])
 
-    def __call__(self, patches: torch.Tensor, *_: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def __call__(
+        self, head: ConsensusHead, patches: torch.Tensor, *_: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:
         rows, columns = (torch.arange(side) // ((side + 1) // 2) for side in patches.shape[-2:])
         return self.routes, rows[:, None] * 2 + columns
 
 
 @pytest.fixture
-def fixed(tiny_clip_config: Path) -> Any:
-    def make(**changes: Any) -> ZeroShotSegmentor:
-        model = ldvc_model(tiny_clip_config, **changes)
-        model.decode_head.region_routes = FixedRoutes()
-        return model
-
-    return make
+def fixed(tiny_clip_config: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(figures, "region_routes", FixedRoutes())
+    return partial(ldvc_model, tiny_clip_config)
 
 
 def test_regions_are_in_the_pixels_of_the_image_on_disk(fixed: Any) -> None:
@@ -69,6 +70,20 @@ def test_of_several_windows_the_one_around_the_point(fixed: Any) -> None:
     assert (shown.regions[:, :64] == -1).all() and (shown.regions[:16, 64:80] == 0).all()
     with pytest.raises(InputError, match=r"\(40.0, 35.0\) is outside the image of 96 x 32"):
         attended_regions(model, batch((32, 96)), (40.0, 35.0))
+
+
+def test_routes_are_those_of_the_last_layer() -> None:
+    decoder = {"regions_per_side": 2, "topk": 2, "num_heads": 4, "feedforward_channels": 16}
+    head = ConsensusHead(16, decoder=decoder).eval()
+    patches, cls, classes = torch.randn(2, 16, 4, 6), torch.randn(2, 16), torch.randn(3, 16)
+    routes, region = region_routes(head, patches, cls, classes)
+    tokens, anchors = patches.flatten(2).mT, head.text_adapter(match(classes, cls), classes)
+    for layer in head.decoder.layers[:2]:
+        tokens = layer(tokens, anchors, (4, 6))
+    expected = head.decoder.layers[2].local_consensus.routes(tokens, (4, 6))
+    torch.testing.assert_close(routes, expected)
+    assert routes.shape == (2, 4, 2)
+    assert region.tolist() == [[0, 0, 0, 1, 1, 1]] * 2 + [[2, 2, 2, 3, 3, 3]] * 2
 
 
 def method(model: ZeroShotSegmentor, folder: Path, labels: list[list[int]]) -> Method:
