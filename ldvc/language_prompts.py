@@ -87,6 +87,26 @@ class PromptedTextEncoder(TextEncoder):
         return self.num_prompts > 0
 
     def _add_prompts(self, prompt_init: str) -> None:
+        self._check_prompts_fit()
+        before_name = self.templates[0].partition("{}")[0]
+        tokens = self.tokenizer([before_name])
+        self._num_words = int((tokens != 0).sum()) - 2  # without the start and end token
+        self._num_extra = max(0, self.num_prompts - self._num_words)
+        positions = self.tower.positional_embedding
+        if prompt_init == "random":
+            shape = (self.prompt_depth, self.num_prompts, positions.shape[1])
+            start = 0.02 * torch.randn(shape, device=positions.device)
+        elif self._num_extra:
+            raise InputError(
+                f"num_prompts={self.num_prompts}, but {before_name!r} has only {self._num_words} "
+                "tokens to start them from: use fewer, a longer template, or prompt_init='random'"
+            )
+        else:
+            start = self._template_states(tokens[:, : 1 + self._num_words].to(positions.device))
+        self.language_prompts = nn.Parameter(start)
+
+    def _check_prompts_fit(self) -> None:
+        """Refuse templates, towers and tokenizers in which no prompts can take words' places."""
         if len(self.templates) > 1:
             raise InputError(
                 f"language prompts take the place of one template's words, but templates has "
@@ -108,28 +128,23 @@ class PromptedTextEncoder(TextEncoder):
                 f"language prompts take the place of the words before the name, but in "
                 f"{self.templates[0]!r} no space parts them from it"
             )
-        tokens = self.tokenizer([before_name])
-        self._num_words = int((tokens != 0).sum()) - 2  # without the start and end token
-        self._num_extra = max(0, self.num_prompts - self._num_words)
-        positions = self.tower.positional_embedding
-        if prompt_init == "random":
-            shape = (self.prompt_depth, self.num_prompts, positions.shape[1])
-            start = 0.02 * torch.randn(shape, device=positions.device)
-        elif self._num_extra:
-            raise InputError(
-                f"num_prompts={self.num_prompts}, but {before_name!r} has only {self._num_words} "
-                "tokens to start them from: use fewer, a longer template, or prompt_init='random'"
-            )
-        else:
-            # Inputs of the prompted blocks at the m positions.
-            states: list[Tensor] = []
-            with torch.no_grad():
-                hidden = self.tower.embed(tokens[:, : 1 + self._num_words].to(positions.device))
-                for block in self.tower.transformer.resblocks[: self.prompt_depth]:
-                    states.append(hidden[0, 1 : 1 + self.num_prompts])
-                    hidden = run_block(block, hidden, attn_mask=self._mask(0, hidden.shape[1]))
-            start = torch.stack(states)
-        self.language_prompts = nn.Parameter(start)
+
+    @torch.no_grad()
+    def _template_states(self, tokens: Tensor) -> Tensor:
+        """Hidden states of the template at the prompts' places, before each prompted block.
+
+        Args:
+            tokens: ids of the start token and of the words before the name, ``(1, 1 + words)``.
+
+        Returns:
+            ``(prompt_depth, m, width)``.
+        """
+        states: list[Tensor] = []
+        hidden, mask = self.tower.embed(tokens), self._mask(0, tokens.shape[1])
+        for block in self.tower.transformer.resblocks[: self.prompt_depth]:
+            states.append(hidden[0, 1 : 1 + self.num_prompts])
+            hidden = run_block(block, hidden, attn_mask=mask)
+        return torch.stack(states)
 
     def forward(self, vocabulary: Vocabulary) -> Tensor:
         """As :meth:`TextEncoder.forward`, with gradient to the prompts."""
