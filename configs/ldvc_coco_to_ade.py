@@ -1,4 +1,4 @@
-# Tests a model of ldvc_coco_inductive.py on ADE20K (150 classes): other words.
+# Cross-dataset test: the model of ldvc_coco_inductive.py, with ADE20K's 150 class names.
 _base_ = [
     "./_base_/models/ldvc_vit-b16_coco.py",
     "./_base_/datasets/ade20k_150.py",

@@ -1,4 +1,4 @@
-# Tests a model of ldvc_coco_inductive.py on PASCAL Context (59 classes): other words.
+# Cross-dataset test: the model of ldvc_coco_inductive.py, with PASCAL Context's 59 class names.
 _base_ = [
     "./_base_/models/ldvc_vit-b16_coco.py",
     "./_base_/datasets/context_59.py",

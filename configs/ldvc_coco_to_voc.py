@@ -1,4 +1,4 @@
-# Tests a model of ldvc_coco_inductive.py on PASCAL VOC 2012 (20 classes): other words.
+# Cross-dataset test: the model of ldvc_coco_inductive.py, with PASCAL VOC's 20 class names.
 _base_ = [
     "./_base_/models/ldvc_vit-b16_coco.py",
     "./_base_/datasets/voc12_20.py",

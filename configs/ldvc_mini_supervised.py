@@ -1,3 +1,3 @@
-# The ceiling: unseen classes are trained on as well.
+# Fully supervised upper bound: trained on the unseen classes as well.
 _base_ = "./ldvc_mini_inductive.py"
 train_dataloader = val_dataloader = test_dataloader = dict(dataset=dict(setting="supervised"))

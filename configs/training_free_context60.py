@@ -1,4 +1,4 @@
-# What none of the 59 names fits is background: by its own name, and by the threshold.
+# Background is predicted where its own name fits best, or no class reaches the threshold.
 _base_ = [
     "./_base_/models/training_free_vit-b16.py",
     "./_base_/datasets/context_60.py",

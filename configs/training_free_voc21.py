@@ -1,4 +1,5 @@
-# With background: what its words say (SCLIP's), and what no word fits (the threshold).
+# Background is predicted where one of SCLIP's words for it fits best, or no class reaches the
+# threshold.
 _base_ = "./training_free_voc.py"
 model = dict(test_cfg=dict(background=dict(threshold=0.1)))
 background = [

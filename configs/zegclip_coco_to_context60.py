@@ -1,4 +1,4 @@
-# Tests a model of zegclip_coco_inductive.py on PASCAL Context (60 classes): other words.
+# Cross-dataset test: the model of zegclip_coco_inductive.py, with PASCAL Context's 60 class names.
 _base_ = [
     "./_base_/models/zegclip_vit-b16_coco.py",
     "./_base_/datasets/context_60.py",
