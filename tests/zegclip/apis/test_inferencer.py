@@ -287,9 +287,12 @@ def test_what_cannot_be_asked(segment: ZeroShotInferencer, sliding: ZeroShotInfe
             segment("missing.jpg", "cat", background=background)
     with pytest.raises(InputError, match="only by the inferencer that encoded it"):
         segment(sliding.encode(SCENE), "cat")
+
+
+def test_padding_for_tests_is_left_out(segment: ZeroShotInferencer) -> None:
     config = Config.fromfile(CONFIG)
     config.model.data_preprocessor.test_cfg = dict(size_divisor=90)
-    padding = ZeroShotInferencer(config, CHECKPOINT, "cpu")  # padding for tests is left out
+    padding = ZeroShotInferencer(config, CHECKPOINT, "cpu")
     assert np.array_equal(padding(SCENE).labels, segment(SCENE).labels)
 
 
