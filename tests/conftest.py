@@ -18,6 +18,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["ZEGCLIP_CACHE"] = tempfile.mkdtemp(prefix="zegclip_cache_")
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"
+os.environ["no_proxy"] = "*"  # local servers are asked directly, whatever HTTP proxy is set
 
 import numpy as np
 import pytest
