@@ -80,7 +80,8 @@ def protocol_line(protocol: Mapping[str, Any]) -> str:
         parts.append(f"{inference['mode']} inference")
         if any(step.get("type") == "TestTimeAug" for step in protocol.get("pipeline", ())):
             parts.append("test-time augmentation")
-        # What the head adds to it: numbers and names, each by its own key.
+        # What the head adds to it: numbers and names, each by its own key. (In the dict they stand
+        # behind "inference", as ZeroShotSegmentor.protocol() puts them.)
         parts += [
             f"{key.replace('_', ' ')} {protocol[key]}"
             for key in [*protocol][[*protocol].index("inference") + 1 :]

@@ -70,10 +70,15 @@ class ReportHook(Hook):
     priority = "HIGHEST"
 
     def __init__(self) -> None:
+        # What the checkpoint that was loaded says of its training: _OF_TRAINING, and "iteration".
         self._trained: dict[str, Any] = {}
-        self._start: dict[str, Any] | None = None  # how what a training started from was trained
-        self._images: str | None = None  # that the training is on
-        self._images_before: str | None = None  # that the resumed run began with
+        # Of the checkpoint that this training started from: its training's fingerprint and its
+        # iteration; None: it started from none.
+        self._start: dict[str, Any] | None = None
+        # Digests of the names of this training's images, and of those before it was resumed.
+        self._images: str | None = None
+        self._images_before: str | None = None
+        # In which settings a tested model differs from the trained one.
         self._other_settings: list[str] = []
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
@@ -91,26 +96,19 @@ class ReportHook(Hook):
         """Remember how the model was trained.
 
         Raises:
-            InputError: a run is resumed with other settings, of which mmengine would take some
-                (batch, length) and overwrite others by the checkpoint's (learning rate, schedule).
+            InputError: a run is resumed with other settings.
         """
         meta = checkpoint.get("meta") or {}
-        trains = isinstance(runner._train_loop, BaseLoop)
-        if trains and not runner._resume:
-            self._start = {"training": meta.get("training"), "iteration": meta.get("iter")}
-        elif trains:
+        if _trains(runner) and runner._resume:
+            _check_resumed_settings(runner, meta)
+        self._remember_training(runner, meta)
+
+    def _remember_training(self, runner: Runner, meta: Mapping[str, Any]) -> None:
+        if _trains(runner) and runner._resume:
             self._start, self._images_before = meta.get("start"), meta.get("trained_images")
-        if trains and runner._resume and "settings" in meta:
-            settings = training_settings(runner.cfg, get_world_size())
-            if changed := list(changes(meta["settings"], settings)):
-                raise InputError(
-                    f"a run goes on with the settings that it began with; {', '.join(changed)} "
-                    "would make it another one: without --resume, with another --work-dir (and "
-                    "load_from=CHECKPOINT to start from its weights)"
-                )
-        self._other_settings = []
-        if not trains:
-            self._other_settings = tested_otherwise(meta, runner.cfg)
+        elif _trains(runner):
+            self._start = {"training": meta.get("training"), "iteration": meta.get("iter")}
+        self._other_settings = [] if _trains(runner) else tested_otherwise(meta, runner.cfg)
         if self._other_settings:
             runner.logger.warning(
                 "the model is not tested as it was trained, but with "
@@ -121,34 +119,41 @@ class ReportHook(Hook):
         self._trained["iteration"] = meta.get("iter")
 
     def before_train(self, runner: Runner) -> None:
-        """Say where nothing is left to do.
+        """Check what a training begins with, and warn where nothing is left to train.
 
         Raises:
             InputError: a checkpoint hook's ``save_best`` is no number of the validation, or a run
                 is resumed with other images.
         """
+        self._check_save_best(runner)
+        self._check_images(runner)
+        if runner.iter >= runner.max_iters:
+            runner.logger.warning(
+                f"this run is finished: it was resumed at iteration {runner.iter} of "
+                f"{runner.max_iters}, and nothing is left to train"
+            )
+
+    def _check_save_best(self, runner: Runner) -> None:
         metric = self._metric(runner.val_loop)
-        if metric is not None and len(runner.val_loop.evaluator.metrics) == 1:
-            names = score_names(Vocabulary.from_metainfo(runner.val_dataloader.dataset.metainfo))
-            if metric.prefix:
-                names = [f"{metric.prefix}/{name}" for name in names]
-            for hook in runner.hooks:
-                best = (isinstance(hook, CheckpointHook) and hook.save_best) or ()
-                if unknown := set(best) - {"auto", *names}:
-                    raise InputError(
-                        f"save_best: a validation has no {', '.join(sorted(unknown))}, only "
-                        f"{', '.join(names)}"
-                    )
+        if metric is None or len(runner.val_loop.evaluator.metrics) > 1:
+            return
+        names = score_names(Vocabulary.from_metainfo(runner.val_dataloader.dataset.metainfo))
+        if metric.prefix:
+            names = [f"{metric.prefix}/{name}" for name in names]
+        for hook in runner.hooks:
+            best = (isinstance(hook, CheckpointHook) and hook.save_best) or ()
+            if unknown := set(best) - {"auto", *names}:
+                raise InputError(
+                    f"save_best: a validation has no {', '.join(sorted(unknown))}, only "
+                    f"{', '.join(names)}"
+                )
+
+    def _check_images(self, runner: Runner) -> None:
         self._images = image_names(runner.train_dataloader.dataset)
         if self._images_before not in (None, self._images):
             raise InputError(
                 "a run goes on with the images that it began with, and these are others: put them "
                 "back, or begin anew with another --work-dir"
-            )
-        if runner.iter >= runner.max_iters:
-            runner.logger.warning(
-                f"this run is finished: it was resumed at iteration {runner.iter} of "
-                f"{runner.max_iters}, and nothing is left to train"
             )
 
     def before_train_epoch(self, runner: Runner) -> None:
@@ -193,10 +198,9 @@ class ReportHook(Hook):
         pipelines: list[Any] = []  # of data sets that are joined: each way once
         for pipeline in (each.get("pipeline", []) for each in evaluated):
             pipelines += [pipeline] if pipeline not in pipelines else []
-        # A test reports how its checkpoint was trained, not what its own config says. (In a test
-        # mmengine keeps the training loop's config in place of the loop.)
+        # A test reports how its checkpoint was trained, not what its own config says.
         trained: Mapping[str, Any] = self._trained
-        if isinstance(runner._train_loop, BaseLoop):
+        if _trains(runner):
             trained = {
                 "seed": runner.seed,
                 "iteration": runner.iter or None,
@@ -224,6 +228,28 @@ class ReportHook(Hook):
         if self._other_settings:
             protocol["other_settings"] = self._other_settings
         return protocol | {"fingerprint": protocol_fingerprint(protocol)}
+
+
+def _trains(runner: Runner) -> bool:
+    """Whether it is a training. (In a test mmengine keeps the loop's config in its place.)"""
+    return isinstance(runner._train_loop, BaseLoop)
+
+
+def _check_resumed_settings(runner: Runner, meta: Mapping[str, Any]) -> None:
+    """Refuse to go on with other settings than the checkpoint's.
+
+    mmengine would take some of them (batch, length) and overwrite others by the checkpoint's
+    (learning rate, schedule).
+    """
+    if "settings" not in meta:
+        return
+    settings = training_settings(runner.cfg, get_world_size())
+    if changed := list(changes(meta["settings"], settings)):
+        raise InputError(
+            f"a run goes on with the settings that it began with; {', '.join(changed)} would make "
+            "it another one: without --resume, with another --work-dir (and load_from=CHECKPOINT "
+            "to start from its weights)"
+        )
 
 
 def _device() -> str:

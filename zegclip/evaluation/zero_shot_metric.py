@@ -35,7 +35,8 @@ class ZeroShotIoUMetric(BaseMetric):
     entries of its confusion matrix that are not zero: mmengine drops the images that a sampler
     repeats to give all processes equally many, so none is counted twice, and memory stays small.
 
-    Images without a label (a test set whose masks are secret) are not scored, and said.
+    Images without a label (of a test set whose masks are secret) are not scored; the log says how
+    many these are.
 
     Args:
         output_dir: a folder for the predicted label maps (``--out`` of the tools): PNGs named after
@@ -51,7 +52,7 @@ class ZeroShotIoUMetric(BaseMetric):
 
     Attributes:
         summary: after an evaluation, on the main process, the numbers of ``report.json``.
-        labels: of the ground truth that they are of: a digest of each class's pixels.
+        labels: a digest of the ground truth that was scored: of each class's number of pixels.
     """
 
     # Not None, for which mmengine warns: the names of these numbers need no prefix.
