@@ -188,14 +188,19 @@ def demo_video(video: Path, output: Path, segment: Segment, files: OutputFolder)
     return dict(width=width, height=height, picture=str(output), frames=number, areas=means)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Segment and draw; ``InputError`` at the end names the images that could not be segmented."""
-    args = parse_args(argv)
-    if hasattr(sys.stdout, "reconfigure"):  # a file's name may be no text
-        sys.stdout.reconfigure(errors="backslashreplace")
-    images = find_images(args.images)
-    outputs = choose_outputs(images, args.out)
-    background = read_background(args.background)
+def check_arguments(
+    args: argparse.Namespace, images: Sequence[Path], outputs: Sequence[Path]
+) -> None:
+    """Refuse what cannot be done, before the model is loaded, which takes a while.
+
+    Args:
+        args: what was typed.
+        images: what is segmented.
+        outputs: what is drawn of each image.
+
+    Raises:
+        InputError: arguments contradict each other, or files of the user's might be replaced.
+    """
     folder = outputs[0].parent.resolve()
     if args.save and (inside := [each for each in images if folder in each.resolve().parents]):
         raise InputError(
@@ -204,20 +209,34 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     if "html" in args.save and any(map(is_video, images)):
         raise InputError("--save html is for photographs: a video has too many frames for a page")
-    if args.classes is not None:  # before the model is loaded, which takes a while
+    if args.classes is not None:
         make_vocabulary(args.classes, args.seen)
     elif not (args.config or args.checkpoint or args.onnx or args.model):
         raise InputError('CLIP without training looks for what it is told: --classes "cat, dog"')
     if (args.model and (args.config or args.onnx)) or (args.revision and not args.model):
         raise InputError("--model brings its own config, and --revision is of --model")
-    inferencer: Inferencer
+
+
+def load_inferencer(args: argparse.Namespace) -> Inferencer:
+    """The model that the arguments name."""
     if args.onnx:
         files = dict(config=args.config, checkpoint=args.checkpoint)
-        inferencer = OnnxInferencer(args.onnx, **files, device=args.device)
-    elif args.model:
-        inferencer = ZeroShotInferencer.from_pretrained(args.model, args.revision, args.device)
-    else:
-        inferencer = ZeroShotInferencer(args.config, args.checkpoint, args.device)
+        return OnnxInferencer(args.onnx, **files, device=args.device)
+    if args.model:
+        return ZeroShotInferencer.from_pretrained(args.model, args.revision, args.device)
+    return ZeroShotInferencer(args.config, args.checkpoint, args.device)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Segment and draw; ``InputError`` at the end names the images that could not be segmented."""
+    args = parse_args(argv)
+    if hasattr(sys.stdout, "reconfigure"):  # a file's name may be no text
+        sys.stdout.reconfigure(errors="backslashreplace")
+    images = find_images(args.images)
+    outputs = choose_outputs(images, args.out)
+    background = read_background(args.background)
+    check_arguments(args, images, outputs)
+    inferencer = load_inferencer(args)
     vocabulary = inferencer.vocabulary(args.classes, args.seen)
     done: dict[str, Any] = {}
     failed: dict[str, str] = {}
