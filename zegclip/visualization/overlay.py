@@ -31,20 +31,19 @@ def draw_labels(
     return _over(image, colour_labels(labels, palette, opacity))
 
 
-def draw_heat_map(image: np.ndarray, heat: np.ndarray, opacity: float = OPACITY) -> np.ndarray:
+def draw_heat_map(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
     """A map over its image: 0 is blue, 1 is red.
 
     Args:
         image: ``(H, W, 3)`` uint8, RGB.
         heat: ``(H, W)``, 0..1; values outside are clipped.
-        opacity: of the colours, 0..1.
 
     Returns:
         ``(H, W, 3)`` uint8.
     """
     from matplotlib import colormaps
 
-    return _over(image, colormaps[HEAT_COLOURS](heat.clip(0, 1), alpha=opacity, bytes=True))
+    return _over(image, colormaps[HEAT_COLOURS](heat.clip(0, 1), alpha=OPACITY, bytes=True))
 
 
 def colour_labels(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from mmengine.visualization.utils import img_from_canvas
 
 from .fonts import find_font
 from .overlay import HEAT_COLOURS, OPACITY
@@ -120,9 +121,7 @@ def figure_pixels(figure: Figure) -> np.ndarray:
     """A figure as an image, ``(H, W, 3)`` uint8, RGB."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    return img_from_canvas(FigureCanvasAgg(figure))
 
 
 def hex_colour(colour: Sequence[int]) -> str:
