@@ -113,8 +113,10 @@ def _score(dataset: ZeroShotDataset, folder: Path, metric: ZeroShotIoUMetric) ->
         metric.process(None, [sample | tensors])
     if problems:
         lines = [f"{folder}: the {len(samples)} predictions cannot be scored", *problems[:10]]
-        lines += [f"and {len(problems) - 10} more"] * (len(problems) > 10)
-        lines += [f"note: {len(extra)} PNGs belong to no image: {first_few(extra)}"] * bool(extra)
+        if len(problems) > 10:
+            lines.append(f"and {len(problems) - 10} more")
+        if extra:
+            lines.append(f"note: {len(extra)} PNGs belong to no image: {first_few(extra)}")
         raise InputError("\n  ".join(lines))
     metric.evaluate(len(samples))
     return extra
