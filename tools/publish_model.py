@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from zegclip.apis import ZeroShotInferencer
+from zegclip.engine.config_files import complete_config
+from zegclip.engine.config_options import ConfigOptions
 from zegclip.engine.launch import run
 
 
@@ -25,8 +27,10 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "data/mini/mini_model.pth --out work_dirs/published",
     )
     add = parser.add_argument
-    add("config", help="of the model")
+    add("config", help="that the model was trained with")
     add("checkpoint", help="of the model")
+    what = "settings that the training had beside its config"
+    add("--cfg-options", nargs="+", action=ConfigOptions, metavar="KEY=VALUE", help=what)
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--out", type=Path, metavar="FOLDER", help="write a folder")
     where.add_argument("--push", metavar="USER/NAME", help="put it on the Hub")
@@ -40,7 +44,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     """Write, or upload."""
     args = parse_args(argv)
-    inferencer = ZeroShotInferencer(args.config, args.checkpoint, "cpu")
+    cfg = complete_config(args.config, args.cfg_options, trains=False)
+    inferencer = ZeroShotInferencer(cfg, args.checkpoint, "cpu")
     if args.push:
         rest = args.private, args.revision
         print(inferencer.push_to_hub(args.push, args.report, args.licence, *rest))

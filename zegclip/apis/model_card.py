@@ -11,6 +11,7 @@ from zegclip.compat import ImportedLater
 from zegclip.errors import InputError
 from zegclip.evaluation.protocol import protocol_line
 from zegclip.evaluation.scores import COLUMNS, CROSS_DATASET_COLUMNS
+from zegclip.evaluation.training import other_model
 from zegclip.segmentors import ZeroShotSegmentor
 from zegclip.vocabulary import Vocabulary
 
@@ -62,7 +63,7 @@ def read_report(
         meta: what the model's checkpoint says of its training.
 
     Raises:
-        InputError: it cannot be read, or is of another CLIP or another training.
+        InputError: it cannot be read, or is of another CLIP, another training or other settings.
     """
     try:
         report = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -79,6 +80,11 @@ def read_report(
                 f"{path} is of another model ({key} {protocol[key]}, not {value}): test this one "
                 "(tools/test.py)"
             )
+    if settings := other_model(protocol.get("other_settings") or ()):
+        raise InputError(
+            f"{path} is of a test with other settings than the training's ({', '.join(settings)}): "
+            "test the model as it was trained (tools/test.py)"
+        )
     if protocol.get("checkpoint"):
         protocol["checkpoint"] = Path(protocol["checkpoint"]).name
     return report

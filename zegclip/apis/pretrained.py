@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from zegclip.clip import PromptedImageEncoder, TextEncoder
 from zegclip.compat import ImportedLater
 from zegclip.errors import InputError
+from zegclip.evaluation.training import check_as_trained
 from zegclip.files import PROJECT_ROOT, SAFETENSORS_META, replacing, write_text
 from zegclip.heads import ZeroShotHead
 from zegclip.losses import MaskLoss
@@ -172,9 +173,10 @@ def write(
         trained: what the model's checkpoint says of its training.
 
     Raises:
-        InputError: the config holds what cannot be data, the report is of another model, or files
-            that would be replaced are not a model's that this wrote.
+        InputError: the config is not the training's or holds what cannot be data, the report is of
+            another model, or files that would be replaced are not a model's that this wrote.
     """
+    check_as_trained(trained, cfg)
     _check_own(folder)
     own, meta = cfg.model, model.dataset_meta or {}
     keys = ("classes", "unseen", "synonyms", "setting", "palette", "dataset_name")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from mmengine.config import Config
 
 from zegclip.datasets.files import read_names
 from zegclip.datasets.from_config import iter_datasets
+from zegclip.errors import InputError
 from zegclip.files import find_path
 
 from .protocol import digest
@@ -63,6 +64,7 @@ def training_settings(cfg: Config | Mapping[str, Any], processes: int = 1) -> di
 
 def training_fingerprint(cfg: Config | Mapping[str, Any], processes: int = 1) -> str:
     """12 hexadecimal digits, equal for runs that differ in their seed alone and may be averaged."""
+    # (The last two of the dict. A checkpoint's fingerprint is of them in this place.)
     *rest, optimizer, schedule = training_settings(cfg, processes).values()
     return digest([*rest, {"optim_wrapper": optimizer, "param_scheduler": schedule}])
 
@@ -88,6 +90,32 @@ def tested_otherwise(meta: Mapping[str, Any], cfg: Mapping[str, Any]) -> list[st
     model = training_settings({"model": model.get("module", model)})["model"]
     found = changes(settings.get("model"), model, "model")
     return [each for each in found if not _OF_LEARNING.search(each.partition(" ")[0])]
+
+
+def other_model(differences: Iterable[str]) -> list[str]:
+    """Those of :func:`tested_otherwise`'s differences that make a trained model another one.
+
+    Other templates do not: the config of a test on another data set has its own, on purpose.
+    """
+    return [each for each in differences if not each.startswith("model.text_encoder.templates")]
+
+
+def check_as_trained(meta: Mapping[str, Any], cfg: Mapping[str, Any]) -> None:
+    """Refuse to hand on a trained model with a config that makes it another model.
+
+    Args:
+        meta: of its checkpoint.
+        cfg: that the model was built from.
+
+    Raises:
+        InputError: settings that change predictions differ from the training's; it names them.
+    """
+    if differences := other_model(tested_otherwise(meta, cfg)):
+        raise InputError(
+            f"the config is not of the model that was trained: {', '.join(differences)}; give the "
+            "config of the training (tools/train.py writes it into its work folder), or the "
+            "training's settings by --cfg-options"
+        )
 
 
 def changes(before: Any, now: Any, key: str = "") -> Iterator[str]:

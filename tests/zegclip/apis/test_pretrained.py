@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import publish_model
 import pytest
 import torch
 import yaml
@@ -24,6 +25,7 @@ from zegclip.engine.load_model import MINI_CHECKPOINT, checkpoint_meta
 from zegclip.engine.vocabulary_hook import trained_on
 from zegclip.errors import InputError
 from zegclip.evaluation.report import write_report
+from zegclip.evaluation.training import training_settings
 from zegclip.losses import MaskLoss
 
 NAME = "somebody/tagclip-mini"
@@ -131,6 +133,11 @@ def test_the_card_says_what_the_report_says(inferencer: ZeroShotInferencer, tmp_
     another = ZeroShotInferencer(inferencer.config, tmp_path / "another_seed.pth", device="cpu")
     with pytest.raises(InputError, match=r"report\.json is of another model \(seed 0, not 1\)"):
         another.save_pretrained(tmp_path / "other", tmp_path / "report.json")
+
+    protocol["other_settings"] = ["model.decode_head.gamma (0.1 -> 0)"]
+    write_report(tmp_path / "report.json", scores, protocol)
+    with pytest.raises(InputError, match=r"other settings than the training's \(model\.decode_h"):
+        inferencer.save_pretrained(tmp_path / "other", tmp_path / "report.json")
 
     protocol["clip"] = {"model_name": "other", "fingerprint": "00"}
     write_report(tmp_path / "report.json", scores, protocol)
@@ -296,6 +303,23 @@ def test_weights_say_what_they_were_trained_on(folder: Path) -> None:
     for key in ("classes", "unseen", "setting"):
         assert list(trained[key]) == list(expected["dataset_meta"][key]), key
     assert found["trained_before"] == []
+
+
+def test_a_model_is_published_with_the_settings_of_its_training(tmp_path: Path) -> None:
+    config, checkpoint = files_of("ldvc")
+    cfg, content = Config.fromfile(config), torch.load(checkpoint, weights_only=True)
+    cfg.model.decode_head.decoder.topk = 2
+    cfg.model.text_encoder.templates = ["a {}."]  # the config's are another data set's, on purpose
+    content["meta"]["settings"] = training_settings(cfg)
+    torch.save(content, tmp_path / "trained.pth")
+    publish = [config, str(tmp_path / "trained.pth"), "--out", str(tmp_path / "published")]
+    with pytest.raises(InputError, match=r"trained: model\.decode_head\.decoder\.topk \(2 -> "):
+        publish_model.main(publish)
+    assert not (tmp_path / "published").exists()
+    publish_model.main([*publish, "--cfg-options", "model.decode_head.decoder.topk=2"])
+    published = json.loads((tmp_path / "published/config.json").read_text())["model"]
+    assert published["decode_head"]["decoder"]["topk"] == 2
+    assert published["text_encoder"]["templates"] == "single"
 
 
 def test_what_others_could_not_load_is_not_written(tmp_path: Path) -> None:
