@@ -18,21 +18,21 @@ from .preprocessing import Preprocessor
 from .result import SegmentationResult
 from .words import Text, make_background, make_vocabulary
 
-Words: TypeAlias = Text | Vocabulary | None
-Seen: TypeAlias = str | Iterable[str] | None
-Nothing: TypeAlias = bool | float | str | Sequence[str] | Background | None
-Asked: TypeAlias = Union[ImageLike, "EncodedImage"]
+ClassNames: TypeAlias = Text | Vocabulary | None
+SeenNames: TypeAlias = str | Iterable[str] | None
+BackgroundInput: TypeAlias = bool | float | str | Sequence[str] | Background | None
+ImageInput: TypeAlias = Union[ImageLike, "EncodedImage"]
 
 
 @dataclass(frozen=True, repr=False)
 class EncodedImage:
-    """An image that went through the image encoder, to be asked for any words.
+    """An encoded image. It can be segmented into any class names without encoding it again.
 
     Attributes:
-        image: ``(H, W, 3)`` uint8, RGB, upright.
-        inputs: as the model saw it, ``(1, 3, h, w)``.
-        windows: patch and CLS embeddings of its windows, in groups with their boxes.
-        encoded_by: the inferencer that can be asked.
+        image: the image's pixels, ``(H, W, 3)`` uint8, RGB, upright.
+        inputs: the model's input that was made of them, ``(1, 3, h, w)``.
+        windows: patch and CLS embeddings of the input's windows, in groups with their boxes.
+        encoded_by: the inferencer that encoded the image; no other can segment it.
     """
 
     image: np.ndarray
@@ -42,7 +42,7 @@ class EncodedImage:
 
     @property
     def input_size(self) -> tuple[int, int]:
-        """(h, w) in which the model saw it."""
+        """Size of the model's input, (h, w)."""
         return self.inputs.shape[-2], self.inputs.shape[-1]
 
 
@@ -54,12 +54,13 @@ class Inferencer:
     Args:
         model: encodes windows and asks in them for a vocabulary, as
             :class:`~zegclip.segmentors.ZeroShotSegmentor` does.
-        preprocess: makes its input of an image.
-        text_encoder: that words must fit into; ``None``: there is none.
-        background: what is none of a person's own words, by default.
+        preprocess: makes the model's input of an image.
+        text_encoder: whose context every word must fit into; ``None``: there is none.
+        background: the default rule for pixels of no class, where the caller names the classes.
         refine: whether masks are refined by default.
         trained_for: the classes, split and setting of the training, if known.
-        own: what is segmented where no words are given; default: ``trained_for``.
+        own: the classes that are segmented where the caller names none; default:
+            ``trained_for``.
     """
 
     def __init__(
@@ -91,10 +92,10 @@ class Inferencer:
 
     def __call__(
         self,
-        image: Asked,
-        text: Words = None,
-        seen: Seen = None,
-        background: Nothing = True,
+        image: ImageInput,
+        text: ClassNames = None,
+        seen: SeenNames = None,
+        background: BackgroundInput = True,
         refine: str | bool | None = None,
     ) -> SegmentationResult:
         """Segment an image of any size.
@@ -121,7 +122,7 @@ class Inferencer:
             InputError: the image or the words cannot be used.
         """
         vocabulary = self.vocabulary(text, seen)
-        nothing = self._make_background(background, vocabulary)
+        background = self._make_background(background, vocabulary)
         if refine not in (None, False, "pamr"):
             raise InputError(f"refine={refine!r} is neither 'pamr' nor False")
         encoded = self.encode(image)
@@ -131,23 +132,23 @@ class Inferencer:
             (prediction,) = self.model.decode_windows(
                 encoded.windows,
                 encoded.input_size,
-                background=nothing,
+                background=background,
                 images=encoded.inputs if (self.refine if refine is None else refine) else None,
             )
             labels, maps = prediction.labels({"ori_shape": size})
             labels[labels == len(vocabulary.classes)] = IGNORE_INDEX
         return SegmentationResult(
-            encoded.image,
-            labels.cpu().numpy(),
-            prediction,
-            vocabulary.classes,
-            {name: each.squeeze(0).cpu().numpy() for name, each in maps.items()},
-            vocabulary.palette or (),
-            vocabulary.unseen,
-            nothing is not None and background_id(vocabulary.classes) is None,
+            image=encoded.image,
+            labels=labels.cpu().numpy(),
+            prediction=prediction,
+            classes=vocabulary.classes,
+            extra_maps={name: each.squeeze(0).cpu().numpy() for name, each in maps.items()},
+            palette=vocabulary.palette or (),
+            unseen=vocabulary.unseen,
+            background=background is not None and background_id(vocabulary.classes) is None,
         )
 
-    def encode(self, image: Asked) -> EncodedImage:
+    def encode(self, image: ImageInput) -> EncodedImage:
         """Run the image encoder, which takes most of the time, once for any number of questions.
 
         Args:
@@ -166,12 +167,12 @@ class Inferencer:
             windows = list(self.model.encode_windows(inputs))
         return EncodedImage(pixels, inputs, windows, self)
 
-    def vocabulary(self, text: Words = None, seen: Seen = None) -> Vocabulary:
+    def vocabulary(self, text: ClassNames = None, seen: SeenNames = None) -> Vocabulary:
         """Check words once, to ask with them often.
 
         Args:
             text: as :meth:`__call__` takes it.
-            seen: as there.
+            seen: as :meth:`__call__` takes it.
 
         Returns:
             What every ``text`` argument takes as well.
@@ -192,7 +193,7 @@ class Inferencer:
         self._check_words(vocabulary)
         return vocabulary
 
-    def _make_background(self, asked: Nothing, vocabulary: Vocabulary) -> Background | None:
+    def _make_background(self, asked: BackgroundInput, vocabulary: Vocabulary) -> Background | None:
         if asked is None or asked is False:
             return None
         too_many = len(vocabulary.classes) > IGNORE_INDEX  # the last would have its label

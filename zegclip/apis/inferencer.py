@@ -22,7 +22,7 @@ from zegclip.visualization import attention_of_windows
 from zegclip.vocabulary import Vocabulary, check_known
 
 from . import pretrained
-from .base import Asked, Inferencer, Words
+from .base import ClassNames, ImageInput, Inferencer
 from .preprocessing import Preprocessor, image_steps
 
 
@@ -85,7 +85,7 @@ class ZeroShotInferencer(Inferencer):
             Vocabulary.from_metainfo(meta) if meta else None,
         )
 
-    def attention(self, image: Asked, text: Words, name: str) -> np.ndarray:
+    def attention(self, image: ImageInput, text: ClassNames, name: str) -> np.ndarray:
         """What a class attends to in the last layer; the head's ``attention_meaning`` says it.
 
         Args:
@@ -147,8 +147,8 @@ class ZeroShotInferencer(Inferencer):
             licence: of what is learned, as the Hub spells it (``"apache-2.0"``).
 
         Raises:
-            InputError: the config holds what cannot be data, the report is of another model, or the
-                folder is of something else.
+            InputError: the config is not the training's or holds what cannot be data, the report is
+                of another model, or the folder is of something else.
         """
         self._write(Path(folder), Path(folder).resolve().name, report, licence)
 

@@ -17,7 +17,7 @@ from zegclip.segmentors import ImagePrediction
 from zegclip.visualization import draw_labels, find_font
 from zegclip.vocabulary import IGNORE_INDEX, make_palette
 
-from .outputs import save
+from .outputs import FORMATS, CocoFile, HtmlReport, write_index_png, write_labelme
 from .words import NONE_OF_THESE
 
 _MOST_NAMES, _MORE = 24, -1  # in a legend, and the row that counts the others
@@ -71,16 +71,18 @@ class SegmentationResult:
     def scores(self) -> np.ndarray:
         """Each class's probability at each pixel, ``(C, H, W)`` float32.
 
-        Of trained methods each by itself: they do not add up to 1. Of CLIP without training a share
-        among all words that were asked for, those of the background included. With ``seen=`` they
-        are calibrated, and may be below 0.
+        A trained method gives each class a probability of its own: they do not add up to 1. CLIP
+        without training gives shares among all words that were asked for, those of the background
+        included. With ``seen=`` they are calibrated, and may be below 0.
         """
         maps = torch.from_numpy(self.probabilities)[None]
         return upsample(maps, self.labels.shape)[0].numpy()
 
     @torch.no_grad()
     def scores_at(self, x: int, y: int) -> dict[str, float]:
-        """Every class's probability where the model saw a pixel of the image; and of none of them.
+        """Every class's probability at a pixel of the image, and that of none of the classes.
+
+        It is the pixel of the model's input that shows this place, without interpolation.
 
         Args:
             x: column, ``0..W-1``.
@@ -91,7 +93,7 @@ class SegmentationResult:
             for place, seen, of_image in zip((y, x), self.prediction.size, self.labels.shape)
         )
         tile = self.prediction.tile((row, column, row + 1, column + 1))
-        names = (*self.classes, *[NONE_OF_THESE] * self.background)
+        names = (*self.classes, NONE_OF_THESE) if self.background else self.classes
         return dict(zip(names, tile.probabilities.flatten().tolist(), strict=True))
 
     def areas(self) -> dict[str, float]:
@@ -120,12 +122,14 @@ class SegmentationResult:
 
     def name_of(self, label: int) -> str:
         """Name of a class, or of none of them (255)."""
-        nothing = self.background and label == IGNORE_INDEX
-        return NONE_OF_THESE if nothing else self.classes[label]
+        is_background = self.background and label == IGNORE_INDEX
+        return NONE_OF_THESE if is_background else self.classes[label]
 
     def summary(self, number: int = 3) -> str:
         """The largest classes with their shares, and the share of none of them."""
-        shown = [*self.largest(number), *[IGNORE_INDEX] * self.background]
+        shown = self.largest(number)
+        if self.background:
+            shown.append(IGNORE_INDEX)
         return ", ".join(map(self.label_of, shown))
 
     def draw(self, opacity: float = 0.5, legend: bool | str = True) -> Image.Image:
@@ -149,7 +153,9 @@ class SegmentationResult:
         asked = list(range(len(self.classes))) if every else largest
         chosen = list(dict.fromkeys([*largest, *asked]))[:_MOST_NAMES]
         text = self.name_of if every else self.label_of
-        shown = [*(label for label in asked if label in chosen), *[IGNORE_INDEX] * self.background]
+        shown = [label for label in asked if label in chosen]
+        if self.background:
+            shown.append(IGNORE_INDEX)
         names = {label: text(label) for label in shown}
         if len(asked) > len(chosen):
             names[_MORE] = f"... and {len(asked) - len(chosen)} more"
@@ -189,9 +195,21 @@ class SegmentationResult:
                 ``"coco"``: COCO's JSON with run-length codes; ``"labelme"``: LabelMe's polygons;
                 ``"html"``: a page to look at. See :mod:`zegclip.apis.outputs`, also for
                 several images in one file.
-            name: the image's path, relative to the file; LabelMe's has the image in it without.
+            name: the image's path, relative to the file; without it LabelMe's file holds the image.
+
+        Raises:
+            InputError: there is no such format, or it cannot hold so many classes.
         """
-        save(self, path, format, name)
+        if format == "index":
+            write_index_png(self, path)
+        elif format == "labelme":
+            write_labelme(self, path, name)
+        elif format in ("coco", "html"):
+            file = CocoFile() if format == "coco" else HtmlReport({})
+            file.add(name or f"{Path(path).stem}.png", self)
+            file.save(path)
+        else:
+            raise InputError(f"format={format!r} is none of {', '.join(FORMATS)}")
 
     def __repr__(self) -> str:
         height, width = self.labels.shape

@@ -87,11 +87,12 @@ class HtmlReport:
 
 def _row(result: SegmentationResult, label: int) -> str:
     name = result.name_of(label)
-    nothing = result.background and label == IGNORE_INDEX
-    colour = "none" if nothing else "rgb({},{},{})".format(*result.palette[label])
+    unseen = " (unseen)" if name in result.unseen else ""
+    is_background = result.background and label == IGNORE_INDEX
+    colour = "none" if is_background else "rgb({},{},{})".format(*result.palette[label])
     return (
         f'<tr><td><i style="background:{colour}"></i>'
-        f"<td>{escape(name)}{' (unseen)' * (name in result.unseen)}"
+        f"<td>{escape(name)}{unseen}"
         f'<td class="share">{(result.labels == label).mean():.1%}\n'
     )
 

@@ -52,12 +52,12 @@ class OutputFolder:
             self._of_all["report.html"] = HtmlReport(settings)
 
     def add(self, name: str, result: SegmentationResult, image: Path | None) -> None:
-        """Write what is of one image.
+        """Write the files of one image.
 
         Args:
-            name: of its files.
-            result: of it.
-            image: its file; ``None``: it has none, it is a video's frame.
+            name: what its files are called, without suffix.
+            result: what the image was segmented into.
+            image: the image's file; ``None``: it has none, it is a video's frame.
         """
         if "index" in self._formats:
             write_index_png(result, self._folder / "labels" / f"{name}.png")
@@ -78,7 +78,7 @@ class OutputFolder:
                     file.unlink()
 
     def finish(self) -> None:
-        """Write what is of all images."""
+        """Write the files that hold all images."""
         for name, file in self._of_all.items():
             file.save(self._folder / name)
 
@@ -89,21 +89,6 @@ def _seen_from(folder: Path, image: Path) -> str:
         return os.path.relpath(image, folder)
     except ValueError:
         return os.path.abspath(image)
-
-
-def save(result: SegmentationResult, path: str | Path, format: str, name: str | None) -> None:
-    """See :meth:`SegmentationResult.save <zegclip.apis.SegmentationResult.save>`."""
-    file_name = name or f"{Path(path).stem}.png"
-    if format == "index":
-        write_index_png(result, path)
-    elif format == "labelme":
-        write_labelme(result, path, name)
-    elif format in ("coco", "html"):
-        of_all = CocoFile() if format == "coco" else HtmlReport({})
-        of_all.add(file_name, result)
-        of_all.save(path)
-    else:
-        raise InputError(f"format={format!r} is none of {', '.join(FORMATS)}")
 
 
 def write_index_png(result: SegmentationResult, path: str | Path) -> None:
