@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 import json
-import runpy
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from mmengine.logging import MessageHub, MMLogger
-from mmseg.visualization import SegLocalVisualizer
 
-ROOT = Path(__file__).parents[2]
 CONFIG = "tagclip_mini_inductive"
-
-
-def run(monkeypatch: pytest.MonkeyPatch, *args: str) -> None:
-    """Test on three scenes, in the working directory."""
-    data = ["dataset.number=3", "dataset.data_root=scenes"]
-    data += ["num_workers=0", "persistent_workers=False"]
-    options = ["--cfg-options", *(f"test_dataloader.{option}" for option in data)]
-    monkeypatch.setattr(sys, "argv", ["test.py", f"configs/{CONFIG}.py", *args, *options])
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.delenv("LOCAL_RANK", raising=False)
-    for kept in (SegLocalVisualizer, MMLogger, MessageHub):  # by mmengine, while a process lives
-        kept._instance_dict.clear()
-    runpy.run_path(str(ROOT / "tools" / "test.py"), run_name="__main__")
+# Three scenes, in the working directory.
+DATA = ["--cfg-options", "test_dataloader.dataset.number=3"]
+DATA += ["test_dataloader.dataset.data_root=scenes", "test_dataloader.num_workers=0"]
+DATA += ["test_dataloader.persistent_workers=False"]
 
 
 def report(folder: str) -> dict:
@@ -33,16 +20,19 @@ def report(folder: str) -> dict:
 
 
 def test_round_trip(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    run_tool: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("scenes").mkdir()
-    run(monkeypatch, "data/mini/mini_model.pth", "--out", "pngs")
+    run_tool("test.py", f"configs/{CONFIG}.py", "data/mini/mini_model.pth", "--out", "pngs", *DATA)
     ours = report(CONFIG)
     capsys.readouterr()
     # No model is made: its weights may be anywhere.
     monkeypatch.setattr("zegclip.clip.loading.read_weights", None)
-    run(monkeypatch, "--from-predictions", "pngs")
+    run_tool("test.py", f"configs/{CONFIG}.py", "--from-predictions", "pngs", *DATA)
     output = capsys.readouterr()
     assert "mIoU(U)" in output.out + output.err
     theirs = report(f"{CONFIG}_from_pngs")
@@ -63,9 +53,7 @@ def test_round_trip(
         ["--from-predictions", "pngs", "--launcher", "pytorch"],
     ],
 )
-def test_options_that_do_not_go_together(
-    options: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_options_that_do_not_go_together(options: list[str], run_tool: Callable[..., None]) -> None:
     with pytest.raises(SystemExit) as stop:
-        run(monkeypatch, *options)
+        run_tool("test.py", f"configs/{CONFIG}.py", *options)
     assert stop.value.code == 2

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import runpy
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import mmseg
 import numpy as np
 import pytest
 import torch
-from mmengine.logging import MessageHub, MMLogger
-from mmseg.visualization import SegLocalVisualizer
 from PIL import Image
 
 ROOT = Path(__file__).parents[2]
@@ -25,16 +23,6 @@ CONFIG = TOY / "toy_config.py"
 @pytest.fixture
 def folder(toy_folder: Path) -> Path:
     return toy_folder
-
-
-def run(monkeypatch: pytest.MonkeyPatch, script: str, *args: object) -> None:
-    """Run a script in this process, as ``python tools/SCRIPT ARGS`` would."""
-    monkeypatch.setattr(sys, "argv", [script, *map(str, args)])
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.delenv("LOCAL_RANK", raising=False)
-    for kept in (SegLocalVisualizer, MMLogger, MessageHub):  # by mmengine, while a process lives
-        kept._instance_dict.clear()
-    runpy.run_path(str(ROOT / "tools" / script), run_name="__main__")
 
 
 def scalars(work_dir: Path) -> list[dict]:
@@ -57,13 +45,13 @@ def stop_at(work_dir: Path, iteration: int) -> None:
     (work_dir / "last_checkpoint").write_text(str(work_dir.resolve() / f"iter_{iteration}.pth"))
 
 
-def test_train_resume_and_test(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run(monkeypatch, "train.py", CONFIG)
+def test_train_resume_and_test(folder: Path, run_tool: Callable[..., None]) -> None:
+    run_tool("train.py", CONFIG)
     work_dir = folder / "work_dirs" / "toy_config"  # by default: in the current folder
     assert torch.load(work_dir / "iter_2.pth", weights_only=True)["meta"]["iter"] == 2
 
     stop_at(work_dir, 2)
-    run(monkeypatch, "train.py", CONFIG, "--resume", "--work-dir", work_dir)
+    run_tool("train.py", CONFIG, "--resume", "--work-dir", work_dir)
     assert "resumed epoch: 0, iter: 2" in logs(work_dir)
     assert "effective batch is 2 (2 x 1 process(es)" in logs(work_dir)
     assert "chosen for 16" in logs(work_dir) and "this run is finished" not in logs(work_dir)
@@ -71,8 +59,8 @@ def test_train_resume_and_test(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert "will be deprecated" not in logs(work_dir)  # mmengine's note about its own hook
 
     checkpoint = work_dir / "iter_4.pth"
-    run(
-        monkeypatch, "test.py", CONFIG, checkpoint,
+    run_tool(
+        "test.py", CONFIG, checkpoint,
         "--work-dir", folder / "tested", "--out", folder / "maps", "--show-dir", folder / "shown",
     )  # fmt: skip
     (result,) = [json.loads(file.read_text()) for file in (folder / "tested").glob("*/*.json")]
@@ -84,30 +72,30 @@ def test_train_resume_and_test(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_resume_beats_the_checkpoint_to_start_from(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, run_tool: Callable[..., None]
 ) -> None:
     """Or a resumed transductive run would go on with the inductive run's iterations."""
-    run(monkeypatch, "train.py", CONFIG, "--work-dir", "first")
+    run_tool("train.py", CONFIG, "--work-dir", "first")
     assert (folder / "first" / "iter_2.pth").is_file()  # half of the schedule, kept
     config = folder / "second.py"
     config.write_text(f"_base_ = {str(CONFIG)!r}\nload_from = 'first/iter_2.pth'\n")
     work_dir = folder / "work_dirs" / "second"
-    run(monkeypatch, "train.py", config, "--resume")
+    run_tool("train.py", config, "--resume")
     assert "Load checkpoint from" in logs(work_dir) and "resumed epoch" not in logs(work_dir)
     stop_at(work_dir, 2)
-    run(monkeypatch, "train.py", config, "--resume")
+    run_tool("train.py", config, "--resume")
     assert "resumed epoch: 0, iter: 2" in logs(work_dir)
     assert steps(work_dir) == [1, 2, 3, 4, 3, 4]
 
 
 def test_an_option_to_start_from_is_not_resumed_either(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, run_tool: Callable[..., None]
 ) -> None:
-    run(monkeypatch, "train.py", CONFIG, "--work-dir", "first")
+    run_tool("train.py", CONFIG, "--work-dir", "first")
     options = ["--work-dir", "w", "--cfg-options", "load_from=first/iter_4.pth"]
-    run(monkeypatch, "train.py", CONFIG, *options)
+    run_tool("train.py", CONFIG, *options)
     stop_at(folder / "w", 2)
-    run(monkeypatch, "train.py", CONFIG, "--resume", *options)
+    run_tool("train.py", CONFIG, "--resume", *options)
     assert steps(folder / "w") == [1, 2, 3, 4, 3, 4]
 
 
@@ -122,38 +110,38 @@ def test_an_option_to_start_from_is_not_resumed_either(
     ],
 )
 def test_a_run_goes_on_with_the_settings_that_it_began_with(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], named: str | None
+    folder: Path, run_tool: Callable[..., None], options: list[str], named: str | None
 ) -> None:
     """mmengine would take a longer run's added iterations at the old end's rate, 1e-6."""
-    run(monkeypatch, "train.py", CONFIG, "--work-dir", "w")
+    run_tool("train.py", CONFIG, "--work-dir", "w")
     stop_at(folder / "w", 2)
     resume = ["train.py", CONFIG, "--work-dir", "w", "--resume", "--cfg-options", *options]
     if named is None:
-        run(monkeypatch, *resume)
+        run_tool(*resume)
         assert steps(folder / "w") == [1, 2, 3, 4, 3, 4]
         return
     with pytest.raises(SystemExit, match=rf"began with; {named} would"):
-        run(monkeypatch, *resume)
+        run_tool(*resume)
     assert steps(folder / "w") == [1, 2, 3, 4]
 
 
 def test_a_finished_run_and_a_work_dir_that_was_moved(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, run_tool: Callable[..., None]
 ) -> None:
-    run(monkeypatch, "train.py", CONFIG, "--work-dir", "w")
+    run_tool("train.py", CONFIG, "--work-dir", "w")
     (folder / "w").rename("moved")
-    run(monkeypatch, "train.py", CONFIG, "--work-dir", "moved", "--resume")
+    run_tool("train.py", CONFIG, "--work-dir", "moved", "--resume")
     assert "this run is finished: it was resumed at iteration 4 of 4" in logs(folder / "moved")
     assert steps(folder / "moved") == [1, 2, 3, 4]
     (folder / "moved" / "iter_4.pth").unlink()
     with pytest.raises(SystemExit, match=r"no checkpoint '.*iter_4\.pth'\. There is moved/iter_2"):
-        run(monkeypatch, "train.py", CONFIG, "--work-dir", "moved", "--resume")
+        run_tool("train.py", CONFIG, "--work-dir", "moved", "--resume")
 
 
-def test_options(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_options(folder: Path, run_tool: Callable[..., None]) -> None:
     try:
-        run(
-            monkeypatch, "train.py", CONFIG,
+        run_tool(
+            "train.py", CONFIG,
             "--amp", "--auto-scale-lr", "--seed", 3, "--deterministic", "--work-dir", folder / "w",
             "--cfg-options", "train_cfg.max_iters=1",
         )  # fmt: skip
