@@ -28,9 +28,12 @@ from torch import Tensor
 from zegclip.apis import make_vocabulary
 from zegclip.apis.class_words import WORDS, ClassWords
 from zegclip.apis.onnx_inferencer import open_session
+from zegclip.engine.config_files import complete_config
+from zegclip.engine.config_options import ConfigOptions
 from zegclip.engine.launch import run
-from zegclip.engine.load_model import choose_files, load_model
+from zegclip.engine.load_model import checkpoint_meta, choose_files, load_model
 from zegclip.errors import InputError
+from zegclip.evaluation.training import check_as_trained
 from zegclip.files import replacing
 from zegclip.segmentors import ZeroShotSegmentor
 
@@ -58,6 +61,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("config", help="as tools/test.py takes it")
     what = "what tools/train.py wrote: a .pth file (a training_free config has none)"
     add("checkpoint", nargs="?", help=what)
+    what = "settings that the training had beside its config"
+    add("--cfg-options", nargs="+", action=ConfigOptions, metavar="KEY=VALUE", help=what)
     add("--out", type=Path, required=True, metavar="ONNX", help="file to write")
     add("--words", help=f'classes, "cat, a red bus"; their embeddings go to {WORDS} beside it')
     add("--check", action="store_true", help="compare each file with torch before it is written")
@@ -133,9 +138,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Load, export, compare, and put the files in their place."""
     args = parse_args(argv)
     vocabulary = None if args.words is None else make_vocabulary(args.words)
-    cfg, checkpoint = choose_files(args.config, args.checkpoint)
+    cfg = complete_config(args.config, args.cfg_options, trains=False)
+    cfg, checkpoint = choose_files(cfg, args.checkpoint)
     if checkpoint is None and vocabulary is None:
         raise InputError('CLIP without training has no classes of its own: --words "cat, dog"')
+    if checkpoint is not None:
+        check_as_trained(checkpoint_meta(checkpoint), cfg)
     model = load_model(cfg, checkpoint, torch.device("cpu"))
     words = None if vocabulary is None else ClassWords.embed(model, vocabulary)
     program = export_program(model)

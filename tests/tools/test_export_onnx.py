@@ -11,6 +11,7 @@ import export_onnx
 import image_demo
 import pytest
 import torch
+from mmengine.config import Config
 from PIL import Image
 from support.onnx_graph import describe, export_program, write_onnx
 
@@ -19,6 +20,7 @@ from tests.zegclip.segmentors.test_zero_shot_segmentor import build
 from zegclip.apis.onnx_inferencer import open_session, read_description
 from zegclip.engine.load_model import choose_files, load_model
 from zegclip.errors import InputError
+from zegclip.evaluation.training import training_settings
 from zegclip.heads import ATMHead, HeadOutput, Prediction
 
 
@@ -99,6 +101,17 @@ def test_its_words_are_image_demos(tmp_path: Path, capsys: pytest.CaptureFixture
 def test_files_and_words_that_are_not_there(arguments: tuple[str, ...], message: str) -> None:
     with pytest.raises(InputError, match=message):
         export_onnx.main([*arguments, "--out", "model.onnx"])
+
+
+def test_a_model_is_exported_with_the_settings_of_its_training(tmp_path: Path) -> None:
+    config, checkpoint = files_of("ldvc")
+    cfg, content = Config.fromfile(config), torch.load(checkpoint, weights_only=True)
+    cfg.model.decode_head.decoder.topk = 2
+    content["meta"]["settings"] = training_settings(cfg)
+    torch.save(content, tmp_path / "trained.pth")
+    with pytest.raises(InputError, match=r"trained: model\.decode_head\.decoder\.topk \(2 -> "):
+        export_onnx.main([config, str(tmp_path / "trained.pth"), "--out", str(tmp_path / "x.onnx")])
+    assert not (tmp_path / "x.onnx").exists()
 
 
 def test_calibration_that_a_file_cannot_hold(tmp_path: Path) -> None:
