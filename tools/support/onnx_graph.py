@@ -17,7 +17,7 @@ from zegclip.apis.onnx_inferencer import METADATA_KEY, VERSION
 from zegclip.apis.preprocessing import check_steps, image_steps
 from zegclip.errors import InputError
 from zegclip.segmentors import ZeroShotSegmentor
-from zegclip.segmentors.read_out import RAISED, raised_by
+from zegclip.segmentors.read_out import CALIBRATION_SHIFT, calibration_shift
 
 INPUTS = ("image", "class_embeddings", "seen", "calibrated")
 OPSET = 18
@@ -56,8 +56,8 @@ class ExportedModel(nn.Module):
                 background.
 
         Returns:
-            Probabilities ``(B, C, H, W)``, the head's extra maps ``(B, K, H, W)``, and how much the
-            calibration raised the best class, ``(B, 1, H, W)``.
+            Probabilities ``(B, C, H, W)``, the head's extra maps ``(B, K, H, W)``, and how far
+            calibration moves the best class, ``(B, 1, H, W)``, see :func:`calibration_shift`.
         """
         output = self.decode_head(*self.image_encoder(image), class_embeddings)
         output = output.upsampled((image.shape[-2], image.shape[-1]))
@@ -66,8 +66,10 @@ class ExportedModel(nn.Module):
         chosen = calibrated[:, None, None]
         probabilities = torch.where(chosen, adjusted, plain.probabilities)
         # (A probability is at least 0, so -1 is nobody's where nothing is calibrated.)
-        raised = raised_by(plain.probabilities.where(chosen, -1.0), adjusted.where(chosen, -1.0))
-        return (probabilities, *plain.extra_maps.values(), raised)
+        shift = calibration_shift(
+            plain.probabilities.where(chosen, -1.0), adjusted.where(chosen, -1.0)
+        )
+        return (probabilities, *plain.extra_maps.values(), shift)
 
 
 def describe(cfg: Config, model: ZeroShotSegmentor) -> dict[str, Any]:
@@ -161,7 +163,7 @@ def write_onnx(
         dynamo=True,
         opset_version=OPSET,
         input_names=INPUTS,
-        output_names=["probabilities", *extra_maps, RAISED],
+        output_names=["probabilities", *extra_maps, CALIBRATION_SHIFT],
         verbose=False,
     )
     assert exported is not None

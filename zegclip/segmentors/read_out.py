@@ -10,11 +10,12 @@ from torch import Tensor
 from zegclip.heads import HeadOutput, Prediction, ZeroShotHead
 from zegclip.vocabulary import Background, Vocabulary, background_id, name_key
 
-RAISED = "raised"  # the extra map of an exported head, which calibrates itself: see raised_by()
+# Name of the extra map of an exported head, which calibrates itself: see calibration_shift().
+CALIBRATION_SHIFT = "raised"
 
 
 class ReadOut:
-    """What is asked of a head, and what its answer says of the classes.
+    """The queries of a head, and the classes' probabilities from its output.
 
     Args:
         head: the model's.
@@ -47,20 +48,20 @@ class ReadOut:
         self.queries = vocabulary.by_word if head.words_apart else vocabulary
         self._words: list[list[int]] | None = None
         if self.queries.words != vocabulary.words:
-            place = {name_key(word): index for index, word in enumerate(self.queries.classes)}
-            self._words = [[place[name_key(word)] for word in words] for words in vocabulary.words]
-        self._own = len(self.queries.classes)
+            index = {name_key(word): i for i, word in enumerate(self.queries.classes)}
+            self._words = [[index[name_key(word)] for word in words] for words in vocabulary.words]
+        self._num_class_queries = len(self.queries.classes)
         if background is not None and (words := background.words_beside(vocabulary)):
             self.queries = self.queries.with_words(words)
         self._background = background
         self._classes = vocabulary.classes
 
     def __call__(self, output: HeadOutput) -> Prediction:
-        """Of maps ``(B, K, H, W)`` at pixels; a function of each pixel."""
-        asked, maps = self._head.predict(output)
+        """The prediction for maps ``(B, K, H, W)`` at pixels; pixel-wise."""
+        all_probabilities, maps = self._head.predict(output)
         extra_maps = dict(maps)
-        raised: Tensor | float = extra_maps.pop(RAISED, 0.0)
-        probabilities = asked[:, : self._own]
+        shift: Tensor | float = extra_maps.pop(CALIBRATION_SHIFT, 0.0)
+        probabilities = all_probabilities[:, : self._num_class_queries]
         if self._words is not None:  # a class has the probability of its best word
             best = [probabilities[:, words].amax(dim=1) for words in self._words]
             probabilities = torch.stack(best, dim=1)
@@ -69,32 +70,34 @@ class ReadOut:
             prediction = self._head.calibrate(prediction, self._seen)
         if self._background is not None:
             if self._seen is not None:
-                raised = raised_by(probabilities, prediction.probabilities)
-            others = asked[:, self._own :]
+                shift = calibration_shift(probabilities, prediction.probabilities)
+            background_probabilities = all_probabilities[:, self._num_class_queries :]
             prediction = with_background(
-                prediction, others, raised, self._background, self._classes
+                prediction, background_probabilities, shift, self._background, self._classes
             )
         return prediction
 
 
-def raised_by(plain: Tensor, calibrated: Tensor) -> Tensor:
-    """How much the calibration raised the best class of each pixel.
+def calibration_shift(plain: Tensor, calibrated: Tensor) -> Tensor:
+    """How far calibration moves the probability of each pixel's best class.
+
+    Added to the background's probability, it keeps the decision "background or class" what it was
+    before calibration.
 
     Args:
-        plain: probabilities ``(B, C, H, W)``.
-        calibrated: the same.
+        plain: probabilities of the classes before calibration, ``(B, C, H, W)``.
+        calibrated: those after it, ``(B, C, H, W)``.
 
     Returns:
-        ``(B, 1, H, W)``; where it is added to a background's probability, the background wins over
-        the calibrated classes just where it wins over the plain ones.
+        ``(B, 1, H, W)``.
     """
     return calibrated.amax(dim=1, keepdim=True) - plain.amax(dim=1, keepdim=True)
 
 
 def with_background(
     prediction: Prediction,
-    others: Tensor,
-    raised: Tensor | float,
+    background_probabilities: Tensor,
+    shift: Tensor | float,
     background: Background,
     names: Sequence[str],
 ) -> Prediction:
@@ -102,19 +105,20 @@ def with_background(
 
     Args:
         prediction: of the classes.
-        others: probabilities of the background's words, ``(B, W, H, W)``.
-        raised: from :func:`raised_by`, if the prediction is calibrated.
+        background_probabilities: of the background's words, ``(B, W, H, W)``.
+        shift: from :func:`calibration_shift`, if the prediction is calibrated; else 0.
         background: whose threshold counts.
         names: of the classes. One called ``background`` is it; else it gets a map of its own, the
             last.
     """
     classes = prediction.probabilities
-    own = background_id(names)
-    place = len(names) if own is None else own
+    background_class = background_id(names)
+    index = len(names) if background_class is None else background_class
     # Without a threshold nothing is below it. (Not infinite: maps are interpolated.)
-    least = -1.0 if background.threshold is None else background.threshold
-    floor = torch.full_like(classes[:, :1], least)
-    plain = torch.cat([floor, others], dim=1).amax(1, keepdim=True) + raised
-    best = torch.cat([plain, classes[:, place : place + 1]], dim=1).amax(1, keepdim=True)
-    parts = [classes[:, :place], best, classes[:, place + 1 :]]
+    threshold = -1.0 if background.threshold is None else background.threshold
+    floor = torch.full_like(classes[:, :1], threshold)
+    best_word = torch.cat([floor, background_probabilities], dim=1).amax(1, keepdim=True)
+    own_map = classes[:, index : index + 1]  # of the class, if there is one
+    best = torch.cat([best_word + shift, own_map], dim=1).amax(1, keepdim=True)
+    parts = [classes[:, :index], best, classes[:, index + 1 :]]
     return prediction._replace(probabilities=torch.cat(parts, dim=1))
