@@ -8,19 +8,49 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from zegclip.clip import LoadedClip
 from zegclip.errors import InputError
 
 
-def clip_identity(fingerprint: str, fixed_settings: Mapping[str, bool]) -> str:
-    """Which frozen function a checkpoint was trained on.
+def leave_clip_out(model: nn.Module, clip: LoadedClip, fixed_settings: Mapping[str, bool]) -> None:
+    """Make ``model.state_dict()`` leave CLIP out, and loading check that it is the same CLIP.
+
+    Everything that is not CLIP's own is kept, whether it requires a gradient or not: buffers,
+    parameters that a hook froze, the averaged weights of an EMA. What tells one CLIP from another
+    becomes a buffer of the model, ``clip_fingerprint``, uint8 ``(32,)``.
+
+    Args:
+        model: with all of its modules.
+        clip: what the model was built with.
+        fixed_settings: settings that no shape shows and that make another function of the same
+            weights, and whether each is on.
+    """
+    of_clip = {id(t) for t in itertools.chain(clip.model.parameters(), clip.model.buffers())}
+    state = model.state_dict(keep_vars=True)
+    # By name, and now: a deep copy of the model, as EMA makes one, has tensors of its own, none of
+    # which requires a gradient.
+    frozen = frozenset(
+        name for name, t in state.items() if id(t) in of_clip and not t.requires_grad
+    )
+    # (Of the settings, too; the name is that of our first checkpoints.)
+    identity = bytearray.fromhex(_clip_identity(clip.fingerprint, fixed_settings))
+    model.register_buffer("clip_fingerprint", torch.frombuffer(identity, dtype=torch.uint8))
+    source = f"{clip.model_name}, {clip.weights}"
+    model.register_state_dict_post_hook(_DropClip(frozen))
+    model.register_load_state_dict_pre_hook(
+        _CheckAndFill(frozen, clip.fingerprint, source, dict(fixed_settings))
+    )
+
+
+def _clip_identity(fingerprint: str, fixed_settings: Mapping[str, bool]) -> str:
+    """Which CLIP, with which settings, a checkpoint was trained on.
 
     Args:
         fingerprint: of the CLIP weights, 64 hexadecimal digits.
-        fixed_settings: settings that no shape shows and that make another function of the same
-            weights, and whether each is on.
+        fixed_settings: as in :func:`leave_clip_out`.
 
     Returns:
         64 hexadecimal digits; the fingerprint itself where no setting is on.
@@ -31,35 +61,10 @@ def clip_identity(fingerprint: str, fixed_settings: Mapping[str, bool]) -> str:
     return hashlib.sha256(" ".join([fingerprint, *active]).encode()).hexdigest()
 
 
-def leave_clip_out(model: nn.Module, clip: LoadedClip, fixed_settings: Mapping[str, bool]) -> None:
-    """Make ``model.state_dict()`` leave CLIP out, and loading check that it is the same CLIP.
-
-    Everything that is not CLIP's own is kept, whether it requires a gradient or not: buffers,
-    parameters that a hook froze, the averaged weights of an EMA.
-
-    Args:
-        model: has the buffer ``clip_fingerprint``, uint8 ``(32,)``.
-        clip: what the model was built with.
-        fixed_settings: as in :func:`clip_identity`, for the message.
-    """
-    of_clip = {id(t) for t in itertools.chain(clip.model.parameters(), clip.model.buffers())}
-    state = model.state_dict(keep_vars=True)
-    # By name, and now: a deep copy of the model, as EMA makes one, has tensors of its own, none of
-    # which requires a gradient.
-    frozen = frozenset(
-        name for name, t in state.items() if id(t) in of_clip and not t.requires_grad
-    )
-    source = f"{clip.model_name}, {clip.weights}"
-    model.register_state_dict_post_hook(_DropClip(frozen))
-    model.register_load_state_dict_pre_hook(
-        _CheckAndFill(frozen, clip.fingerprint, source, dict(fixed_settings))
-    )
-
-
 # Hooks of torch's, as classes of the module: so they are pickled with the model.
 @dataclass
 class _DropClip:
-    """Called with a state that is to be saved; ``frozen``: names of what is CLIP's own."""
+    """``state_dict`` post-hook: removes CLIP's own tensors, whose names are ``frozen``."""
 
     frozen: frozenset[str]
 
@@ -74,13 +79,13 @@ class _DropClip:
 
 @dataclass
 class _CheckAndFill:
-    """Called with a state that is to be loaded.
+    """``load_state_dict`` pre-hook: checks CLIP, keys and shapes, then fills in CLIP's tensors.
 
     Attributes:
-        frozen: names of what is CLIP's own.
+        frozen: names of CLIP's own tensors.
         fingerprint: of the CLIP weights.
         source: where they are from, for a message.
-        fixed_settings: as in :func:`clip_identity`.
+        fixed_settings: as in :func:`leave_clip_out`.
     """
 
     frozen: frozenset[str]
@@ -124,10 +129,10 @@ class _CheckAndFill:
             state.setdefault(prefix + name, parts[name])
 
     def _mismatch(self, theirs: str) -> str:
-        """What to say to a checkpoint of another frozen function."""
+        """The message for a checkpoint of other CLIP weights or settings, by its identity."""
         for values in itertools.product((False, True), repeat=len(self.fixed_settings)):
             other = dict(zip(self.fixed_settings, values, strict=True))
-            if theirs == clip_identity(self.fingerprint, other):
+            if theirs == _clip_identity(self.fingerprint, other):
                 changes = [
                     f"set model.{setting}" if other[setting] else f"leave model.{setting} out"
                     for setting in self.fixed_settings

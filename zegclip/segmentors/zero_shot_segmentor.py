@@ -25,7 +25,7 @@ from zegclip.vocabulary import (
 )
 
 from .image_prediction import ImagePrediction, predictions_of_images
-from .learned_state import clip_identity, leave_clip_out
+from .learned_state import leave_clip_out
 from .read_out import ReadOut
 from .sliding_window import Box, checked_test_cfg, cut_windows, to_original
 from .training_labels import (
@@ -41,7 +41,7 @@ _VOCABULARIES_KEPT = 64
 
 
 class EncodedWindows(NamedTuple):
-    """What the image encoder makes of windows of one size.
+    """The image encoder's output for windows of one size.
 
     Attributes:
         boxes: (top, left, bottom, right) of each window in the image, pixels.
@@ -128,11 +128,9 @@ class ZeroShotSegmentor(BaseSegmentor):
             )
         self.test_cfg = checked_test_cfg(test_cfg or {}, self.image_encoder.patch_size)
         fixed_settings = self.image_encoder.fixed_settings() | self.decode_head.fixed_settings()
-        self.fixed_settings = [name for name, is_on in fixed_settings.items() if is_on]
-        # (Of the weights and these settings; the name is that of our first checkpoints.)
-        identity = bytearray.fromhex(clip_identity(clip.fingerprint, fixed_settings))
-        self.register_buffer("clip_fingerprint", torch.frombuffer(identity, dtype=torch.uint8))
+        self._active_settings = [name for name, is_on in fixed_settings.items() if is_on]
         leave_clip_out(self, clip, fixed_settings)
+        self._dataset_meta: dict[str, Any] | None = None
         self._vocabulary: Vocabulary | None = None
         self._embeddings_of: dict[tuple[tuple[str, ...], ...], Tensor] = {}
 
@@ -163,7 +161,7 @@ class ZeroShotSegmentor(BaseSegmentor):
     @property
     def dataset_meta(self) -> dict[str, Any] | None:
         """Metainfo of the data set whose classes are segmented (as mmseg's tools use it)."""
-        return getattr(self, "_dataset_meta", None)
+        return self._dataset_meta
 
     @dataset_meta.setter
     def dataset_meta(self, metainfo: Mapping[str, Any]) -> None:
@@ -206,7 +204,7 @@ class ZeroShotSegmentor(BaseSegmentor):
         return embeddings[self._train_ids]
 
     def train(self, mode: bool = True) -> ZeroShotSegmentor:
-        """As any module's; what a learning text encoder has embedded is forgotten."""
+        """As any module's; cached embeddings of a learning text encoder are forgotten."""
         if self.text_encoder.learns:
             self._embeddings_of.clear()
         return super().train(mode)
@@ -293,7 +291,7 @@ class ZeroShotSegmentor(BaseSegmentor):
         return self.decode_windows(windows, size, **self.decode_options(inputs))
 
     def decode_options(self, inputs: Tensor) -> dict[str, Any]:
-        """What ``test_cfg`` asks of :meth:`decode_windows` for these images, ``(B, 3, H, W)``."""
+        """The arguments of :meth:`decode_windows` by ``test_cfg``; images are ``(B, 3, H, W)``."""
         background, refine = self.test_cfg["background"], self.test_cfg["refine"]
         return {
             "background": Background(**background) if background else None,
@@ -301,7 +299,7 @@ class ZeroShotSegmentor(BaseSegmentor):
         }
 
     def encode_windows(self, inputs: Tensor) -> Iterator[EncodedWindows]:
-        """What the image encoder makes of an image; it does not depend on the vocabulary.
+        """Encode the windows of a batch of images; this does not depend on the vocabulary.
 
         Args:
             inputs: normalised images, ``(B, 3, H, W)``.
@@ -321,7 +319,7 @@ class ZeroShotSegmentor(BaseSegmentor):
         background: Background | None = None,
         images: Tensor | None = None,
     ) -> list[ImagePrediction]:
-        """Ask for the current vocabulary in encoded images.
+        """Predict the current vocabulary in encoded images.
 
         Args:
             windows: from :meth:`encode_windows`; may be asked again with other vocabularies.
@@ -365,19 +363,19 @@ class ZeroShotSegmentor(BaseSegmentor):
         preprocessor = self.data_preprocessor
         transductive = self.vocabulary.setting == "transductive"
         statistics = {key: getattr(preprocessor, key, None) for key in ("mean", "std")}
+        test_cfg = self.test_cfg
+        inference = {key: test_cfg[key] for key in ("mode", "crop_size", "stride")}
+        optional = ("background", "refine")
+        inference |= {key: test_cfg[key] for key in optional if test_cfg[key] is not None}
         return {
             "clip": dict(self.clip_source),
-            **({"fixed_settings": self.fixed_settings} if self.fixed_settings else {}),
+            **({"fixed_settings": self._active_settings} if self._active_settings else {}),
             **self.text_encoder.protocol(),
             "normalisation": {
                 "rgb": bool(getattr(preprocessor, "channel_conversion", False)),
                 **{k: None if v is None else v.flatten().tolist() for k, v in statistics.items()},
             },
-            "inference": {
-                key: self.test_cfg[key]
-                for key in ("mode", "crop_size", "stride", "background", "refine")
-                if self.test_cfg[key] is not None or key not in ("background", "refine")
-            },
+            "inference": inference,
             **self.image_encoder.protocol(),
             **({"pseudo_labels": self.pseudo_labels} if transductive else {}),
             **self.decode_head.protocol(self.vocabulary.setting == "inductive"),
