@@ -50,31 +50,36 @@ def checked_test_cfg(test_cfg: Mapping[str, Any], patch_size: int) -> dict[str, 
     if checked["background"] is not None:
         Background(**checked["background"])
     if checked["mode"] == "slide":
-        for key in ("crop_size", "stride"):
-            if not isinstance(checked[key], Sequence):
-                raise InputError(f"test_cfg: {key}={checked[key]!r} must be (height, width)")
-        crop, stride = tuple(checked["crop_size"]), tuple(checked["stride"])
-        if len(crop) != 2 or any(side % patch_size for side in crop):
-            raise InputError(
-                f"test_cfg: crop_size={crop} must be (height, width) in multiples of the patch "
-                f"size {patch_size}"
-            )
-        if len(stride) != 2 or any(not 1 <= s <= c for s, c in zip(stride, crop, strict=True)):
-            raise InputError(
-                f"test_cfg: stride={stride} must be between 1 and crop_size={crop}, or pixels are "
-                "left out"
-            )
-        if any(_MOST_VISITS * s < c for s, c in zip(stride, crop, strict=True)):
-            raise InputError(
-                f"test_cfg: with stride={stride} windows of crop_size={crop} see a pixel more than "
-                f"{_MOST_VISITS**2} times: take a stride of 1/{_MOST_VISITS} of it or more"
-            )
-        checked |= {"crop_size": crop, "stride": stride}
+        checked |= _checked_windows(checked, patch_size)
     elif checked["mode"] != "whole":
         raise InputError(f"test_cfg: mode={checked['mode']!r} is neither 'whole' nor 'slide'")
     if checked["refine"] not in (None, "pamr"):
         raise InputError(f"test_cfg: refine={checked['refine']!r} is neither 'pamr' nor None")
     return checked
+
+
+def _checked_windows(test_cfg: Mapping[str, Any], patch_size: int) -> dict[str, tuple[int, ...]]:
+    """``crop_size`` and ``stride`` of windows that fit the patches and leave no pixel out."""
+    for key in ("crop_size", "stride"):
+        if not isinstance(test_cfg[key], Sequence):
+            raise InputError(f"test_cfg: {key}={test_cfg[key]!r} must be (height, width)")
+    crop, stride = tuple(test_cfg["crop_size"]), tuple(test_cfg["stride"])
+    if len(crop) != 2 or any(side % patch_size for side in crop):
+        raise InputError(
+            f"test_cfg: crop_size={crop} must be (height, width) in multiples of the patch "
+            f"size {patch_size}"
+        )
+    if len(stride) != 2 or any(not 1 <= s <= c for s, c in zip(stride, crop, strict=True)):
+        raise InputError(
+            f"test_cfg: stride={stride} must be between 1 and crop_size={crop}, or pixels are "
+            "left out"
+        )
+    if any(_MOST_VISITS * s < c for s, c in zip(stride, crop, strict=True)):
+        raise InputError(
+            f"test_cfg: with stride={stride} windows of crop_size={crop} see a pixel more than "
+            f"{_MOST_VISITS**2} times: take a stride of 1/{_MOST_VISITS} of it or more"
+        )
+    return {"crop_size": crop, "stride": stride}
 
 
 def window_starts(length: int, window: int, stride: int) -> list[int]:
