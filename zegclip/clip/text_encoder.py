@@ -86,12 +86,7 @@ class TextEncoder(BaseModule):
             ``(C, D)`` float32, unit rows: per word the mean over the templates of unit vectors,
             made unit again; per class the mean over its words, made unit again.
         """
-        # The file's name follows all that the embeddings depend on.
-        encoder = f"{type(self).__module__}.{type(self).__qualname__}"
-        tower = [self._fingerprint, self.tower.structure()]
-        key = json.dumps([encoder, *tower, self.protocol(), vocabulary.words])
-        digest = hashlib.sha256(key.encode()).hexdigest()[:32]
-        file = self._cache_dir / f"class_embeddings_{digest}.safetensors"
+        file = self._cache_file(vocabulary)
         if file.is_file():
             with suppress(SafetensorError, OSError):  # damaged: made again
                 embeddings = load_file(file)["embeddings"]
@@ -108,6 +103,14 @@ class TextEncoder(BaseModule):
             warnings.warn(f"class embeddings are not cached: {error}", stacklevel=2)
         return embeddings
 
+    def _cache_file(self, vocabulary: Vocabulary) -> Path:
+        """The file of a vocabulary's embeddings; its name follows all that they depend on."""
+        encoder = f"{type(self).__module__}.{type(self).__qualname__}"
+        tower = [self._fingerprint, self.tower.structure()]
+        key = json.dumps([encoder, *tower, self.protocol(), vocabulary.words])
+        digest = hashlib.sha256(key.encode()).hexdigest()[:32]
+        return self._cache_dir / f"class_embeddings_{digest}.safetensors"
+
     def embed(self, words: Sequence[Sequence[str]]) -> Tensor:
         """Embed words without a cache: for each class its synonyms -> ``(C, D)``, unit rows."""
         flat = tuple(word for synonyms in words for word in synonyms)
@@ -115,7 +118,7 @@ class TextEncoder(BaseModule):
 
     @torch.no_grad()
     def embed_by_clip(self, words: Sequence[Sequence[str]]) -> Tensor:
-        """As :meth:`embed`, by CLIP as it is: without what a subclass has learned."""
+        """As :meth:`embed`, by CLIP alone: without what a subclass has learned."""
         flat = [word for synonyms in words for word in synonyms]
         tokens = self.tower.without_padding(TextEncoder.tokenize(self, flat))
         device = self.tower.positional_embedding.device
@@ -155,7 +158,7 @@ class TextEncoder(BaseModule):
             )
 
     def too_long(self, words: Sequence[str]) -> list[str]:
-        """Those of the words that the text tower sees only a part of, in some template."""
+        """The words of which the text tower sees only a part in some template."""
         longest = max(len(template.encode()) for template in self.templates)
         # (A text has at most a token a byte, beside its start and end, and a token has few bytes.
         # Only words between these bounds are tokenized: the time for it is quadratic.)
@@ -175,9 +178,9 @@ class TextEncoder(BaseModule):
         return self.tower.positional_embedding.shape[0]
 
     def protocol(self) -> dict[str, Any]:
-        """What of this a reported number depends on, and the cached embeddings.
+        """Settings that a reported number and the cached embeddings depend on.
 
-        A subclass with settings of its own that change them adds these.
+        A subclass adds its own settings that change the embeddings.
         """
         return {"templates": list(self.templates)}
 
@@ -190,6 +193,6 @@ class TextEncoder(BaseModule):
         if self._last_tokens is None or self._last_tokens[0] != words:
             with torch.inference_mode(False):  # may be used in training later
                 tokens = self.tower.without_padding(self.tokenize(words))
-                # (Kept on the device: a copy would wait in every step.)
+                # (Kept on the device: a copy would synchronise with the GPU in every step.)
                 self._last_tokens = words, tokens.to(device)
         return self._last_tokens[1].to(device)
