@@ -15,8 +15,8 @@ def run_block(
     """One of open_clip's residual attention blocks: attention, then feed-forward.
 
     Equal to ``block(torch.cat([prefix, tokens], dim=1))[:, n:]``. The prompts are keys and values
-    only, since the next block replaces them. Projections act on batch-first tokens, which
-    ``nn.MultiheadAttention`` would transpose into products of B rows.
+    only, since the next block replaces them. Tokens stay ``(B, N, width)``:
+    ``nn.MultiheadAttention`` would first transpose them to ``(N, B, width)``, which is slower.
 
     Args:
         block: frozen.
@@ -40,14 +40,21 @@ def run_block(
         shared = F.linear(block.ln_1(prefix), weight, bias).expand(tokens.shape[0], -1, -1)
         seen = torch.cat([shared, seen], dim=1)
     key, value = seen.chunk(2, dim=-1)
-    query, key, value = (
-        each.unflatten(-1, (attention.num_heads, -1)).transpose(1, 2)
-        for each in (query, key, value)
-    )
+    query, key, value = (split_heads(each, attention.num_heads) for each in (query, key, value))
     mask = None if attn_mask is None else attn_mask.to(query.dtype)
     attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-    tokens = tokens + block.ls_1(attention.out_proj(attended.transpose(1, 2).flatten(2)))
+    tokens = tokens + block.ls_1(attention.out_proj(join_heads(attended)))
     return tokens + feed_forward(block, tokens)
+
+
+def split_heads(tokens: Tensor, num_heads: int) -> Tensor:
+    """``(B, N, width)`` -> ``(B, heads, N, width / heads)``."""
+    return tokens.unflatten(-1, (num_heads, -1)).transpose(1, 2)
+
+
+def join_heads(tokens: Tensor) -> Tensor:
+    """``(B, heads, N, width / heads)`` -> ``(B, N, width)``."""
+    return tokens.transpose(1, 2).flatten(2)
 
 
 def feed_forward(block: nn.Module, tokens: Tensor) -> Tensor:

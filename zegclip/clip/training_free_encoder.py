@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from zegclip.errors import InputError
 
 from .bicubic import resize_bicubic
-from .block import feed_forward, run_block
+from .block import feed_forward, join_heads, run_block, split_heads
 from .image_encoder import PromptedImageEncoder
 from .loading import LoadedClip
 
@@ -28,7 +28,7 @@ class TrainingFreeImageEncoder(PromptedImageEncoder):
 
     Args:
         clip: a loaded CLIP, or the arguments of :func:`~zegclip.clip.load_clip`.
-        last_block: which way the last block goes, see :func:`run_last_block`.
+        last_block: what the last block computes, see :func:`run_last_block`.
         neighbourhood: of ``naclip``: standard deviation of the Gaussian, in patches.
         init_cfg: mmengine's.
 
@@ -76,14 +76,14 @@ class TrainingFreeImageEncoder(PromptedImageEncoder):
 
 
 def run_last_block(
-    block: nn.Module, tokens: Tensor, grid: tuple[int, int], way: str, neighbourhood: float
+    block: nn.Module, tokens: Tensor, grid: tuple[int, int], last_block: str, neighbourhood: float
 ) -> Tensor:
-    """CLIP's last block in one of the ways that segment without training.
+    """CLIP's last block, in one of its variants that segment without training.
 
     With q, k, v the block's own projections, d a head's width and ω the patches' closeness:
 
     ============  ==============================  ==========================
-    way           attention                       residual and feed-forward
+    last_block    attention                       residual and feed-forward
     ============  ==============================  ==========================
     ``clip``      softmax(q kᵀ/√d)                yes
     ``maskclip``  each token attends to itself    no
@@ -97,35 +97,34 @@ def run_last_block(
         block: open_clip's, frozen.
         tokens: CLS and patches, ``(B, 1 + N, width)``.
         grid: (h, w) of the patches, N = h w.
-        way: one of ``LAST_BLOCKS``.
+        last_block: one of ``LAST_BLOCKS``.
         neighbourhood: standard deviation of ω, in patches.
 
     Returns:
         ``(B, 1 + N, width)``.
     """
-    if way == "clip":
+    if last_block == "clip":
         return run_block(block, tokens)
     attention = block.attn
     projected = F.linear(block.ln_1(tokens), attention.in_proj_weight, attention.in_proj_bias)
     query, key, value = (
-        each.unflatten(-1, (attention.num_heads, -1)).transpose(1, 2)
-        for each in projected.chunk(3, dim=-1)
+        split_heads(each, attention.num_heads) for each in projected.chunk(3, dim=-1)
     )
 
     # What each token attends to.
     attend = F.scaled_dot_product_attention
-    if way == "maskclip":
+    if last_block == "maskclip":
         attended = value
-    elif way == "sclip":
+    elif last_block == "sclip":
         attended = attend(query, query, value) + attend(key, key, value)
-    elif way == "clearclip":
+    elif last_block == "clearclip":
         attended = attend(query, query, value)
     else:
         attended = attend(key, key, value, attn_mask=closeness(grid, neighbourhood).to(key))
-    out = block.ls_1(attention.out_proj(attended.transpose(1, 2).flatten(2)))
+    out = block.ls_1(attention.out_proj(join_heads(attended)))
 
-    # The residual carries what CLIP gathered for the whole image: three ways leave it out.
-    if way != "sclip":
+    # The residual carries what CLIP gathered for the whole image: three variants leave it out.
+    if last_block != "sclip":
         return out
     tokens = tokens + out
     return tokens + feed_forward(block, tokens)
