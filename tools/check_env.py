@@ -67,7 +67,7 @@ def weights_and_data() -> Iterator[tuple[str, str]]:
     """The CLIP weights and data sets that the configs in ``configs/_base_`` name."""
     from mmengine.config import Config
 
-    from zegclip.clip import is_here
+    from zegclip.clip import is_downloaded
     from zegclip.engine.start_up import missing
 
     rows: dict[str, list[str]] = {}  # names by what is missing, which is said once
@@ -77,7 +77,7 @@ def weights_and_data() -> Iterator[tuple[str, str]]:
         clip = cfg.get("model", {}).get("clip")
         if "type" in data or clip:
             lacking = "".join(f"\n{text}" for text in missing(cfg))
-            if clip and not lacking and not is_here(**clip):
+            if clip and not lacking and not is_downloaded(**clip):
                 lacking = f"\nCLIP weights {clip.weights!r}: not here yet, downloaded at first use"
             rows.setdefault(lacking, []).append(f"{file.parent.name}/{file.name}")
     for lacking, names in rows.items():

@@ -2,7 +2,7 @@
 
 from .block import run_block
 from .image_encoder import PromptedImageEncoder
-from .loading import LoadedClip, check_clip, is_here, load_clip
+from .loading import LoadedClip, check_clip, is_downloaded, load_clip
 from .templates import TEMPLATES, find_templates
 from .text_encoder import TextEncoder
 from .text_tower import TextTower
@@ -18,7 +18,7 @@ __all__ = [
     "TrainingFreeImageEncoder",
     "check_clip",
     "find_templates",
-    "is_here",
+    "is_downloaded",
     "load_clip",
     "run_block",
 ]

@@ -97,7 +97,7 @@ def check_clip(model_name: str, weights: str) -> str | None:
     return None
 
 
-def is_here(model_name: str, weights: str) -> bool:
+def is_downloaded(model_name: str, weights: str) -> bool:
     """Whether :func:`load_clip` would download nothing."""
     entry = open_clip.get_pretrained_cfg(model_name, weights)
     return find_path(weights).is_file() or not entry or find_tag(entry) is not None
