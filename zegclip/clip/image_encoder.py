@@ -23,14 +23,15 @@ class PromptedImageEncoder(BaseModule):
     """CLIP's vision tower, frozen, with new learnable prompts before every block (VPT-deep).
 
     Source: VPT, Sec. 3.2 (deep prompts); ZegCLIP, Sec. 3.2; the prompts' projection, dropout and
-    initial values, and the norm after the last block: published code.
+    initial values, and the norm after the last block: published code. That the projection's bias
+    starts at zero is ours: there it keeps ``nn.Linear``'s uniform start.
 
     Args:
         clip: a loaded CLIP, or the arguments of :func:`~zegclip.clip.load_clip`.
         num_prompts: n, prompts per block; 0 gives CLIP's own dense features.
-        prompt_depth: how many blocks get prompts of their own; ``None``: all. The last ones stay
-            until the last block (VPT; ZegCLIP's published code, whose configs prompt all blocks,
-            drops them after their own).
+        prompt_depth: how many blocks get prompts of their own; ``None``: all. Later blocks keep the
+            last prompts as ordinary tokens (VPT). ZegCLIP's code drops them; its configs prompt
+            every block.
         prompt_dropout: rate after the prompts' projection.
         class_embedding_twice: add the class embedding to the CLS token twice, as the published
             code does. Its checkpoints need it; CLIP itself adds it once.
@@ -101,7 +102,7 @@ class PromptedImageEncoder(BaseModule):
             nn.init.uniform_(prompts, -bound, bound)
         self.prompt_projection = nn.Linear(width, width)
         nn.init.kaiming_normal_(self.prompt_projection.weight, a=0, mode="fan_out")
-        nn.init.zeros_(self.prompt_projection.bias)
+        nn.init.zeros_(self.prompt_projection.bias)  # (ours, see the class)
         self.prompt_dropout = nn.Dropout(dropout)
         self.prompt_norm = nn.LayerNorm(width, eps=1e-6)
 
@@ -111,12 +112,12 @@ class PromptedImageEncoder(BaseModule):
         return self.num_prompts > 0
 
     def protocol(self) -> dict[str, Any]:
-        """What of this a reported number depends on and no checkpoint holds."""
+        """Settings that a reported number depends on and that no checkpoint holds."""
         depth = len(self.visual.transformer.resblocks)
         return {"patch_level": self.patch_level} if self.patch_level != depth else {}
 
     def fixed_settings(self) -> dict[str, bool]:
-        """Settings that change the function of the same weights, and that no shape shows."""
+        """Settings that change what the same weights compute, and that no tensor's shape shows."""
         return {"image_encoder.class_embedding_twice=True": self.class_embedding_twice}
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:

@@ -172,12 +172,12 @@ def test_checkpointing_keeps_the_inputs_of_blocks_alone(clip: LoadedClip) -> Non
     assert kept[1] < kept[0] / 2
 
 
-def test_published_initialisation(clip: LoadedClip) -> None:
+def test_published_initialisation_of_all_but_the_bias(clip: LoadedClip) -> None:
     encoder = PromptedImageEncoder(clip, num_prompts=200)
     bound = (6 / (3 * 8 * 8 + 64)) ** 0.5
     assert encoder.prompts.shape == (1, 200, 64) and encoder.deep_prompts.shape == (2, 200, 64)
     assert 0.95 * bound < encoder.deep_prompts.abs().max() <= bound
-    assert encoder.prompt_projection.bias.abs().max() == 0
+    assert encoder.prompt_projection.bias.abs().max() == 0  # ours: the published bias is random
 
 
 def test_what_does_not_fit_is_named(clip: LoadedClip) -> None:
