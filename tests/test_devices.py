@@ -26,7 +26,7 @@ from zegclip.clip import load_clip
 from zegclip.evaluation import ZeroShotIoUMetric
 from zegclip.evaluation.analyses import analyse
 from zegclip.heads import HeadOutput
-from zegclip.segmentors import ImagePrediction, as_it_is, image_prediction
+from zegclip.segmentors import ImagePrediction, as_prediction, image_prediction
 from zegclip.visualization import FIGURES, Method
 from zegclip.vocabulary import Vocabulary
 
@@ -136,7 +136,7 @@ def test_labels_of_windows(values: int, spread: float, monkeypatch: pytest.Monke
             (box, HeadOutput(each.to(device), {"map": each.to(device)[:, :1]}))
             for box, each in zip(boxes, logits)
         ]
-        found = ImagePrediction(windows, (16, 25), 4, as_it_is)
+        found = ImagePrediction(windows, (16, 25), 4, as_prediction)
         labels, maps = found.labels(flipped)
         return labels.cpu(), maps["map"].cpu(), found.whole().probabilities.cpu()
 

@@ -20,7 +20,7 @@ from zegclip.heads import HeadOutput, Prediction
 from zegclip.segmentors import (
     ImagePrediction,
     ReadOut,
-    as_it_is,
+    as_prediction,
     checked_test_cfg,
     cut_windows,
     predictions_of_images,
@@ -232,7 +232,7 @@ class _Graph:
 
         head: Any = SimpleNamespace(
             words_apart=self._description["words_apart"],
-            predict=softmax if self._averages_logits else as_it_is,
+            predict=softmax if self._averages_logits else as_prediction,
         )
         return ReadOut(head, vocabulary, background=background)
 

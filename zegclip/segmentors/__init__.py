@@ -1,6 +1,6 @@
 """The segmentor that all methods share."""
 
-from .image_prediction import ImagePrediction, as_it_is, predictions_of_images
+from .image_prediction import ImagePrediction, as_prediction, predictions_of_images
 from .read_out import ReadOut
 from .sliding_window import checked_test_cfg, cut_windows, to_original
 from .tta_model import ZeroShotTTAModel
@@ -12,7 +12,7 @@ __all__ = [
     "ReadOut",
     "ZeroShotSegmentor",
     "ZeroShotTTAModel",
-    "as_it_is",
+    "as_prediction",
     "checked_test_cfg",
     "cut_windows",
     "predictions_of_images",

@@ -1,10 +1,9 @@
-"""What is predicted for an image: kept at the patch grid, made at pixels where it is asked for.
+"""The prediction for an image: kept at the patch grid, brought to pixels where it is asked for.
 
-The probabilities of all classes at all pixels are gigabytes for a photograph and COCO-Stuff. From
-the patch grid on, everything is a function of one pixel; so a tile of an image is upsampled,
-turned into probabilities and averaged over windows while it is in the cache, and only what is made
-of it, such as its labels, is kept. Refinement along the image's edges alone needs the whole maps,
-at the size that the model saw.
+The probabilities of all classes at all pixels are gigabytes for a photograph and COCO-Stuff. After
+upsampling everything is pixel-wise; so a tile of an image is upsampled, turned into probabilities
+and averaged over windows while it is in the cache, and only its result, such as its labels, is
+kept. Refinement along the image's edges alone needs the whole maps, at the size that the model saw.
 """
 
 from __future__ import annotations
@@ -36,9 +35,8 @@ class ImagePrediction:
         size: (H, W) of the image, as the model saw it.
         cell: pixels of a map's cell, the patch size; a window may be smaller than its maps, which
             were padded to whole patches.
-        to_prediction: what is made of maps that were brought to pixels; a function of each pixel.
-        average_logits: where windows overlap, average the maps themselves, not what is made of
-            them.
+        to_prediction: turns upsampled maps into probabilities; must be pixel-wise.
+        average_logits: where windows overlap, average the maps themselves, not the probabilities.
         image: ``(3, H, W)``: the maps are then refined along its edges (the extra maps are not).
 
     Example:
@@ -70,11 +68,11 @@ class ImagePrediction:
         ]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Another process, or a file, gets the maps of all pixels, and not the model."""
+        """Pickled are the maps of all pixels, not the model that makes them."""
         probabilities, extra_maps = self.whole()
         maps = {name: each[None].cpu() for name, each in extra_maps.items()}
         whole = ((0, 0, *self.size), HeadOutput(probabilities[None].cpu(), maps))
-        return ImagePrediction, ([whole], self.size, 1, as_it_is)
+        return ImagePrediction, ([whole], self.size, 1, as_prediction)
 
     def tile(self, box: Box) -> Prediction:
         """Maps of a part of the image, ``(1, K, h, w)``; where windows overlap, their mean.
@@ -100,7 +98,7 @@ class ImagePrediction:
         return Prediction(maps, extra_maps)
 
     def _at_pixels(self, box: Box) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """The mean of the windows' maps, or of what is made of them, in a part of the image."""
+        """A part of the image: the mean over windows of their maps, or of their probabilities."""
         size = (box[2] - box[0], box[3] - box[1])
         if self._average_logits:
             return _mean(self._parts(box), size)
@@ -135,7 +133,7 @@ class ImagePrediction:
         box = (0, 0, *self.size)
         maps, extra_maps = self._at_pixels(box)
         output = HeadOutput(self._refine(self._image, maps[0])[None], extra_maps)
-        to_prediction = self._to_prediction if self._average_logits else as_it_is
+        to_prediction = self._to_prediction if self._average_logits else as_prediction
         return ImagePrediction([(box, output)], self.size, 1, to_prediction, self._average_logits)
 
     def whole(self) -> Prediction:
@@ -193,7 +191,11 @@ class ImagePrediction:
         return labels, {name: to_original(maps, metainfo) for name, maps in extra_maps.items()}
 
     def _side(self, scale: float = 0.0) -> int:
-        """Side of a square tile of the image; ``scale``: the result's pixels for each of its."""
+        """Side of a square tile of the image, pixels, so that its maps stay in the cache.
+
+        Args:
+            scale: pixels of the result for each of the tile's.
+        """
         maps = self._windows[0][1]
         numbers = maps.shape[-1] + _PER_PIXEL * scale
         return max(1, math.isqrt(int(_values_at_once(maps) / numbers)))
@@ -206,8 +208,8 @@ class ImagePrediction:
             extra_maps[name][:, box[0] : box[2], box[1] : box[3]] = maps[0]
 
 
-def as_it_is(output: HeadOutput) -> Prediction:
-    """Wrap maps that are a prediction already."""
+def as_prediction(output: HeadOutput) -> Prediction:
+    """A prediction of maps that are probabilities already."""
     return Prediction(output.mask_logits, output.extra_maps)
 
 
@@ -274,7 +276,7 @@ def _largest(probabilities: Tensor, rows: Taps, columns: Taps) -> Tensor:
     labels, differs = upper[:, first], upper != lower
     unsure = differs[:, first] | differs[:, second] | (upper[:, second] != labels)
     at_once = max(1, _values_at_once(probabilities) // probabilities.shape[2])
-    for pixels in unsure.nonzero().split(at_once):  # waits for a GPU
+    for pixels in unsure.nonzero().split(at_once):  # synchronises with the GPU
         y, x = pixels.unbind(1)
         values = interpolate_points(probabilities, rows.at(y), columns.at(x))
         labels[y, x] = values.max(dim=1).indices
@@ -295,7 +297,7 @@ def _values_at_once(like: Tensor) -> int:
 def _last(maps: Tensor) -> Tensor:
     """``(1, K, h, w)`` -> contiguous ``(h, w, K)``, at least float32, without gradient."""
     # In half precision a sigmoid of 9 is 1, and arg-max would choose by class order.
-    maps = maps.detach() if maps.dtype == torch.float64 else maps.detach().float()
+    maps = maps.detach().to(torch.promote_types(maps.dtype, torch.float32))
     return maps[0].permute(1, 2, 0).contiguous()
 
 

@@ -12,7 +12,7 @@ from zegclip.heads import HeadOutput
 from zegclip.segmentors import (
     EncodedWindows,
     ZeroShotSegmentor,
-    as_it_is,
+    as_prediction,
     predictions_of_images,
     to_original,
 )
@@ -56,5 +56,5 @@ def attention_of_windows(
         (boxes, HeadOutput(head.attention(head(patches, cls, embeddings))[:, classes]))
         for boxes, patches, cls in windows
     )
-    (found,) = predictions_of_images(groups, size, model.image_encoder.patch_size, as_it_is)
+    (found,) = predictions_of_images(groups, size, model.image_encoder.patch_size, as_prediction)
     return found.whole().probabilities

@@ -12,7 +12,7 @@ from PIL import ImageDraw
 from zegclip.apis import SegmentationResult
 from zegclip.errors import InputError
 from zegclip.heads import HeadOutput
-from zegclip.segmentors import ImagePrediction, as_it_is
+from zegclip.segmentors import ImagePrediction, as_prediction
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def result() -> SegmentationResult:
     grey = np.full((40, 80, 3), 100, np.uint8)
     maps = torch.arange(3 * 4 * 8.0).view(1, 3, 4, 8)
     windows = [((0, 0, 4, 8), HeadOutput(maps))]
-    prediction = ImagePrediction(windows, (4, 8), 1, as_it_is)
+    prediction = ImagePrediction(windows, (4, 8), 1, as_prediction)
     return SegmentationResult(grey, labels, prediction, ("cat", "dog", "bus"))
 
 

@@ -175,7 +175,7 @@ def test_no_maps_of_all_classes_are_made(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(image_prediction._VALUES_AT_ONCE, "cpu", 2**14)
     classes, size = 128, (64, 64)
     windows = [((0, 0, *size), HeadOutput(torch.randn(1, classes, 4, 4)))]
-    prediction = ImagePrediction(windows, size, 16, image_prediction.as_it_is)
+    prediction = ImagePrediction(windows, size, 16, image_prediction.as_prediction)
     largest = 0
 
     class Watch(torch.utils._python_dispatch.TorchDispatchMode):
