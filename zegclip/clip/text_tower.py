@@ -36,7 +36,7 @@ class TextTower(nn.Module):
         self.register_buffer("attn_mask", mask, persistent=False)
 
     def structure(self) -> list[object]:
-        """What of it no weight shows: heads, pooling, whether attention is causal."""
+        """Settings that the weights do not determine: heads, pooling, causal or not."""
         heads = self.transformer.resblocks[0].attn.num_heads
         return [heads, self.pool_type, self.eos_id, self.attn_mask is not None]
 
@@ -49,9 +49,9 @@ class TextTower(nn.Module):
         return self.project(hidden, tokens)
 
     def without_padding(self, tokens: Tensor) -> Tensor:
-        """Token ids ``(N, L)`` up to the longest text's end, where that changes no embedding.
+        """Token ids ``(N, L)`` up to the longest text's end, if that changes no embedding.
 
-        It changes none where attention is causal and the end token's state is the text's.
+        It changes none if attention is causal and the text's embedding is its end token's.
         """
         if self.attn_mask is None or self.pool_type not in ("argmax", "eos"):
             return tokens

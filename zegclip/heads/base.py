@@ -1,4 +1,4 @@
-"""What every method's head is to the segmentor, its tests and its configs."""
+"""The base of every method's head: its interface to the segmentor, its tests and its configs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NO_MAPS: Mapping[str, Tensor] = {}
 
 
 class HeadOutput(NamedTuple):
-    """What a head makes of a batch, at the patch grid's size.
+    """A head's output for a batch, at the patch grid's size.
 
     Attributes:
         mask_logits: ``(B, C, h, w)``, one map per queried class.
@@ -171,8 +171,7 @@ class ZeroShotHead(BaseModule, metaclass=ABCMeta):
     def predict(self, output: HeadOutput) -> Prediction:
         """Probabilities, and the sigmoid of every extra map.
 
-        A function of each pixel by itself, as :meth:`calibrate` is: the segmentor asks for any part
-        of an image.
+        Must be pixel-wise, as :meth:`calibrate`: the segmentor predicts any part of an image.
 
         Args:
             output: what :meth:`forward` made with all classes as queries, upsampled to pixels.
@@ -197,9 +196,9 @@ class ZeroShotHead(BaseModule, metaclass=ABCMeta):
         return prediction._replace(probabilities=prediction.probabilities - shift)
 
     def attention(self, output: HeadOutput) -> Tensor:
-        """How much each class and each patch attend to each other, in the last layer.
+        """Attention between classes and patches in the last layer, for figures.
 
-        What exactly that is differs between methods: ``attention_meaning`` says it.
+        ``attention_meaning`` says over which axis it sums to 1.
 
         Args:
             output: from :meth:`forward`.
@@ -219,12 +218,15 @@ class ZeroShotHead(BaseModule, metaclass=ABCMeta):
         return {"gamma": self.gamma if inductive else 0.0}
 
     def fixed_settings(self) -> dict[str, bool]:
-        """Settings that no shape shows and that a checkpoint must be used with as trained."""
+        """Settings that a checkpoint must be used with as trained, but that no shape shows.
+
+        Each by its place in the config, and whether it is on.
+        """
         return {}
 
 
 def upsample(logits: Tensor, size: tuple[int, int] | Any) -> Tensor:
-    """Bilinear (``align_corners=False``): ``(B, C, h, w)`` -> float32 ``(B, C, H, W)``."""
+    """Bilinear (``align_corners=False``): ``(B, C, h, w)`` -> ``(B, C, H, W)``, float32 or 64."""
     # In half precision a sigmoid of 9 is 1, and arg-max would choose by class order.
-    logits = logits if logits.dtype == torch.float64 else logits.float()
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     return F.interpolate(logits, size=tuple(size), mode="bilinear", align_corners=False)

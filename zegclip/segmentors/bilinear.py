@@ -22,11 +22,11 @@ class Taps(NamedTuple):
     weight: Tensor
 
     def at(self, pixels: slice | Tensor) -> Taps:
-        """Those of some of the pixels."""
+        """The taps of some of the pixels."""
         return Taps(self.index[pixels], self.weight[pixels])
 
     def within(self, start: int) -> Taps:
-        """Those of the same pixels in a part of the side, whose first cell is ``start``."""
+        """The taps of the same pixels in a part of the side, whose first cell is ``start``."""
         return Taps(self.index - start, self.weight)
 
     def bounds(self) -> tuple[int, int]:
@@ -35,7 +35,7 @@ class Taps(NamedTuple):
         return int(low), int(high) + 1
 
     def to(self, device: torch.device) -> Taps:
-        """On a device; nothing waits for it."""
+        """The taps on a device, copied without synchronising with it."""
         weight = self.weight.float() if device.type == "mps" else self.weight  # (has no float64)
         return Taps(*(each.to(device, non_blocking=True) for each in (self.index, weight)))
 

@@ -17,7 +17,7 @@ PSEUDO_LABELS = ("unseen_pixels", "all_unlabelled")
 
 
 class QueryLabels:
-    """Maps label ids to ``0..Q-1``, the training queries, and refuses what must not arrive.
+    """Maps label ids to ``0..Q-1``, the training queries, and refuses ids that must not arrive.
 
     Unless the setting is supervised, a label id of an unseen class is an error here, whatever the
     data pipeline was: the last place before the model. The queries are the seen classes in the
@@ -59,7 +59,7 @@ class QueryLabels:
         index = labels.clamp(0, len(self.table) - 1)
         queries = self.table[index]
         bad = (queries < 0) | (index != labels)
-        if bad.any():  # waits for a GPU
+        if bad.any():  # synchronises with the GPU
             self._refuse(labels, bad, data_samples)
         return queries
 
@@ -140,7 +140,7 @@ def pseudo_label(
 
 
 class PseudoLabelCounter:
-    """Counts pseudo-labelled pixels by class, without making a GPU wait.
+    """Counts pseudo-labelled pixels by class, without synchronising with the GPU.
 
     Args:
         num_classes: C, of the whole vocabulary.
@@ -158,7 +158,7 @@ class PseudoLabelCounter:
             places: ``(B, H, W)`` bool, what was pseudo-labelled.
         """
         self._counts = self._counts.to(labels.device)  # once
-        # Not bincount, nor indexing by the map: both wait for the number of results.
+        # Not bincount, nor indexing by the map: both synchronise, for the number of results.
         index = labels.clamp(0, len(self._counts) - 1).flatten()
         self._counts.scatter_add_(0, index, places.flatten().long())
 
