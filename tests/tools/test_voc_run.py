@@ -7,9 +7,9 @@ runs and that the report says what was done, not accuracy.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -45,18 +45,17 @@ def write_config(folder: Path, voc: Path, method: str, tiny_clip_config: Path) -
     return config
 
 
-def run(script: str, *arguments: object, cwd: Path, fails: bool = False) -> str:
-    """A tool in a process of its own; its output."""
+def in_a_process(script: str, *arguments: object) -> None:
+    """Run a tool in a process of its own; its output becomes this one's."""
     done = subprocess.run(
         [sys.executable, str(ROOT / "tools" / script), *map(str, arguments)],
-        cwd=cwd,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "ZEGCLIP_CACHE": str(cwd / "cache")},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
         timeout=300,
     )
-    assert (done.returncode != 0) == fails, done.stdout[-3000:] + done.stderr[-3000:]
-    return done.stdout + done.stderr
+    print(done.stdout)
+    assert done.returncode == 0, done.stdout[-3000:]
 
 
 @pytest.mark.slow
@@ -68,12 +67,19 @@ def test_train_test_and_mmsegs_inference(
     tmp_path: Path,
     tiny_clip_config: Path,
     request: pytest.FixtureRequest,
+    run_tool: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    run = in_a_process if method == "tagclip" else run_tool  # (which is quicker)
+    monkeypatch.chdir(tmp_path)
     voc: Path = request.getfixturevalue(images)
     config = write_config(tmp_path, voc, method, tiny_clip_config)
     work_dir = tmp_path / "run"
-    output = run("train.py", config, "--work-dir", work_dir, cwd=tmp_path)
-    assert "batch" in output and "16" in output  # a batch of 2 is not the recipe's
+    run("train.py", config, "--work-dir", work_dir)
+    said = capsys.readouterr()
+    batch = "The effective batch is 2 (2 x 1 process(es) x 1 accumulated)"
+    assert f"{batch}, but the learning rate was chosen for 16" in said.out + said.err
     checkpoint = work_dir / "iter_2.pth"
     state = torch.load(checkpoint, weights_only=True)["state_dict"]
     assert not any("visual" in name or "tower" in name for name in state)
@@ -81,7 +87,9 @@ def test_train_test_and_mmsegs_inference(
 
     trained = json.loads((work_dir / "report.json").read_text())["protocol"]
     (work_dir / "report.json").unlink()
-    output = run("test.py", config, checkpoint, "--work-dir", work_dir, cwd=tmp_path)
+    run("test.py", config, checkpoint, "--work-dir", work_dir)
+    said = capsys.readouterr()
+    output = said.out + said.err
     assert output.index("pAcc") < output.index("mIoU(S)") < output.index("mIoU(U)")
     report = json.loads((work_dir / "report.json").read_text())
     assert 0 <= report["pAcc"] <= 100 and report["per_class"]["person"]["split"] == "seen"
@@ -103,8 +111,15 @@ def test_train_test_and_mmsegs_inference(
 
 
 @pytest.mark.slow
-def test_hooks_and_splits_of_ones_own(tmp_path: Path, voc: Path, tiny_clip_config: Path) -> None:
+def test_hooks_and_splits_of_ones_own(
+    tmp_path: Path,
+    voc: Path,
+    tiny_clip_config: Path,
+    run_tool: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A list of custom hooks takes none of ours away, and averaged weights are tested as saved."""
+    monkeypatch.chdir(tmp_path)
     base = write_config(tmp_path, voc, "tagclip", tiny_clip_config)
     config = tmp_path / "mine.py"
     config.write_text(
@@ -114,33 +129,17 @@ def test_hooks_and_splits_of_ones_own(tmp_path: Path, voc: Path, tiny_clip_confi
         "custom_hooks = [dict(type='EMAHook', momentum=0.5)]\n"
     )
     work_dir = tmp_path / "run"
-    run("train.py", config, "--work-dir", work_dir, cwd=tmp_path)
+    run_tool("train.py", config, "--work-dir", work_dir)
     validated = json.loads((work_dir / "report.json").read_text())
     assert validated["protocol"]["unseen"] == ["person", "train"]
     tested = tmp_path / "tested"
-    run("test.py", config, work_dir / "iter_2.pth", "--work-dir", tested, cwd=tmp_path)
+    run_tool("test.py", config, work_dir / "iter_2.pth", "--work-dir", tested)
     report = json.loads((tested / "report.json").read_text())
     assert report["per_class"] == validated["per_class"]
     assert report["per_class"]["person"]["split"] == "unseen"
     # Once more with other flips and sizes, and a split from the command line.
     options = ["--tta", "--unseen", "train", "person", "--work-dir", tested]
-    run("test.py", config, work_dir / "iter_2.pth", *options, cwd=tmp_path)
+    run_tool("test.py", config, work_dir / "iter_2.pth", *options)
     augmented = json.loads((tested / "report.json").read_text())
     assert augmented["protocol"]["fingerprint"] != report["protocol"]["fingerprint"]
     assert augmented["per_class"] != report["per_class"]
-
-
-@pytest.mark.slow
-def test_without_data_and_weights_it_stops_at_once(tmp_path: Path) -> None:
-    config = tmp_path / "voc.py"
-    config.write_text(
-        f"_base_ = {str(ROOT / 'configs' / 'tagclip_voc_inductive.py')!r}\n"
-        f"model = dict(clip=dict(weights={str(tmp_path / 'ViT-B-16.pt')!r}))\n"
-        "train_dataloader = val_dataloader = test_dataloader = dict("
-        f"dataset=dict(data_root={str(tmp_path / 'VOC2012')!r}))\n"
-    )
-    output = run("train.py", config, cwd=tmp_path, fails=True)
-    for word in ("ViT-B-16.pt", "VOC2012", "openai", "prepare_dataset.py voc"):
-        assert word in output
-    assert "Traceback" not in output
-    assert not (tmp_path / "work_dirs").exists()
