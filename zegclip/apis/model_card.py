@@ -7,15 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from zegclip.compat import ImportedLater
+import huggingface_hub as hub
+
 from zegclip.errors import InputError
 from zegclip.evaluation.protocol import protocol_line
 from zegclip.evaluation.scores import COLUMNS, CROSS_DATASET_COLUMNS
 from zegclip.evaluation.training import other_model
 from zegclip.segmentors import ZeroShotSegmentor
 from zegclip.vocabulary import Vocabulary
-
-hub = ImportedLater("huggingface_hub")
 
 _CARD = """---
 {metadata}
@@ -58,8 +57,8 @@ def read_report(
     """A ``report.json`` of a model, without the folders of this machine.
 
     Args:
-        path: of the report.
-        model: that it should be of.
+        path: the report's path.
+        model: the model whose test it should report.
         meta: what the model's checkpoint says of its training.
 
     Raises:
@@ -96,10 +95,10 @@ def model_card(
     """The text of ``README.md``.
 
     Args:
-        name: ``"user/name"``, or a folder's.
-        model: with its vocabulary.
-        report: from :func:`read_report`; ``None``: nothing is known of its scores.
-        licence: of what is learned; ``"unknown"`` where nobody has said it.
+        name: the model's, ``"user/name"`` on the Hub, or its folder's.
+        model: the model, with its vocabulary.
+        report: from :func:`read_report`; ``None``: the model's scores are not known.
+        licence: licence of the learned weights; ``"unknown"`` where nobody has said it.
     """
     metadata = hub.ModelCardData(
         license=licence,

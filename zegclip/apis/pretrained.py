@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
+import huggingface_hub as hub
 from mmengine.config import Config
 from mmseg.models import SegDataPreProcessor
 from mmseg.registry import MODELS
 from safetensors.torch import save_file
 
 from zegclip.clip import PromptedImageEncoder, TextEncoder
-from zegclip.compat import ImportedLater
 from zegclip.errors import InputError
 from zegclip.evaluation.training import check_as_trained
 from zegclip.files import PROJECT_ROOT, SAFETENSORS_META, replacing, write_text
@@ -26,11 +26,9 @@ from zegclip.vocabulary import Vocabulary
 from .model_card import model_card, read_report
 from .preprocessing import check_steps, image_steps
 
-hub = ImportedLater("huggingface_hub")
-
 CONFIG, WEIGHTS, VERSION = "config.json", "model.safetensors", 1
-# What of a config's model is written, and of which kind its parts must be. With any other type, or
-# a key like "_scope_", a config could make mmengine import and build anything.
+# The parts of a config's model that have a type, and the class that each must be of. With any other
+# type, or a key like "_scope_", an untrusted config could make mmengine import and build anything.
 _KINDS: dict[tuple[str, ...], type] = {
     ("model",): ZeroShotSegmentor,
     ("model", "data_preprocessor"): SegDataPreProcessor,
@@ -73,8 +71,8 @@ def read(folder: Path) -> tuple[Config, str]:
     """Read an untrusted folder as data.
 
     Returns:
-        What :class:`~zegclip.apis.ZeroShotInferencer` takes: a config, and the path of what is
-        learned.
+        The config, and the path of the learned weights, as
+        :class:`~zegclip.apis.ZeroShotInferencer` takes them.
 
     Raises:
         InputError: a file is missing or far too large, or the config is not one of ours.
@@ -164,13 +162,13 @@ def write(
     """Write the two files, ``README.md``, and ``report.json`` where there is one.
 
     Args:
-        folder: is made.
-        cfg: that the model was built from.
-        model: with what it has learned.
-        name: for the model card.
-        report: path of a report of the model.
-        licence: of what is learned.
-        trained: what the model's checkpoint says of its training.
+        folder: where they go; it is made.
+        cfg: the config that the model was built from.
+        model: the trained model.
+        name: the model's name in its card.
+        report: path of the report of a test of the model.
+        licence: licence of the learned weights.
+        trained: what the model's checkpoint says of its training (its ``meta``).
 
     Raises:
         InputError: the config is not the training's or holds what cannot be data, the report is of
@@ -178,6 +176,29 @@ def write(
     """
     check_as_trained(trained, cfg)
     _check_own(folder)
+    content = _config(cfg, model)
+    check(content)
+    scores = read_report(report, model, trained) if report else None
+    (folder / "report.json").unlink(missing_ok=True)  # of other weights
+    # What it was trained on, for who starts from it or tests it.
+    meta = {
+        "dataset_meta": content["dataset_meta"],
+        "trained_before": _plain(trained.get("trained_before") or []),
+        **{key: trained.get(key) for key in ("training", "iter")},
+    }
+    state = {key: value.cpu().contiguous() for key, value in model.state_dict().items()}
+    with replacing(folder / WEIGHTS) as part:
+        save_file(state, part, metadata={"format": "pt", SAFETENSORS_META: json.dumps(meta)})
+    texts = {CONFIG: json.dumps(content, indent=2, ensure_ascii=False)}
+    texts["README.md"] = model_card(name, model, scores, licence)
+    if scores:
+        texts["report.json"] = json.dumps(scores, indent=2, ensure_ascii=False)
+    for file, text in texts.items():
+        write_text(folder / file, text + "\n")
+
+
+def _config(cfg: Config, model: ZeroShotSegmentor) -> dict[str, Any]:
+    """What of a model's config is published, as plain data."""
     own, meta = cfg.model, model.dataset_meta or {}
     keys = ("classes", "unseen", "synonyms", "setting", "palette", "dataset_name")
     content = _plain(
@@ -194,23 +215,7 @@ def write(
     )
     content["model"]["text_encoder"].pop("cache_dir", None)
     content["model"]["decode_head"].pop("loss", None)
-    check(content)
-    scores = read_report(report, model, trained) if report else None
-    (folder / "report.json").unlink(missing_ok=True)  # of other weights
-    with replacing(folder / WEIGHTS) as part:
-        state = {key: value.cpu().contiguous() for key, value in model.state_dict().items()}
-        # What it was trained on, for who starts from it or tests it.
-        before = _plain(trained.get("trained_before") or [])
-        trained_so = {key: trained.get(key) for key in ("training", "iter")}
-        seen = {"dataset_meta": content["dataset_meta"], "trained_before": before}
-        said = json.dumps(seen | trained_so)
-        save_file(state, part, metadata={"format": "pt", SAFETENSORS_META: said})
-    texts = {CONFIG: json.dumps(content, indent=2, ensure_ascii=False)}
-    texts["README.md"] = model_card(name, model, scores, licence)
-    if scores:
-        texts["report.json"] = json.dumps(scores, indent=2, ensure_ascii=False)
-    for file, text in texts.items():
-        write_text(folder / file, text + "\n")
+    return content
 
 
 def _check_own(folder: Path) -> None:
@@ -257,7 +262,7 @@ def _reason(error: Exception) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Dicts and lists of what is in a config's; tuples are lists in JSON."""
+    """A part of a config as plain dicts and lists, as JSON has them (tuples become lists)."""
     if isinstance(value, Mapping):
         return {key: _plain(inner) for key, inner in value.items()}
     return [_plain(inner) for inner in value] if isinstance(value, (list, tuple)) else value

@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub as hub
+
 from zegclip.compat import ImportedLater, is_first_process
 from zegclip.errors import InputError
 from zegclip.files import find_path
 
 open_clip = ImportedLater("open_clip")
-hub = ImportedLater("huggingface_hub")
 
 FOLDER = "data/clip"
 
