@@ -60,7 +60,7 @@ def focal_dice_loss(
     """
     # Under autocast the sums over 512x512 pixels need float32.
     with torch.autocast(logits.device.type, enabled=False):
-        logits = logits if logits.dtype == torch.float64 else logits.float()
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         return _FocalDice.apply(logits, labels, present, valid)
 
 
@@ -74,50 +74,43 @@ class _FocalDice(torch.autograd.Function):
         index = torch.arange(len(maps), device=maps.device)
         image, category = index // num_classes, index % num_classes
         # Bilinear upsampling is a product with a matrix on each side, its transpose another.
-        left, right = (
+        rows, columns = (
             _interpolation(small, large, maps)
             for small, large in zip(logits.shape[-2:], labels.shape[-2:], strict=True)
         )
         at_once = _PIXELS_AT_ONCE.get(maps.device.type, _PIXELS_AT_ONCE["cuda"])
         at_once = max(1, at_once // labels[0].numel())
         focal, dice = maps.new_empty(len(maps)), maps.new_zeros(len(maps))
-        learns = ctx.needs_input_grad[0]
         focal_slope, dice_slope = torch.empty_like(maps), torch.zeros_like(maps)
 
         # Every map as if all its targets were zero.
         for block in index.split(at_once):
-            x = left @ maps[block] @ right.T
-            p, cost = x.sigmoid(), F.softplus(x)  # cost = -log(1 - p)
-            weight = (p * p).mul_(1 - ALPHA)
+            x = rows @ maps[block] @ columns.T
+            p, cost = x.sigmoid(), F.softplus(x)
             if valid is not None:
-                weight *= valid[image[block]]
-            focal[block] = (weight * cost).sum((-2, -1))
-            if learns:  # d/dx [p^2 cost] = p^2 (2 (1 - p) cost + p)
-                slope = (1 - p).mul_(cost).mul_(2).add_(p).mul_(weight)
-                focal_slope[block] = left.T @ (slope @ right)
+                p *= valid[image[block]]  # at 0 there is neither loss nor slope
+            loss, slope = _focal(p, cost, 1 - ALPHA)
+            focal[block] = loss.sum((-2, -1))
+            focal_slope[block] = rows.T @ (slope @ columns)
 
-        # Those of present classes: exchange the negative's cost for the positive's at their pixels.
-        positive = index if present is None else present.flatten().nonzero()[:, 0]
-        for block in positive.split(at_once):
-            x = left @ maps[block] @ right.T
+        # Those of present classes: exchange the negative's loss for the positive's at their pixels.
+        with_positives = index if present is None else present.flatten().nonzero()[:, 0]
+        for block in with_positives.split(at_once):
+            x = rows @ maps[block] @ columns.T
             target = labels[image[block]] == category[block, None, None]
             p, cost = x.sigmoid(), F.softplus(x)
-            counts = p
-            if valid is not None:
-                counts = p * valid[image[block]]
-            q, missed = 1 - p, cost - x  # missed = -log(p)
-            exchange = ALPHA * q * q * missed - (1 - ALPHA) * p * p * cost
-            focal[block] += (exchange * target).sum((-2, -1))
+            negative, negative_slope = _focal(p, cost, 1 - ALPHA)
+            positive, positive_slope = _focal(1 - p, cost - x, ALPHA)
+            focal[block] += (positive - negative).mul_(target).sum((-2, -1))
+            slope = (positive_slope + negative_slope).mul_(target)
+            focal_slope[block] -= rows.T @ (slope @ columns)
+            counts = p if valid is None else p * valid[image[block]]
             overlap = (p * target).sum((-2, -1), keepdim=True)
             total = counts.sum((-2, -1), keepdim=True) + target.sum((-2, -1), keepdim=True) + 1
             share = (2 * overlap + 1) / total
             dice[block] = 1 - share[:, 0, 0]
-            if learns:
-                slope = ALPHA * q * q * (2 * p * missed + q)
-                slope += (1 - ALPHA) * p * p * (2 * q * cost + p)
-                focal_slope[block] -= left.T @ (slope * target @ right)
-                slope = (share - 2 * target) / total * counts * q
-                dice_slope[block] = left.T @ (slope @ right)
+            slope = (share - 2 * target) / total * counts * (1 - p)
+            dice_slope[block] = rows.T @ (slope @ columns)
 
         pixels = labels[0].numel()
         if valid is not None:  # of each map's image
@@ -134,6 +127,21 @@ class _FocalDice(torch.autograd.Function):
         focal_slope, dice_slope = ctx.saved_tensors
         gradient = focal_slope * focal[..., None, None] + dice_slope * dice[..., None, None]
         return gradient, None, None, None
+
+
+def _focal(p: Tensor, cost: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
+    """Focal loss ``alpha p² cost`` of pixels, and its derivative (RetinaNet, Eq. 5, gamma 2).
+
+    Args:
+        p: probability of the wrong answer: sigmoid(x) for a negative, sigmoid(-x) for a positive.
+        cost: its cross entropy, ``-log(1 - p)``.
+        alpha: weight.
+
+    Returns:
+        The loss, and its derivative in x for a negative, in -x for a positive.
+    """
+    weight = (p * p).mul_(alpha)
+    return weight * cost, (1 - p).mul_(cost).mul_(2).add_(p).mul_(weight)
 
 
 def _interpolation(small: int, large: int, like: Tensor) -> Tensor:
