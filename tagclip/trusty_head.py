@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from zegclip.errors import InputError
 from zegclip.heads import ATTENTION_MEANING, ATMDecoder, HeadOutput, Prediction, ZeroShotHead
-from zegclip.losses import binary_losses, mean_over_ranks, present_classes
+from zegclip.losses import binary_losses, num_pairs, present_classes
 
 from .trusty_learner import TrustyLearner
 from .trusty_weighting import WEIGHTINGS, weight_by_trust
@@ -135,7 +135,7 @@ class TrustyHead(ZeroShotHead):
                 target = target & ~unseen_map
         focal, dice = binary_losses(output.extra_maps["trusty_map"], target)
         trusty = focal if self.trusty_loss == "focal" else dice
-        pairs = mean_over_ranks(present_classes(labels, num_classes).sum())
+        pairs = num_pairs(present_classes(labels, num_classes))
         losses["loss_trusty"] = self.trusty_loss_weight * trusty.sum() / pairs
         return losses
 

@@ -12,19 +12,23 @@ from zegclip.vocabulary import IGNORE_INDEX
 from .focal_dice_loss import focal_dice_loss, present_classes
 
 
-def mean_over_ranks(count: Tensor) -> Tensor:
-    """Average a count over all processes, as if the whole one were at least 1.
+def num_pairs(present: Tensor) -> Tensor:
+    """S, the number of (image, present class) pairs in a step, averaged over processes.
+
+    Dividing by it and letting DDP average the gradients equals dividing one process's loss over the
+    whole batch by the whole batch's number of pairs. It is this number that is at least 1; the
+    published code has the average be at least 1, ``clamp(num / world_size, min=1)``, so that there
+    several processes do not always equal one.
 
     Args:
-        count: scalar of this process.
+        present: of this process, ``(B, C)`` bool, see :func:`present_classes`.
 
     Returns:
-        float32 scalar, the same on every process. Dividing by it and letting DDP average the
-        gradients equals dividing one process's loss over the whole batch by the whole count.
+        float32 scalar, the same in every process, at least 1 / number of processes.
     """
-    count = count.float().clone()  # (averaged in place)
-    all_reduce(count, op="mean")
-    return count.clamp(min=1 / get_world_size())
+    pairs = present.sum().float()
+    all_reduce(pairs, op="mean")
+    return pairs.clamp(min=1 / get_world_size())
 
 
 @MODELS.register_module()
@@ -32,8 +36,8 @@ class MaskLoss(nn.Module):
     """``focal_weight * focal + dice_weight * dice``, over S.
 
     ZegCLIP's non-mutually exclusive loss: a sigmoid per class, so that a pixel may be of none.
-    S is the number of (image, present class) pairs in a step's whole batch, at least 1, averaged
-    over ranks. Source: ZegCLIP, Sec. 3.4; S and the sums: published code.
+    S is the number of (image, present class) pairs, see :func:`num_pairs`. Source: ZegCLIP,
+    Sec. 3.4; S and the sums: published code.
 
     Args:
         focal_weight: weight of the focal term (ZegCLIP: 100).
@@ -72,7 +76,7 @@ class MaskLoss(nn.Module):
         valid = None if self.ignored_as_negative else labels != IGNORE_INDEX
         present = present_classes(labels, logits.shape[1])
         focal, dice = focal_dice_loss(logits, labels, present, valid)
-        pairs = mean_over_ranks(present.sum())
+        pairs = num_pairs(present)
         return {
             "loss_mask": self.focal_weight * focal.sum() / pairs,
             "loss_dice": self.dice_weight * dice.sum() / pairs,
