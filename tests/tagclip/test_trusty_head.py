@@ -55,13 +55,11 @@ class TestTrustyHead(HeadTester):
         assert head.losses(output, labels, unseen)["loss_trusty"] < 1e-3
         assert head.losses(output, labels)["loss_trusty"] > 0.1
 
-    def test_unseen_gt_target_warns_and_needs_the_unseen_map(self) -> None:
+    def test_unseen_gt_target_warns_and_is_the_unseen_map(self) -> None:
         with pytest.warns(UserWarning, match="shows the masks of unseen objects to training"):
             head = self.build_head(trusty_target="unseen_gt")
         output = HeadOutput(torch.zeros(1, 3, 2, 2), trusty(torch.zeros(1, 1, 2, 2)))
         labels = torch.full((1, 2, 2), 255)
-        with pytest.raises(ValueError, match="keep_unseen_map=True"):
-            head.losses(output, labels)
         unseen = torch.tensor([[[True, False], [False, False]]])
         none = head.losses(output, labels, torch.zeros_like(unseen))["loss_trusty"]
         some = head.losses(output, labels, unseen)["loss_trusty"]
