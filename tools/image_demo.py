@@ -24,7 +24,6 @@ import numpy as np
 from support.model_options import add_checkpoint
 
 from zegclip.apis import (
-    Inferencer,
     OnnxInferencer,
     SegmentationResult,
     ZeroShotInferencer,
@@ -217,7 +216,7 @@ def check_arguments(
         raise InputError("--model brings its own config, and --revision is of --model")
 
 
-def load_inferencer(args: argparse.Namespace) -> Inferencer:
+def load_inferencer(args: argparse.Namespace) -> ZeroShotInferencer | OnnxInferencer:
     """The model that the arguments name."""
     if args.onnx:
         files = dict(config=args.config, checkpoint=args.checkpoint)

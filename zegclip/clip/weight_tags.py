@@ -88,11 +88,11 @@ def _on_hub(entry: Mapping[str, Any]) -> tuple[str, list[str]]:
 
 
 def _bytes_on_hub(entry: Mapping[str, Any]) -> int:
-    """How large the file is; raises what the Hub's client does where it cannot be reached."""
+    """The file's size, 0 if a mirror does not tell it; raises the errors of the Hub's client."""
     repository, names = _on_hub(entry)
     for name in names:
         try:
-            return hub.get_hf_file_metadata(hub.hf_hub_url(repository, name)).size
+            return hub.get_hf_file_metadata(hub.hf_hub_url(repository, name)).size or 0
         except hub.errors.EntryNotFoundError:  # it has the other one
             continue
     raise FileNotFoundError(f"{repository} has none of {names}")
