@@ -17,7 +17,7 @@ NONE_OF_THESE = "none of these"  # what answers call the background, so no class
 
 
 def make_vocabulary(text: Text, seen: str | Iterable[str] | None = None) -> Vocabulary:
-    """The vocabulary of what is asked for.
+    """A vocabulary of the class names that somebody asks for.
 
     Args:
         text: names in a list, or in one string with commas, semicolons or lines between them, or
@@ -51,7 +51,10 @@ def make_vocabulary(text: Text, seen: str | Iterable[str] | None = None) -> Voca
 
 
 def make_background(asked: float | str | Iterable[str]) -> Background:
-    """What is none of the words: a probability, words for all else, or both.
+    """A rule for pixels of no class: a least probability, words for all else, or both.
+
+    Args:
+        asked: a number, words, or a text with both.
 
     Raises:
         InputError: two numbers; something that is neither a word nor a number; or nothing.
@@ -80,7 +83,13 @@ def make_background(asked: float | str | Iterable[str]) -> Background:
 
 
 def split_names(text: str | Iterable[str]) -> tuple[str, ...]:
-    """Split where there is one string; blanks and other types are refused by the vocabulary."""
+    """Names from a list or from one string with commas, semicolons or lines between them.
+
+    Blank names and other types than text are left in: :class:`Vocabulary` refuses them.
+
+    Raises:
+        InputError: it is neither a string nor a list.
+    """
     if isinstance(text, str):
         text = [name for name in re.split("[,;\n]", text) if name.strip()]
     if not isinstance(text, Iterable):

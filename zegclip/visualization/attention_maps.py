@@ -27,8 +27,8 @@ def attention_maps(model: ZeroShotSegmentor, data: Mapping[str, Any]) -> Tensor:
         data: the image as a batch of one, as ``model.test_step`` takes it.
 
     Returns:
-        ``(C, H0, W0)`` at the size of the image on disk; of windows that overlap, the mean. What
-        it is says ``model.decode_head.attention_meaning``.
+        ``(C, H0, W0)`` at the size of the image on disk; where windows overlap, their mean.
+        ``model.decode_head.attention_meaning`` says what the numbers mean.
     """
     data = model.data_preprocessor(data, False)
     inputs = data["inputs"]
@@ -43,13 +43,16 @@ def attention_of_windows(
     size: tuple[int, int],
     classes: slice = slice(None),
 ) -> Tensor:
-    """As :func:`attention_maps` of an encoded image, ``(C, H, W)`` at the size of the input.
+    """As :func:`attention_maps`, for an image that is encoded already.
 
     Args:
-        model: as there.
-        windows: from ``model.encode_windows``.
-        size: (H, W) of the image that they are of.
-        classes: those whose maps are wanted; all of the vocabulary are asked for.
+        model: in evaluation mode, with a vocabulary.
+        windows: the image's, from ``model.encode_windows``.
+        size: (H, W) of the model's input.
+        classes: the classes whose maps are returned; the model is asked for its whole vocabulary.
+
+    Returns:
+        ``(C, H, W)`` at the size of the model's input.
     """
     head, embeddings = model.decode_head, model.class_embeddings()
     groups = (

@@ -17,12 +17,16 @@ AMONG = 100  # images that are looked at: each is read
 
 
 def images_with(dataset: Any, count: int, classes: Sequence[str] = ()) -> list[int]:
-    """Indices of those of the first 100 images whose labels hold most of some classes.
+    """Choose the images, among the first 100, whose labels hold most of the wanted classes.
 
     Args:
         dataset: a test data set whose items carry ``gt_sem_seg``.
         count: how many images.
-        classes: names; default: the unseen classes, or all where none is unseen.
+        classes: names of the wanted classes; default: the unseen classes, or all where none is
+            unseen.
+
+    Returns:
+        The images' indices in the data set, ascending.
 
     Raises:
         InputError: less than one image is wanted.
@@ -42,9 +46,10 @@ def images_with(dataset: Any, count: int, classes: Sequence[str] = ()) -> list[i
 
 
 def image_names(dataset: Any) -> list[str]:
-    """Names of a data set's image files, in its order, each once.
+    """A name for each image of a data set, in its order, that no other image has.
 
-    Without suffix; where several have that name, "folder/name.suffix" from the folder of all.
+    It is the file's name without suffix; where several files are called so, the file's path from
+    the folder that holds all images.
     """
     files = [Path(dataset.get_data_info(index)["img_path"]) for index in range(len(dataset))]
     stems = Counter(file.stem for file in files)
