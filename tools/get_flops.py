@@ -11,8 +11,7 @@ example: python tools/get_flops.py configs/zegclip_voc_inductive.py
 from __future__ import annotations
 
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +20,8 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, MODELS
 from results_table import DATA, record
+from support.flops import counting
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
 from zegclip.datasets import ZeroShotDataset
 from zegclip.engine.config_files import find_config, methods_with, read_config
@@ -84,11 +82,11 @@ def gigaflops(
     model.text_encoder._tokens_of(tuple(word for words in vocabulary.words for word in words))
     with FakeTensorMode(allow_non_fake_inputs=True):
         classes = torch.empty(len(vocabulary.classes), model.image_encoder.embed_dims)
-        with _counting() as image:
+        with counting() as image:
             embeddings = model.image_encoder(torch.empty(1, 3, *size))
-        with _counting() as head:
+        with counting() as head:
             model.decode_head(*embeddings, classes)
-        with _counting() as text:
+        with counting() as text:
             model.text_encoder.embed(vocabulary.words)  # not its cache on disk
     # (torch counts two for a multiply-add.)
     encoder, decoder, words = (c.get_total_flops() / 2 / 1e9 for c in (image, head, text))
@@ -98,22 +96,6 @@ def gigaflops(
         "total": encoder + decoder,
         "text_encoder": words,
     }
-
-
-@contextmanager
-def _counting() -> Iterator[FlopCounterMode]:
-    """torch's counter, with attention in parts that it knows: it does not see fused kernels.
-
-    Of ZegCLIP's image encoder on VOC, some 108 G, it would see 89 with fused attention and 60 with
-    the fast path of torch's multi-head attention (torch 2.x, CPU).
-    """
-    fast = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-            yield counter
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
 
 
 def cost(path: Path, shape: Sequence[int] | None = None, options: Any = None) -> dict[str, Any]:

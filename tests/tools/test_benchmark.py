@@ -94,13 +94,6 @@ def test_what_is_compiled_is_timed_compiled() -> None:
     assert row["gflop"] == pytest.approx(2e6 / 1e9)
 
 
-def test_the_attention_of_the_cpu_is_counted() -> None:
-    q = torch.randn(1, 2, 50, 16)
-    attend = torch.nn.functional.scaled_dot_product_attention
-    (row,) = measure.compare("attention", {"ours": lambda: attend(q, q, q)}, TINY)
-    assert row["gflop"] == pytest.approx(2 * 2 * 2 * 50 * 50 * 16 / 1e9)
-
-
 def test_recorded_rows_are_replaced_where_they_were_measured_again(tmp_path: Path) -> None:
     row = {"part": "loss", "case": "C = 5", "mode": "fp32", "gb": 1}
     other = row | {"part": "train"}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import tempfile
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -39,14 +41,15 @@ def export(args: Namespace) -> Iterator[Row]:
             write_onnx(model, program, Path(folder, "model.onnx"), {})
             session = open_session(Path(folder, "model.onnx"))
         arrays = {name: each.numpy() for name, each in zip(INPUTS, inputs)}
-
-        def in_onnx_runtime(session=session, arrays=arrays) -> list[Tensor]:
-            return [torch.from_numpy(each) for each in session.run(None, arrays)]
-
         ways: dict[str, Way] = {
             "ours, in torch": partial(in_torch, *inputs),
             "torch.compile": partial(torch.compile(in_torch.forward), *inputs),
             "exported program": partial(program.module(), *inputs),
-            "ONNX Runtime": in_onnx_runtime,
+            "ONNX Runtime": partial(_in_onnx_runtime, session, arrays),
         }
         yield from compare(case, ways, args, images=1)
+
+
+def _in_onnx_runtime(session: Any, arrays: Mapping[str, np.ndarray]) -> list[Tensor]:
+    """What an ``onnxruntime.InferenceSession`` makes of inputs by name."""
+    return [torch.from_numpy(each) for each in session.run(None, dict(arrays))]

@@ -11,16 +11,10 @@ from statistics import median
 from typing import Any
 
 import torch
+from support.flops import counting
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.benchmark import timer
-from torch.utils.flop_counter import FlopCounterMode, flop_registry
-
-# torch's counter does not know the CPU's fused attention.
-for _end in ("", "_backward"):
-    _on_cpu = getattr(torch.ops.aten, f"_scaled_dot_product_flash_attention_for_cpu{_end}")
-    _on_gpu = getattr(torch.ops.aten, f"_scaled_dot_product_flash_attention{_end}")
-    flop_registry[_on_cpu] = flop_registry[_on_gpu]
 
 PRECISIONS = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16}
 Row = dict[str, Any]
@@ -69,7 +63,7 @@ def compare(
             results.append([each.detach().clone() for each in tensors(result)])
             del result
             # (What is compiled would never again run compiled after a call in a dispatch mode.)
-            with torch.compiler.set_stance("force_eager"), FlopCounterMode(display=False) as flops:
+            with torch.compiler.set_stance("force_eager"), counting() as flops:
                 way()
             gb, gflop = peak / 1e9 or None, flops.get_total_flops() / 1e9 or None  # where torch's
             rows.append({"case": case, "way": name, "gb": gb, "gflop": gflop})
@@ -78,29 +72,33 @@ def compare(
         # What the machine can do: one large product in the same precision.
         side = 64 if args.dry_run else 8192 if args.device == "cuda" else 2048
         a, b = torch.randn(2, side, side, device=args.device, dtype=PRECISIONS[args.precision])
-        timed = [*ways.values(), lambda: a @ b]
-        clock = timer if args.device == "cuda" else time.process_time
-        times: list[list[float]] = [[] for _ in timed]
-        # (A GPU's allocator and clock settle in two runs; training mode is compiled anew in one.)
-        for repeat in range(-2 if args.device == "cuda" else -args.compile, args.repeats):
-            for way, found in list(zip(timed, times))[:: -1 if repeat % 2 else 1]:
-                begin = clock()
-                way()
-                if repeat >= 0:
-                    found.append(clock() - begin)
-    *own, products = times
+        *own, products = _interleaved([*ways.values(), lambda: a @ b], args)
     speed = 2 * side**3 / 1e9 / median(products)
     for row, found, other in zip(rows, own, results, strict=True):
-        row["seconds"] = spread(found)
+        row["seconds"] = median_min_max(found)
         if images:
             row["images_per_second"] = images / median(found)
         if row["gflop"]:
             row["share"] = row["gflop"] / median(found) / speed
             row["product"] = speed
         if row is not rows[0]:
-            row["speed_up"] = spread([b / a for a, b in zip(own[0], found, strict=True)])
+            row["speed_up"] = median_min_max([b / a for a, b in zip(own[0], found, strict=True)])
             row["deviation"] = deviation(results[0], other) if other else None
     return rows
+
+
+def _interleaved(ways: Sequence[Way], args: Namespace) -> list[list[float]]:
+    """Seconds of each way in each of the repeats, in which the ways take turns."""
+    clock = timer if args.device == "cuda" else time.process_time
+    times: list[list[float]] = [[] for _ in ways]
+    # (A GPU's allocator and clock settle in two runs; training mode is compiled anew in one.)
+    for repeat in range(-2 if args.device == "cuda" else -args.compile, args.repeats):
+        for way, found in list(zip(ways, times))[:: -1 if repeat % 2 else 1]:
+            begin = clock()
+            way()
+            if repeat >= 0:
+                found.append(clock() - begin)
+    return times
 
 
 def step(way: Way, learns: nn.Module) -> list[Tensor]:
@@ -113,14 +111,14 @@ def step(way: Way, learns: nn.Module) -> list[Tensor]:
 
 
 def tensors(result: Any) -> list[Tensor]:
-    """All that a result is made of."""
+    """All tensors of a result, which may be within mappings and sequences."""
     if isinstance(result, Tensor):
         return [result]
     parts = result.values() if isinstance(result, Mapping) else result or ()
     return [each for part in parts for each in tensors(part)]
 
 
-def spread(values: Sequence[float]) -> tuple[float, float, float]:
+def median_min_max(values: Sequence[float]) -> tuple[float, float, float]:
     """Median, smallest and largest."""
     return median(values), min(values), max(values)
 

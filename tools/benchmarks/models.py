@@ -21,7 +21,7 @@ from torch.autograd import DeviceType
 from torch.profiler import profile as profiler
 
 from benchmarks import plain
-from benchmarks.measure import Row, Way, compare, numerics, spread, step
+from benchmarks.measure import Row, Way, compare, median_min_max, numerics, step
 from zegclip.clip import LoadedClip, load_clip
 from zegclip.clip.block import run_block
 from zegclip.engine.config_files import find_config
@@ -185,6 +185,6 @@ def profile(args: Namespace) -> Iterator[Row]:
                 "case": case,
                 "operation": " ".join([each.key[:70], *shapes]),
                 "calls": each.count,
-                "seconds": spread([spent(each) / 1e6]),
+                "seconds": median_min_max([spent(each) / 1e6]),
                 "of_all": spent(each) / sum(map(spent, operations)),
             }

@@ -24,7 +24,7 @@ from mmseg.evaluation import IoUMetric
 from mmseg.registry import DATASETS
 from PIL import Image
 
-from benchmarks.measure import Row, compare, spread
+from benchmarks.measure import Row, compare, median_min_max
 from zegclip.compat import set_up
 from zegclip.engine.config_files import find_config
 from zegclip.evaluation import ZeroShotIoUMetric
@@ -103,7 +103,7 @@ def startup(args: Namespace) -> Iterator[Row]:
         ):
             # (The first compiles byte code and paints scenes.)
             runs = [_run(*command) for _ in range(1 + args.repeats)]
-            row = runs[0] | {"seconds": spread([run["seconds"][0] for run in runs[1:]])}
+            row = runs[0] | {"seconds": median_min_max([run["seconds"][0] for run in runs[1:]])}
             yield row if "error" in row else {k: row[k] for k in row if k != "output"}
 
 
@@ -128,7 +128,7 @@ def _run(*command: str) -> Row:
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    row = {"case": " ".join(command[:2]), "seconds": spread([seconds])}
+    row = {"case": " ".join(command[:2]), "seconds": median_min_max([seconds])}
     row["output"] = f"$ python {shlex.join(command)}\n{done.stdout[-4000:]}"
     if done.returncode or "loss: nan" in done.stdout:
         row["error"] = f"exit status {done.returncode}, see its output"
