@@ -23,7 +23,7 @@ from zegclip.datasets.statistics import count_mask, label_statistics
 from zegclip.engine.arguments import load_config, make_parser
 from zegclip.engine.launch import run
 from zegclip.errors import InputError
-from zegclip.files import replacing
+from zegclip.files import replacing, write_text
 from zegclip.visualization import dataset_row, dataset_sheet
 from zegclip.vocabulary import Vocabulary
 
@@ -49,8 +49,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     return args
 
 
-def spread(total: int, number: int) -> list[int]:
-    """At most ``number`` of ``total`` indices, evenly spread."""
+def evenly_spaced(total: int, number: int) -> list[int]:
+    """At most ``number`` of the indices ``0 .. total - 1``."""
     return np.linspace(0, total - 1, min(number, total)).astype(int).tolist()
 
 
@@ -109,13 +109,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     dataset = DATASETS.build(cfg[f"{split}_dataloader"]["dataset"])
     if "unseen" not in dataset.metainfo:
         raise InputError(f"{type(dataset).__name__} is no ZeroShotDataset: it has no split")
-    indices = spread(len(dataset), args.sample or len(dataset))
+    indices = evenly_spaced(len(dataset), args.sample or len(dataset))
     samples = [dataset.get_data_info(index) for index in indices]
     if not all("seg_map_path" in sample for sample in samples):
         raise InputError(f"{split}_dataloader has no masks (data_prefix.seg_map_path) to look at")
     vocabulary = Vocabulary.from_metainfo(dataset.metainfo)
     folder = args.out or Path("work_dirs") / "browse" / f"{config}_{split}"
-    problems = write_sheets(dataset, spread(len(dataset), args.number), folder)
+    problems = write_sheets(dataset, evenly_spaced(len(dataset), args.number), folder)
     statistics = label_statistics(thread_map(count_mask, samples, desc="masks"), vocabulary)
     found = {
         "config": config,
@@ -135,8 +135,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             "class (masks of 0/255), save them with 0 and 1"
         )
     if args.json:
-        with replacing(args.json) as part:
-            part.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        write_text(args.json, json.dumps(found, indent=2) + "\n")
         print(f"written: {args.json}")
     if found["problems"]:
         raise SystemExit(1)

@@ -33,11 +33,11 @@ from support.runs import Run, command_line, run_all
 from zegclip.engine.launch import run
 from zegclip.errors import InputError
 from zegclip.evaluation import COLUMNS
-from zegclip.files import PROJECT_ROOT, replacing
+from zegclip.files import PROJECT_ROOT, write_text
 
 
 def compare(args: Namespace) -> tuple[dict[str, Any], dict[str, Any], list[Run]]:
-    """Do what the arguments ask for and is not done.
+    """Do the runs that the arguments ask for and that are not finished.
 
     Returns:
         The scores of all that is finished, its analyses, and the runs that failed.
@@ -76,10 +76,10 @@ def compare(args: Namespace) -> tuple[dict[str, Any], dict[str, Any], list[Run]]
 def ordered(
     runs: dict[str, list[Run]], analyses: dict[str, list[Run]], args: Namespace
 ) -> list[Run]:
-    """What the arguments ask for: what is stopped early has some of everything that matters.
+    """The runs that the arguments ask for; if they are stopped early, some of each kind are done.
 
-    The groups in their order, each seed by seed; before them what they start from. Analyses are of
-    the rows asked for; where none of these is analysed, of all that are trained.
+    The groups come in their order, each seed by seed; before them the runs that they start from.
+    Analyses are of the rows asked for; where none of these is analysed, of all that are trained.
     """
     asked = [n for n in runs if ROWS[n].group in args.groups and ROWS[n].method in args.methods]
     if "main" in args.groups:
@@ -137,7 +137,7 @@ def collected(analyses: dict[str, list[Run]]) -> dict[str, Any]:
 
 
 def without_curves(numbers: Any) -> Any:
-    """What tables show: a curve is in the figure."""
+    """Numbers of analyses without the curves, which only the figure shows."""
     if isinstance(numbers, dict):
         return {key: without_curves(each) for key, each in numbers.items() if key != "curve"}
     return [without_curves(each) for each in numbers] if isinstance(numbers, list) else numbers
@@ -182,8 +182,7 @@ def main(argv: list[str] | None = None) -> None:
     # (Local paths are not recorded.)
     typed = typed.replace(str(args.work_dir.parent), "FOLDER")
     text = json.dumps({"command": typed, **scores}, indent=2).replace(str(args.work_dir), "FOLDER")
-    with replacing(args.work_dir / "results.json") as part:
-        part.write_text(text + "\n", encoding="utf-8")
+    write_text(args.work_dir / "results.json", text + "\n")
     if analyses["results"]:
         analyze.write(analyses, args.work_dir)
     table = [

@@ -1,9 +1,9 @@
 #!/usr/bin/env python
 """Turn a published checkpoint of ZegCLIP or TagCLIP into ours.
 
-Reads tensors only; no code in the file is run. Beside ours.pth the config to use it with is
-written, ours.py: the published code adds CLIP's class embedding twice, and its trusty map says
-where *unseen* classes are; our model must be told.
+Reads tensors only; no code in the file is run. Beside --out NAME.pth it writes NAME.py, the config
+to use it with. That says in what the published models differ from ours: they add CLIP's class
+embedding twice, and TagCLIP's trusty map says where *unseen* classes are.
 
 example:
   python tools/convert_checkpoint.py zegclip_voc.pth --method zegclip --out work_dirs/zegclip.pth
@@ -31,7 +31,7 @@ from zegclip.engine.config_files import find_config, read_config
 from zegclip.engine.launch import run
 from zegclip.engine.start_up import check
 from zegclip.errors import InputError
-from zegclip.files import read_checkpoint, replacing
+from zegclip.files import read_checkpoint, replacing, write_text
 from zegclip.segmentors import ZeroShotSegmentor
 
 # Old files carry numbers of their logs as numpy's; these types hold nothing but values.
@@ -134,12 +134,11 @@ def main(argv: list[str] | None = None) -> None:
     with replacing(args.out) as part:
         torch.save(content, part)
     base = os.path.relpath(config, args.out.parent.resolve())
-    with replacing(args.out.with_suffix(".py")) as part:
-        part.write_text(
-            f"# For {args.out.name}, converted from {args.checkpoint.name!r} ({args.method}).\n"
-            f"_base_ = {base!r}\nmodel = {settings!r}\n",
-            encoding="utf-8",
-        )
+    write_text(
+        args.out.with_suffix(".py"),
+        f"# For {args.out.name}, converted from {args.checkpoint.name!r} ({args.method}).\n"
+        f"_base_ = {base!r}\nmodel = {settings!r}\n",
+    )
     print(f"{len(conversion.state)} learned tensors converted")
     print(f"{conversion.frozen} tensors are CLIP's own and agree with the config's weights")
     if conversion.dropped:

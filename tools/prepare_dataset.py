@@ -25,7 +25,7 @@ from dataset_converters.work import Work
 
 from zegclip.engine.launch import run
 from zegclip.errors import InputError
-from zegclip.files import replacing
+from zegclip.files import write_text
 
 
 def parse_args(argv: list[str] | None) -> Namespace:
@@ -66,8 +66,7 @@ def prepare(data_set: DataSet, args: Namespace) -> list[tuple[str, str]]:
     report = args.out / f"{data_set.key}_unreadable.txt"
     report.unlink(missing_ok=True)
     if work.failures:
-        with replacing(report) as part:
-            part.write_text("".join(f"{name}: {why}\n" for name, why in work.failures))
+        write_text(report, "".join(f"{name}: {why}\n" for name, why in work.failures))
         print(f"{len(work.failures)} files cannot be read, listed in {report}")
     return work.failures
 
@@ -107,8 +106,7 @@ def main(argv: list[str] | None = None) -> None:
             "findings": [vars(finding) for finding in result.findings],
             "unreadable": failures,
         }
-        with replacing(args.json) as part:
-            part.write_text(json.dumps(content, indent=2))
+        write_text(args.json, json.dumps(content, indent=2))
     if failures or result.errors:
         raise SystemExit(1)
 

@@ -20,7 +20,7 @@ from support.markdown_table import markdown, mean_std, number
 from zegclip.engine.launch import run
 from zegclip.errors import InputError
 from zegclip.evaluation import COLUMNS, CROSS_DATASET_COLUMNS
-from zegclip.files import PROJECT_ROOT, replacing
+from zegclip.files import PROJECT_ROOT, write_text
 
 ROOT = PROJECT_ROOT
 HEADINGS = list(COLUMNS.values())
@@ -66,8 +66,7 @@ def record(name: str, content: Any) -> None:
     if not (ROOT / "README.md").is_file():
         raise InputError(f"--record renews the pages of a clone of the repository; {ROOT} is none")
     path = ROOT / "docs" / "results" / f"{name}.json"
-    with replacing(path) as part:
-        part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(content, indent=2) + "\n")
     write_pages()
     print(f"recorded: {path}, and the tables that show it")
 
@@ -141,7 +140,7 @@ def benchmark_table(method: str) -> str:
 
 
 def millions(count: int) -> str:
-    """Learnable parameters."""
+    """A number of parameters as text: ``8.04 M``."""
     return f"{count / 1e6:.2f} M"
 
 
@@ -208,8 +207,7 @@ def pages() -> dict[str, str]:
 def write_pages() -> None:
     """Renew the tables of all pages."""
     for page, text in pages().items():
-        with replacing(ROOT / page) as part:
-            part.write_text(text, encoding="utf-8")
+        write_text(ROOT / page, text)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -30,7 +30,7 @@ from zegclip.engine.config_options import ConfigOptions
 from zegclip.engine.launch import run
 from zegclip.errors import InputError
 from zegclip.evaluation import COLUMNS, protocol_fingerprint
-from zegclip.files import PROJECT_ROOT, replacing
+from zegclip.files import PROJECT_ROOT, write_text
 
 BATCH = "train_dataloader.batch_size"
 
@@ -78,7 +78,7 @@ def runs_of(path: Path, args: Namespace) -> list[Run]:
     return runs
 
 
-def spread(runs: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float | None]]:
+def statistics_of(runs: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float | None]]:
     """``mean``, ``std`` (n - 1; ``None`` of one run), ``min`` and ``max`` over runs, by name.
 
     A run that lacks a name does not count there.
@@ -88,10 +88,10 @@ def spread(runs: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float | N
 
 
 def summary(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The spread of the scores and of each class's IoU (with its split), in percent."""
-    scores = spread([{k: each[k] for k in COLUMNS if k in each} for each in reports])
+    """Statistics of the scores and of each class's IoU (with its split), in percent."""
+    scores = statistics_of([{k: each[k] for k in COLUMNS if k in each} for each in reports])
     classes = [each["per_class"] for each in reports]
-    ious = spread([{name: entry["IoU"] for name, entry in each.items()} for each in classes])
+    ious = statistics_of([{name: entry["IoU"] for name, entry in each.items()} for each in classes])
     splits = {name: entry["split"] for each in classes for name, entry in each.items()}
     return {
         "scores": scores,
@@ -115,7 +115,8 @@ def tables(summary: Mapping[str, Any], seeds: int) -> str:
     return f"{overall}\n\n{markdown([['class', '', 'IoU', 'lowest', 'highest'], *classes])}\n"
 
 
-def main(argv: list[str] | None = None) -> None:
+def parse_args(argv: Sequence[str]) -> Namespace:
+    """What was typed; the numbers are at least one, and there are as many GPUs."""
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("config")
     parser.add_argument("--seeds", type=int, default=5, help="seeds 0 .. N-1 (default: 5)")
@@ -130,9 +131,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("--work-dir", type=Path, help="default: work_dirs/seeds/CONFIG_NAME")
     args = parser.parse_args(argv)
-    if args.seeds < 1:
-        parser.error(f"--seeds {args.seeds}: at least one")
-    for name in ("gpus", "jobs"):
+    for name in ("seeds", "gpus", "jobs"):
         if getattr(args, name) < 1:
             parser.error(f"--{name} {getattr(args, name)}: at least one")
     if torch.cuda.is_available() and args.jobs * args.gpus > torch.cuda.device_count():
@@ -140,30 +139,44 @@ def main(argv: list[str] | None = None) -> None:
             f"--gpus {args.gpus} for each of --jobs {args.jobs}: there are "
             f"{torch.cuda.device_count()}"
         )
-    path = find_config(args.config).resolve()
-    args.work_dir = (args.work_dir or PROJECT_ROOT / "work_dirs/seeds" / path.stem).resolve()
-    runs = runs_of(path, args)
+    return args
+
+
+def check(runs: Sequence[Run], folder: Path) -> None:
+    """Refuse to begin what cannot be trained, or would replace other runs.
+
+    Raises:
+        InputError: data or weights are missing, or the folder holds runs with other settings.
+    """
     first = runs[0].resolved()
     first.load_from = str(runs[0].start) if runs[0].start else first.get("load_from")
     start_up.check(first, ["train", "val"])
     if others := [each.folder.name for each in runs if each.began_otherwise()]:
         raise InputError(
-            f"{args.work_dir} holds runs with other settings, or from another start "
+            f"{folder} holds runs with other settings, or from another start "
             f"({', '.join(others)}): name another --work-dir, or remove them"
         )
-    if failed := run_all(runs, args.jobs):
-        raise InputError(
-            f"{path.stem}, seed {failed[0].seed}, failed: see {failed[0].folder}/output.txt"
-        )
+
+
+def results_of(runs: Sequence[Run], folder: Path, command: str) -> dict[str, Any]:
+    """The content of results.json.
+
+    Args:
+        runs: finished.
+        folder: of all runs, for the message.
+        command: that made them.
+
+    Raises:
+        InputError: they were judged by different protocols.
+    """
     reports = [report for each in runs if (report := each.report())]
     if len(protocols := {protocol_fingerprint(each["protocol"]) for each in reports}) > 1:
         raise InputError(
-            f"{args.work_dir}: the seeds were judged by different protocols (tools/summarize.py "
+            f"{folder}: the seeds were judged by different protocols (tools/summarize.py "
             "says in what they differ): remove the older runs"
         )
-    typed = sys.argv[1:] if argv is None else argv
-    results = {
-        "command": shlex.join(["python", "tools/run_seeds.py", *typed]),
+    return {
+        "command": command,
         "protocol": protocols.pop(),
         **summary(reports),
         "runs": [
@@ -171,11 +184,25 @@ def main(argv: list[str] | None = None) -> None:
             for each, r in zip(runs, reports)
         ],
     }
+
+
+def main(argv: list[str] | None = None) -> None:
+    typed = sys.argv[1:] if argv is None else argv
+    args = parse_args(typed)
+    path = find_config(args.config).resolve()
+    args.work_dir = (args.work_dir or PROJECT_ROOT / "work_dirs/seeds" / path.stem).resolve()
+    runs = runs_of(path, args)
+    check(runs, args.work_dir)
+    if failed := run_all(runs, args.jobs):
+        raise InputError(
+            f"{path.stem}, seed {failed[0].seed}, failed: see {failed[0].folder}/output.txt"
+        )
+    command = shlex.join(["python", "tools/run_seeds.py", *typed])
+    results = results_of(runs, args.work_dir, command)
     text = tables(results, len(runs))
     contents = {"results.json": json.dumps(results, indent=2) + "\n", "results.md": text}
     for name, content in contents.items():
-        with replacing(args.work_dir / name) as part:
-            part.write_text(content.replace(str(args.work_dir), "WORK_DIR"), encoding="utf-8")
+        write_text(args.work_dir / name, content.replace(str(args.work_dir), "WORK_DIR"))
     print(f"{text}\nwritten: {args.work_dir}/results.json and results.md")
 
 

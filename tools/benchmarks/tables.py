@@ -9,7 +9,7 @@ from typing import Any
 
 from support.markdown_table import markdown
 
-from zegclip.files import replacing
+from zegclip.files import write_text
 
 from .measure import Row
 
@@ -43,8 +43,7 @@ EXPLANATION = (
 def write(path: Path, rows: Sequence[Row]) -> None:
     """``path`` (.json) and its tables beside it (.md)."""
     for suffix, text in ((".json", json.dumps(rows, indent=1)), (".md", render(rows))):
-        with replacing(path.with_suffix(suffix)) as file:
-            file.write_text(text + "\n", encoding="utf-8")
+        write_text(path.with_suffix(suffix), text + "\n")
 
 
 def merge(path: Path, rows: Sequence[Row], parts: Sequence[str]) -> list[Row]:

@@ -1,4 +1,14 @@
-"""Our tools as processes, several at once; runs that are finished with these settings are kept."""
+"""Our tools as processes, several at once; a run that is finished is not done again.
+
+Two files in a run's folder say which run it holds. Both hold its identity: tool, fingerprint of the
+training's settings, digests of how it is judged and of the CLIP weights, seed, and what it starts
+from. Runs of equal identity are the same run.
+
+- ``run.json`` is written when the run has finished, with a digest of the scores of the run that it
+  started from: where other code has made that one anew, this one is done again.
+- ``begun.json`` is written before a training that may be resumed, with a digest of the very
+  checkpoint that it starts from.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +36,7 @@ from zegclip.datasets.from_config import LOADERS, iter_datasets
 from zegclip.engine.config_files import read_config
 from zegclip.evaluation import COLUMNS, training_fingerprint
 from zegclip.evaluation.protocol import digest
-from zegclip.files import PROJECT_ROOT, find_path, replacing
+from zegclip.files import PROJECT_ROOT, find_path, write_text
 
 # What each tool is told its folder with, and what it leaves there.
 TOOLS = {
@@ -113,8 +123,7 @@ class Run:
         program = [sys.executable] if script.endswith(".py") else ["bash"]
         if self.resume:
             rest.append("--resume")
-            with replacing(self.folder / "begun.json") as part:
-                part.write_text(json.dumps(self._begun()) + "\n", encoding="utf-8")
+            write_text(self.folder / "begun.json", json.dumps(self._begun()) + "\n")
         command = [*program, str(PROJECT_ROOT / script), *rest, option, str(self.folder)]
         with (self.folder / "output.txt").open("wb") as output:
             environment = os.environ | share | {"PYTHON": sys.executable}
@@ -144,11 +153,10 @@ class Run:
             stopped_early = Path(newest).stem == f"iter_{protocol['iteration']}"  # by a hook
             if protocol["iteration"] != protocol["max_iters"] and not stopped_early:
                 return False
-        with replacing(self.folder / "run.json") as part:
-            made = self._identity()
-            if scores := self._start_scores():
-                made["start_scores"] = scores
-            part.write_text(json.dumps(made) + "\n", encoding="utf-8")
+        made = self._identity()
+        if scores := self._start_scores():
+            made["start_scores"] = scores
+        write_text(self.folder / "run.json", json.dumps(made) + "\n")
         return True
 
     def record(self) -> dict[str, Any] | None:
@@ -208,18 +216,18 @@ def _digest_of(path: Path, changed: int) -> str:
 
 
 def run_all(runs: Sequence[Run], jobs: int = 1, until: float = math.inf) -> list[Run]:
-    """Do what is not finished, in the order given but for what waits for another one's checkpoint.
+    """Do the runs that are not finished; one that starts from another's checkpoint waits for it.
 
-    A run that fails stops no other; when the time is over, or on an interrupt, what runs is
-    ended.
+    Else they begin in the order given. A run that fails stops no other. When the time is over, or
+    on an interrupt, the runs that have begun are ended.
 
     Args:
-        runs: a run's ``start`` may be written by another one, which is before it.
-        jobs: at once; they share the cores, and the GPUs in turn.
+        runs: a run whose checkpoint is another one's ``start`` comes before it.
+        jobs: runs at once; they share the cores, and the GPUs in turn.
         until: the ``time.monotonic()`` from which on nothing is begun, and what runs is ended.
 
     Returns:
-        Those that failed.
+        The runs that failed.
     """
     unfinished: set[Path] = set()
     for each in runs:
