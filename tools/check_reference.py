@@ -13,7 +13,6 @@ example: python tools/check_reference.py tests/data/*_reference.npz
 from __future__ import annotations
 
 import json
-import tempfile
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +29,7 @@ from support import training_free_reference
 from torch import Tensor, nn
 
 import tagclip  # noqa: F401
-from zegclip.clip import TextTower, load_clip
+from zegclip.clip import TextTower
 from zegclip.engine.launch import run
 from zegclip.errors import InputError
 from zegclip.heads import upsample
@@ -91,10 +90,7 @@ def build(
 
     Leftovers of the published code, which our model does not have, are ``None``.
     """
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-        json.dump(clip_config(config), file)
-        file.flush()
-        clip = load_clip(file.name, weights="random")
+    clip = training_free_reference.random_clip(clip_config(config))
     sizes = {"layers": "num_layers", "heads": "num_heads", "ffn": "feedforward_channels"}
     decoder = {ours: config["head"][theirs] for theirs, ours in sizes.items()}
     image_encoder = dict(

@@ -1,5 +1,15 @@
 #!/usr/bin/env python
-"""Draw the papers' figures: predictions, trusty maps, attention, regions and their consensus."""
+"""Draw the papers' figures: predictions, trusty maps, attention, regions and their consensus.
+
+examples:
+  python tools/visualize.py trust configs/tagclip_mini_inductive.py data/mini/mini_model.pth \\
+      --images 4 --out trust.png
+  python tools/visualize.py predictions \\
+      configs/zegclip_voc_inductive.py work_dirs/zegclip_voc_inductive/iter_20000.pth \\
+      configs/ldvc_voc_inductive.py work_dirs/ldvc_voc_inductive/iter_20000.pth \\
+      --names 2007_000129 2007_000323 --out side_by_side.pdf
+  python tools/visualize.py attention CONFIG CHECKPOINT --classes sofa train --out attention.png
+"""
 
 from __future__ import annotations
 
@@ -20,25 +30,16 @@ from zegclip.files import replacing
 from zegclip.visualization import FIGURES, Method, image_names, images_named, images_with
 from zegclip.vocabulary import check_known
 
-EXAMPLE = """examples:
-  python tools/visualize.py trust configs/tagclip_mini_inductive.py data/mini/mini_model.pth \\
-      --images 4 --out trust.png
-  python tools/visualize.py predictions \\
-      configs/zegclip_voc_inductive.py work_dirs/zegclip_voc_inductive/iter_20000.pth \\
-      configs/ldvc_voc_inductive.py work_dirs/ldvc_voc_inductive/iter_20000.pth \\
-      --names 2007_000129 2007_000323 --out side_by_side.pdf
-  python tools/visualize.py attention CONFIG CHECKPOINT --classes sofa train --out attention.png"""
-
 
 def parse_args() -> argparse.Namespace:
-    """The options."""
+    """What was typed, with the pairs of :func:`support.labelled_models.paired`."""
     listed = [
         f"  {name:<12} {(inspect.getdoc(figure) or '').splitlines()[0]}"
         for name, figure in FIGURES.module_dict.items()
     ]
     parser = argparse.ArgumentParser(
-        description="\n".join([__doc__ or "", *listed]),
-        epilog=EXAMPLE,
+        description=__doc__,
+        epilog="\n".join(["figures:", *listed]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("figure", choices=list(FIGURES.module_dict))

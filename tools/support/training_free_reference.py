@@ -14,9 +14,17 @@ from zegclip.clip import LAST_BLOCKS, LoadedClip, TrainingFreeImageEncoder, load
 from zegclip.heads import TrainingFreeHead
 
 
+def random_clip(settings: Mapping[str, Any]) -> LoadedClip:
+    """A CLIP of open_clip's settings (``embed_dim``, ``vision_cfg``, ...), with random weights."""
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump(settings, file)
+        file.flush()
+        return load_clip(file.name, weights="random")
+
+
 def load_tower(config: Mapping[str, Any], arrays: Mapping[str, Tensor]) -> LoadedClip:
     """A CLIP with the archive's image tower; its text tower is the smallest there can be."""
-    content = {
+    settings = {
         "embed_dim": config["dim"],
         "quick_gelu": True,
         "vision_cfg": {
@@ -28,10 +36,7 @@ def load_tower(config: Mapping[str, Any], arrays: Mapping[str, Tensor]) -> Loade
         },
         "text_cfg": {"context_length": 1, "vocab_size": 1, "width": 1, "heads": 1, "layers": 1},
     }
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-        json.dump(content, file)
-        file.flush()
-        clip = load_clip(file.name, weights="random")
+    clip = random_clip(settings)
     prefix = "state.visual."
     state = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
     clip.model.visual.load_state_dict(state)
