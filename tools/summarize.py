@@ -54,7 +54,7 @@ HEADING = ["config", "setting", "runs", *COLUMNS.values(), "published", "protoco
 
 
 def note(text: str) -> None:
-    """Beside the table, which may go into a file."""
+    """Print a line to stderr: the table, on stdout, may go into a file."""
     print(text, file=sys.stderr)
 
 
@@ -150,7 +150,7 @@ def cells(runs: pd.DataFrame) -> list[str]:
 
 
 def differences(groups: Sequence[pd.DataFrame]) -> list[str]:
-    """For configs with several rows: in what they differ, a line each."""
+    """In what the rows of one config differ from its first row, a line for each further row."""
     lines: list[str] = []
     first: dict[str, Any] = {}
     for runs in groups:
@@ -225,7 +225,7 @@ def _trained_as(config: str, content: Mapping[str, Any]) -> bool:
 
 
 def _fingerprints(cfg: Config) -> tuple[str, str]:
-    """Of a training, and of it with ``--amp``."""
+    """Fingerprints of a config's training, as it is and with ``--amp``."""
     plain = training_fingerprint(cfg)
     use_mixed_precision(cfg)
     return plain, training_fingerprint(cfg)

@@ -18,7 +18,7 @@ from .data_set import VOID, DataSet, Split
 
 @dataclass
 class Finding:
-    """Something that is not as published."""
+    """A finding: something of the data set that is not as published."""
 
     severity: str  # error (results would be wrong, or a run fails) or warning
     message: str
@@ -43,7 +43,7 @@ class Verification:
 
     @property
     def errors(self) -> list[Finding]:
-        """Those that make results wrong or runs fail."""
+        """The findings that make results wrong or runs fail."""
         return [finding for finding in self.findings if finding.severity == "error"]
 
     def add(self, message: str, files: Iterable[str] = (), severity: str = "error") -> None:

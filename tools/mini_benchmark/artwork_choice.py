@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-# Sets whose files are named by code point: style -> package, file.
+# Sets whose files are named by code point, by style: (npm package, file in it).
 EMOJI_SETS = {
     "noto": ("emoji-datasource-google@16.0.0", "package/img/google/64/{}.png"),
     "blob": ("emoji-datasource-google@3.0.0", "package/img/google/64/{}.png"),
@@ -13,7 +13,7 @@ EMOJI_SETS = {
     "fluent_flat": ("@lobehub/fluent-emoji-flat@1.1.0", "package/assets/{}.svg"),
     "emojione": ("emojione@2.2.7", "package/assets/png_128x128/{}.png"),
 }
-# Sets of named icons: prefix in CLASS_DRAWINGS -> style, package.
+# Sets whose icons have names, by prefix in CLASS_DRAWINGS ("color:bus"): (style, npm package).
 ICON_SETS = {
     "fxemoji": ("fxemoji", "@iconify-json/fxemoji@1.2.2"),
     "emojis": ("streamline", "@iconify-json/streamline-emojis@1.2.4"),

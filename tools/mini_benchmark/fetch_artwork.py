@@ -139,7 +139,7 @@ def draw_sheet(cells: list[Image.Image]) -> Image.Image:
 
 
 def motif(style: str, code: str) -> tuple[str, str]:
-    """One for all tones of a skin, and for Fluent's emoji in 3D and flat."""
+    """A key that is the same for all skin tones of an emoji, and for Fluent's 3D and flat one."""
     code = code.replace(MALE, "")  # a man walks as a person does
     parts = [part for part in code.split("-") if part not in SKIN_TONES]
     return style.removesuffix("_flat"), "-".join(parts)

@@ -14,7 +14,7 @@ Results = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 def cell(values: Sequence[Any]) -> str:
-    """Numbers as mean ± standard deviation (n - 1); of one, it; texts one after the other."""
+    """Mean ± standard deviation (n - 1) of numbers, or the only number; texts are joined."""
     if not values or isinstance(values[0], str):
         return ", ".join(dict.fromkeys(values))
     if len(values) == 1:
@@ -24,7 +24,7 @@ def cell(values: Sequence[Any]) -> str:
 
 
 def flat(numbers: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """What can stand in a cell, by its path in words; curves and classes' tables cannot."""
+    """Numbers and texts by their path in words, without curves and the tables of classes."""
     found: dict[str, Any] = {}
     for key, value in numbers.items():
         name = prefix + key.replace("_", " ")

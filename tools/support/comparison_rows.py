@@ -1,8 +1,9 @@
 """The rows of the comparison on the mini benchmark (tools/compare.py), as data.
 
-Within a group they are in the order in which they are worth their time. An ablation changes what a
-paper claims; a remedy is what its text allows where no gain shows. What is no method's own is
-tried with the baseline as well.
+Within a group the rows are in the order in which they are run, the most telling first. An ablation
+changes a part that a paper claims to matter. A remedy is a variant that a paper's text allows,
+tried because the method shows no gain; those of the recipe, which are no method's own, are tried
+with the baseline as well.
 """
 
 from __future__ import annotations

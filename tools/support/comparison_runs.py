@@ -1,4 +1,4 @@
-"""The runs behind the rows of the comparison: how long, from what, and what is kept of them."""
+"""The runs behind the rows of the comparison: their length, start, and which checkpoints stay."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def budget(iterations: int, points: int = 1, saved: int = 0) -> dict[str, Any]:
 
 
 def searches(method: str, folder: Path, iterations: int) -> list[Run]:
-    """The runs of which a method's learning rate is the best one's."""
+    """The trainings of a method with each of the learning rates; it takes the best one's."""
     options = budget(iterations) | SEARCH_SCENES
     return [
         Run(

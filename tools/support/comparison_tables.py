@@ -33,12 +33,12 @@ Values = Mapping[int | None, float]
 
 
 class Difference(NamedTuple):
-    """Of two rows' numbers, paired by seed.
+    """The difference of two rows' numbers, paired by seed.
 
     Attributes:
-        mean: ours - theirs.
-        std: of the differences (n - 1); 0 of one.
-        p: of a two-sided paired t-test; NaN of one seed.
+        mean: of ours - theirs over the seeds.
+        std: standard deviation of the differences (n - 1); 0 where there is one seed.
+        p: of a two-sided paired t-test; NaN where there is one seed.
     """
 
     mean: float
@@ -67,7 +67,7 @@ def difference(ours: Values, theirs: Values) -> Difference | None:
 
 
 def _for_all(values: Values, others: Values) -> Values:
-    """What is not trained is the same beside every seed."""
+    """Values by seed; the one number of what is not trained stands beside every seed of others."""
     return dict.fromkeys(others, values[None]) if set(values) == {None} else values
 
 
@@ -109,7 +109,7 @@ def _bold(found: Difference | None) -> str:
 
 
 def _search(results: Mapping[str, Any]) -> str:
-    """What each learning rate gave; the chosen one is bold."""
+    """mIoU(S) of each method's search at each learning rate; that of the chosen rate is bold."""
     searches = results["search"]["methods"]
     rates = sorted({run["rate"] for runs in searches.values() for run in runs})
     table = [["mIoU(S) at learning rate", *(f"{rate:g}" for rate in rates)]]

@@ -27,7 +27,7 @@ def mean_std(runs: Sequence[Mapping[str, Any]], columns: Iterable[str] = COLUMNS
 
 
 def number(value: float | Sequence[float] | None) -> str:
-    """One decimal; ``–`` where there is no number; a pair is mean and deviation."""
+    """A number with one decimal; ``–`` for none; a pair is mean ± deviation."""
     if isinstance(value, Sequence):
         return " ± ".join(map(number, value))
     return "–" if value is None or pd.isna(value) else f"{value:.1f}"
