@@ -44,6 +44,12 @@ LOADED = """
 HOVER = "arguments[0].dispatchEvent(new MouseEvent('mouseover', {bubbles: true}))"
 
 
+def is_up(address: str) -> bool:
+    with contextlib.suppress(httpx.HTTPError):
+        return httpx.get(address, timeout=120).is_success
+    return False
+
+
 @contextlib.contextmanager
 def serving(*options: str, **environment: str) -> Iterator[str]:
     """The page's address; the server must live to the end, and then ends when it is told to."""
@@ -57,9 +63,15 @@ def serving(*options: str, **environment: str) -> Iterator[str]:
         stderr=subprocess.STDOUT,
         text=True,
     )
+    address = f"http://127.0.0.1:{port}/"
     try:
-        yield f"http://127.0.0.1:{port}/"
-        ended = process.poll()
+        until = time.monotonic() + 300  # it takes a while to start
+        while (ended := process.poll()) is None and not is_up(address):
+            assert time.monotonic() < until, "the page does not answer"
+            time.sleep(0.2)
+        if ended is None:
+            yield address
+            ended = process.poll()
     finally:
         process.terminate()
     said = process.communicate(timeout=60)[0]
@@ -82,7 +94,7 @@ class Page:
         ignored = [selenium.common.exceptions.WebDriverException]
         # What a condition gives as soon as it is true.
         self.wait = WebDriverWait(self.driver, 120, 0.2, ignored).until
-        self.wait(lambda driver: driver.get(url) is None)  # the server takes a while to start
+        self.wait(lambda driver: driver.get(url) is None)
         self.find("#picture input[type=file]")
 
     def find(self, selector: str) -> Any:
@@ -282,11 +294,6 @@ def test_pictures_of_visitors_are_gone_at_the_end(tmp_path: Path) -> None:
     content = io.BytesIO()
     Image.effect_noise((60, 40), 50).save(content, "PNG")
     with httpx.Client(timeout=120) as visitor, serving(TMPDIR=str(tmp_path)) as address:
-        for _ in range(3000):  # the server takes a while to start
-            with contextlib.suppress(httpx.HTTPError):
-                visitor.get(address).raise_for_status()
-                break
-            time.sleep(0.2)
         (path,) = visitor.post(
             f"{address}gradio_api/upload", files={"files": ("a.png", content.getvalue())}
         ).json()
@@ -315,6 +322,7 @@ def test_it_listens_here_and_writes_nothing_into_the_installation(
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)  # put back
     web_demo.main(["--mini"])
     assert launched["server_name"] == "127.0.0.1"
+    assert launched["max_file_size"] == "20mb" and launched["state_session_capacity"] == 20
     assert len(launched["files"]) == 4
     assert not any(PROJECT_ROOT in file.parents for file in launched["files"])
     assert not launched["uploads"].exists()
