@@ -44,7 +44,7 @@ DATASETS_OF = {
 CONTEXT = {f"context{count}": f"Context{count}Dataset" for count in (59, 60)}
 TARGETS = {"voc": "VOC20Dataset", "ade": "ADE150Dataset", **CONTEXT}
 ITERATIONS = {"voc": 20000, "coco": 80000, "context59": 40000, "context60": 40000, "mini": 500}
-# Visual prompts of each block, of the published configs.
+# Visual prompts before each block of the image encoder, by data set.
 PROMPTS = {
     "voc": 10, "voc21": 10, **{f"voc-seen{percent}": 10 for percent in (75, 50, 25)},
     "context59": 35, "context60": 35, "coco": 100,
