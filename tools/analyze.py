@@ -29,7 +29,7 @@ from zegclip.engine.launch import run
 from zegclip.engine.load_model import checkpoint_meta
 from zegclip.errors import InputError
 from zegclip.evaluation import ANALYSES, analyse, code_version, data_protocol
-from zegclip.files import PROJECT_ROOT, replacing
+from zegclip.files import PROJECT_ROOT, replacing, write_text
 from zegclip.vocabulary import BACKGROUND, background_id
 
 
@@ -54,10 +54,8 @@ def write(content: dict[str, Any], folder: Path) -> None:
         folder: is made where it is not there.
     """
     results = content["results"]
-    folder.mkdir(parents=True, exist_ok=True)
     for name, text in (("json", json.dumps(content, indent=2)), ("md", tables(results))):
-        with replacing(folder / f"analysis.{name}") as part:
-            part.write_text(text + "\n", encoding="utf-8")
+        write_text(folder / f"analysis.{name}", text + "\n")
     if figure := draw(results):
         with replacing(folder / "analysis.png") as part:
             figure.savefig(part)

@@ -44,7 +44,7 @@ from torch.utils.data import DataLoader
 
 from zegclip.datasets.mini.scenes import SPLITS
 from zegclip.engine.launch import run
-from zegclip.files import PROJECT_ROOT, replacing
+from zegclip.files import PROJECT_ROOT, replacing, write_text
 
 FOLDER = PROJECT_ROOT / "data" / "mini"
 CLASS_SHARE = 0.6  # of the objects: VOC's classes
@@ -62,7 +62,7 @@ def learning_rate(step: int, steps: int, peak: float, warmup: int = 150) -> floa
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Into the tensor, where a CUDA graph reads it."""
+    """Set the learning rate: in its tensor, if it is one, where a CUDA graph reads it."""
     for group in optimizer.param_groups:
         if isinstance(group["lr"], torch.Tensor):
             group["lr"].fill_(rate)
@@ -87,17 +87,14 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(
             groups, lr=rate, betas=(0.9, 0.98), eps=1e-6, fused=True, capturable=cuda
         )
-        self.step = Captured(self.eager_step, self.state) if cuda else self.call
+        self.step = Captured(self.eager_step, self.state) if cuda else self.eager_step
 
     def state(self) -> list[torch.Tensor]:
         """All that a step changes."""
         moments = [t for state in self.optimizer.state.values() for t in state.values()]
         return [*self.trained.values(), *moments]
 
-    def call(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-        return self.eager_step(**inputs)
-
-    def eager_step(self, **inputs: torch.Tensor) -> torch.Tensor:
+    def eager_step(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         """(2,) losses; forward and backward in bfloat16, the step in float32."""
         self.model.to_fast()
         self.optimizer.zero_grad()
@@ -155,12 +152,23 @@ def parse_args(argv: list[str] | None = None) -> Namespace:
 
 
 def save(model: TinyClip, report: dict[str, Any], args: Namespace) -> None:
-    """The weights, and beside them what they are worth and how they were made."""
+    """Write the weights, and beside them their scores and the settings of the pretraining."""
     with replacing(args.out) as part:
         save_file(model.export(), part)
     settings = {k: v for k, v in vars(args).items() if not isinstance(v, Path) and k != "judge"}
-    with replacing(args.out.with_name(f"{args.out.stem}_report.json")) as part:
-        part.write_text(json.dumps(report | {"settings": settings}, indent=2))
+    report = report | {"settings": settings}
+    write_text(args.out.with_name(f"{args.out.stem}_report.json"), json.dumps(report, indent=2))
+
+
+def resume(checkpoint: Path, model: TinyClip, train: Trainer) -> tuple[int, float]:
+    """Load what a stopped training has left, if anything: its steps and seconds so far."""
+    if not checkpoint.exists():
+        return 0, 0.0
+    state = torch.load(checkpoint, map_location=train.device, weights_only=True)
+    model.load_state_dict(state["model"])
+    train.optimizer.load_state_dict(state["optimizer"])
+    print(f"resumed after {state['done']} steps", flush=True)
+    return state["done"], state["seconds"]
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -181,15 +189,8 @@ def main(argv: list[str] | None = None) -> None:
         model.load_exported(args.start)
     train = Trainer(model, args.patch_weight)
     sizes = [48] * args.crop_steps + [96] * (args.scene_steps + args.full_steps)
-    steps, done, seconds = len(sizes), 0, 0.0
-    # Resume.
-    checkpoint = args.out.with_suffix(".ckpt")
-    if checkpoint.exists():
-        state = torch.load(checkpoint, map_location=args.device, weights_only=True)
-        model.load_state_dict(state["model"])
-        train.optimizer.load_state_dict(state["optimizer"])
-        done, seconds = state["done"], state["seconds"]
-        print(f"resumed after {done} steps", flush=True)
+    steps, checkpoint = len(sizes), args.out.with_suffix(".ckpt")
+    done, seconds = resume(checkpoint, model, train)
     # Processes compose beside the training; one needs less time for a batch than a CPU's step.
     batches = Batches(composer, sizes, done)
     loader = DataLoader(batches, batch_size=None, num_workers=args.workers, prefetch_factor=8)

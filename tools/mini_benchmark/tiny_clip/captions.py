@@ -33,10 +33,11 @@ CROP_OBJECT_SIDE = {1: (0.5, 1.0), 2: (0.42, 0.75)}
 
 @dataclass
 class Batch:
-    """Pictures, captions, and which caption is right for which picture; all shapes by size alone.
+    """B pictures of S pixels, captions, and which caption is right for which picture.
 
-    N captions of one name each come first, the last of them maybe for want of names (not valid),
-    then one of each picture.
+    First come N captions that name one thing each (where the pictures show fewer than N names,
+    the last captions are placeholders, not valid), then one caption of each picture, which names
+    all that it shows. N depends on B and S alone, so that all batches of a size have one shape.
     """
 
     images: Tensor  # (B, S, S, 3) uint8 RGB
@@ -148,7 +149,7 @@ class Composer:
         return compose_scene(drawings, rng, size, side)
 
     def all_tokens(self) -> Tensor:
-        """(M, L) tokens of texts with all that captions can hold."""
+        """(M, L) tokens of texts that together hold every token which captions can hold."""
         words = {w for group in self.groups.values() for d in group for w in d.words}
         texts = [*words, *(t.format("dog") for t in TEMPLATES), "a dog, a cat and a horse."]
         return self.tokenizer(texts)

@@ -12,7 +12,7 @@ class Captured:
     """A step on tensors of few shapes, captured as a CUDA graph for each of them.
 
     Args:
-        step: takes tensors by name, gives one; waits for no result and keeps all shapes.
+        step: from tensors by name to one; waits for no result and keeps all shapes.
         state: what the step changes in place, some of it only there after a first step (then it is
             zero before). Capturing leaves it as it was.
 
@@ -21,7 +21,9 @@ class Captured:
         >>> losses = step({"images": images, "tokens": tokens})  # doctest: +SKIP
     """
 
-    def __init__(self, step: Callable[..., Tensor], state: Callable[[], list[Tensor]]):
+    def __init__(
+        self, step: Callable[[dict[str, Tensor]], Tensor], state: Callable[[], list[Tensor]]
+    ):
         self.step, self.state = step, state
         self.graphs: dict[tuple, tuple[torch.cuda.CUDAGraph, dict[str, Tensor], Tensor]] = {}
 
@@ -47,11 +49,11 @@ class Captured:
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             for _ in range(3):
-                self.step(**static)
+                self.step(static)
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
-            result = self.step(**static)
+            result = self.step(static)
         with torch.no_grad():
             for tensor in self.state():
                 tensor.copy_(before.get(id(tensor), torch.zeros_like(tensor)))
