@@ -76,8 +76,12 @@ class Answers:
             asked: the other arguments of :meth:`_segment`.
 
         Returns:
-            The session, its words; no scores, for each method; and of each method overlay, files,
-            and names to choose from.
+            Values of the page's components, in this order: the session and its words; for each
+            method a hidden label (no pixel's scores are shown any more); for each method its
+            overlay, the buttons of its files, and the names to choose from.
+
+        Raises:
+            gradio.Error: the picture or the words cannot be used.
         """
         try:
             if not file:
@@ -94,7 +98,7 @@ class Answers:
         return shown
 
     def maps(self, index: int, session: Session, file: str, name: str) -> gradio.Gallery:
-        """What a class attends to in a method, beside the method's own maps."""
+        """A method's attention map of a class, and the method's extra maps."""
         _check_asked(session, file)
         encoded, result = session.picture.encoded[index], session.results[index]
         attention = self._inferencers[index].attention(encoded, result.classes, name)
@@ -126,16 +130,16 @@ class Answers:
         others, seen = (others or "") if way == SET_HERE else "", seen or ""
         _check_number(text, others, seen)
         vocabularies = [each.vocabulary(text, seen) for each in self._inferencers]
-        nothing: bool | Background = way == AS_USUAL
+        background: bool | Background = way == AS_USUAL
         if way == SET_HERE:
-            nothing = Background(threshold, split_names(others))
+            background = Background(threshold, split_names(others))
         picture = self._examples.get(file)
         if picture is None and session and session.picture.file == file:
             picture = session.picture
         picture = picture or self._encode(file)
         asked = zip(self._inferencers, picture.encoded, vocabularies)
         results = [
-            inferencer(encoded, vocabulary, background=nothing, refine=refine and "pamr")
+            inferencer(encoded, vocabulary, background=background, refine=refine and "pamr")
             for inferencer, encoded, vocabulary in asked
         ]
         return Session(picture, results)
@@ -148,7 +152,7 @@ class Answers:
 
 
 def _check_number(*texts: str) -> None:
-    """Before anything is done with the words, which takes time."""
+    """Refuse too many or too long words before anything is done with them, which takes time."""
     if sum(map(len, texts)) > MOST_LETTERS:
         raise InputError(f"more than {MOST_LETTERS} letters at once: use fewer or shorter words")
     if any(len(split_names(text)) > MOST_CLASSES for text in texts):
@@ -170,7 +174,7 @@ def _overlay(result: SegmentationResult) -> gradio.AnnotatedImage:
 
 
 def _names(result: SegmentationResult) -> gradio.Dropdown:
-    """The classes to choose from, the largest one chosen."""
+    """A list of the classes to choose from; the largest one is chosen."""
     (label,) = result.largest(1) or [0]
     return gradio.Dropdown(list(result.classes), value=result.classes[label], visible=True)
 

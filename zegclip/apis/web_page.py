@@ -7,7 +7,7 @@ from abc import ABCMeta
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio
 from gradio import route_utils
@@ -95,97 +95,42 @@ def build_page(
         session = gradio.State(None, time_to_live=3600)
         titles = list(map(_title, inferencers)) if len(inferencers) > 1 else ["result"]
         with gradio.Row():
-            with gradio.Column(min_width=NARROWEST):
-                picture = _UploadedImage(
-                    label="picture (click for scores)",
-                    sources=["upload", "clipboard"],
-                    type="filepath",
-                    image_mode=None,  # the file as it is: read_image() reads it
-                    elem_id="picture",
-                )
-                pixels = [
-                    gradio.Label(
-                        label=f"{title}: scores",
-                        num_top_classes=10,
-                        visible=False,
-                        elem_classes="pixel",
-                    )
-                    for title in titles
-                ]
-                with gradio.Row():  # beside each other: chips that come do not move the button
-                    words = gradio.Dropdown(
-                        sorted({*DEFAULT_WORDS, *inferencers[0].classes}),
-                        value=DEFAULT_WORDS,
-                        multiselect=True,
-                        allow_custom_value=True,
-                        label="look for (any words)",
-                        scale=3,
-                        elem_id="words",
-                    )
-                    button = gradio.Button(
-                        "Segment", variant="primary", min_width=96, elem_id="run"
-                    )
-                options = _options(inferencers)
-            overlays: list[Any] = []
-            results: list[Any] = []
-            shows: list[dict[str, Any]] = []
-            for index, (title, inferencer) in enumerate(zip(titles, inferencers)):
-                with gradio.Column(min_width=NARROWEST, elem_classes="result"):
-                    overlays.append(gradio.AnnotatedImage(label=title))
-                    results.append(overlays[-1])
-                    with gradio.Row():
-                        results += [
-                            gradio.DownloadButton(file, size="sm", min_width=80, visible=False)
-                            for file in FILES
-                        ]
-                    meaning = inferencer.model.decode_head.attention_meaning
-                    name = gradio.Dropdown([], label="attention of", info=meaning, visible=False)
-                    results.append(name)
-                    maps = gradio.Gallery(
-                        label="maps",
-                        columns=2,
-                        height="fit-content",
-                        visible=False,
-                        elem_classes="maps",
-                    )
-                shows.append(
-                    dict(
-                        fn=partial(answers.maps, index),
-                        inputs=[session, picture, name],
-                        outputs=maps,
-                        api_visibility="private",
-                    )
-                )
-                name.input(**shows[-1])
+            asked = _picture_column(inferencers, titles)
+            shown = [_result_column(*each) for each in zip(titles, inferencers)]
+        shows: list[dict[str, Any]] = [
+            dict(
+                fn=partial(answers.maps, index),
+                inputs=[session, asked.picture, result.name],
+                outputs=result.maps,
+                api_visibility="private",
+            )
+            for index, result in enumerate(shown)
+        ]
+        for result, show in zip(shown, shows):
+            result.name.input(**show)
+        results = [each for r in shown for each in (r.overlay, *r.files, r.name)]
 
         def segment_at(event: Any) -> None:
-            asked = event(
+            answered = event(
                 answers.ask,
-                [session, picture, words, *options],
-                [session, words, *pixels, *results],
-                show_progress_on=overlays,  # the words can be typed meanwhile
+                [session, asked.picture, asked.words, *asked.options],
+                [session, asked.words, *asked.scores, *results],
+                # The words can be typed meanwhile.
+                show_progress_on=[result.overlay for result in shown],
                 api_visibility="private",
             )
             for show in shows:
-                asked.success(**show)
+                answered.success(**show)
 
         def scores_at(session: Session, file: str, event: gradio.SelectData) -> dict[Any, Any]:
-            return dict(zip(pixels, answers.scores_at(session, file, *event.index)))
+            return dict(zip(asked.scores, answers.scores_at(session, file, *event.index)))
 
-        segment_at(button.click)
-        picture.select(scores_at, [session, picture], pixels, api_visibility="private")
+        segment_at(asked.button.click)
+        asked.picture.select(
+            scores_at, [session, asked.picture], asked.scores, api_visibility="private"
+        )
         if examples:
-            thumbnails = gradio.Dataset(
-                components=["image"],
-                samples=[[file] for file, _ in examples],
-                type="index",
-                label="examples",
-                elem_id="examples",
-            )
-            filled = thumbnails.click(
-                examples.__getitem__, thumbnails, [picture, words], api_visibility="private"
-            )
-            segment_at(filled.success)
+            segment_at(_examples(examples, asked).success)
     page.queue(max_size=32, default_concurrency_limit=1)
     return page
 
@@ -194,6 +139,84 @@ def _title(inferencer: ZeroShotInferencer) -> str:
     """``zegclip_voc_inductive, iter_20000``"""
     files = (inferencer.config, inferencer.checkpoint)
     return ", ".join(Path(file).stem for file in files if file)
+
+
+class _Asked(NamedTuple):
+    """The column of the picture and what is asked of it."""
+
+    picture: _UploadedImage
+    scores: list[gradio.Label]  # at the pixel that was clicked, of each inferencer
+    words: gradio.Dropdown
+    button: gradio.Button
+    options: list[Any]  # as Answers.ask() takes them
+
+
+class _Shown(NamedTuple):
+    """The column of an inferencer's result."""
+
+    overlay: gradio.AnnotatedImage
+    files: list[gradio.DownloadButton]
+    name: gradio.Dropdown  # of the class whose attention is shown
+    maps: gradio.Gallery
+
+
+def _picture_column(inferencers: Sequence[ZeroShotInferencer], titles: Sequence[str]) -> _Asked:
+    with gradio.Column(min_width=NARROWEST):
+        picture = _UploadedImage(
+            label="picture (click for scores)",
+            sources=["upload", "clipboard"],
+            type="filepath",
+            image_mode=None,  # the file as it is: read_image() reads it
+            elem_id="picture",
+        )
+        scores = [
+            gradio.Label(
+                label=f"{title}: scores", num_top_classes=10, visible=False, elem_classes="pixel"
+            )
+            for title in titles
+        ]
+        with gradio.Row():  # beside each other: chips that come do not move the button
+            words = gradio.Dropdown(
+                sorted({*DEFAULT_WORDS, *inferencers[0].classes}),
+                value=DEFAULT_WORDS,
+                multiselect=True,
+                allow_custom_value=True,
+                label="look for (any words)",
+                scale=3,
+                elem_id="words",
+            )
+            button = gradio.Button("Segment", variant="primary", min_width=96, elem_id="run")
+        return _Asked(picture, scores, words, button, _options(inferencers))
+
+
+def _result_column(title: str, inferencer: ZeroShotInferencer) -> _Shown:
+    with gradio.Column(min_width=NARROWEST, elem_classes="result"):
+        overlay = gradio.AnnotatedImage(label=title)
+        with gradio.Row():
+            files = [
+                gradio.DownloadButton(file, size="sm", min_width=80, visible=False)
+                for file in FILES
+            ]
+        meaning = inferencer.model.decode_head.attention_meaning
+        name = gradio.Dropdown([], label="attention of", info=meaning, visible=False)
+        maps = gradio.Gallery(
+            label="maps", columns=2, height="fit-content", visible=False, elem_classes="maps"
+        )
+    return _Shown(overlay, files, name, maps)
+
+
+def _examples(examples: Sequence[tuple[str, list[str]]], asked: _Asked) -> Any:
+    """Thumbnails of the examples; returns the event of one that is put into the page."""
+    thumbnails = gradio.Dataset(
+        components=["image"],
+        samples=[[file] for file, _ in examples],
+        type="index",
+        label="examples",
+        elem_id="examples",
+    )
+    return thumbnails.click(
+        examples.__getitem__, thumbnails, [asked.picture, asked.words], api_visibility="private"
+    )
 
 
 def _options(inferencers: Sequence[ZeroShotInferencer]) -> list[Any]:
