@@ -26,7 +26,7 @@ from support.onnx_graph import INPUTS, ExportedModel, describe, export_program, 
 from torch import Tensor
 
 from zegclip.apis import make_vocabulary
-from zegclip.apis.class_words import WORDS, ClassWords
+from zegclip.apis.class_words import EMBEDDINGS_FILE, ClassWords
 from zegclip.apis.onnx_inferencer import open_session
 from zegclip.engine.config_files import complete_config
 from zegclip.engine.config_options import ConfigOptions
@@ -64,7 +64,10 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     what = "settings that the training had beside its config"
     add("--cfg-options", nargs="+", action=ConfigOptions, metavar="KEY=VALUE", help=what)
     add("--out", type=Path, required=True, metavar="ONNX", help="file to write")
-    add("--words", help=f'classes, "cat, a red bus"; their embeddings go to {WORDS} beside it')
+    add(
+        "--words",
+        help=f'classes, "cat, a red bus"; their embeddings go to {EMBEDDINGS_FILE} beside it',
+    )
     add("--check", action="store_true", help="compare each file with torch before it is written")
     add("--program", type=Path, metavar="PT2", help="write torch's exported program as well")
     return parser.parse_args(argv)
@@ -160,8 +163,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                 check(model, run_program(part), least=PROGRAM_LEAST)
         print(f"written: {args.program} ({args.program.stat().st_size / 1e6:.1f} MB)")
     if words is not None:
-        words.save(args.out.parent / WORDS)
-        print(f"written: {args.out.parent / WORDS} ({len(words.words)} classes)")
+        words.save(args.out.parent / EMBEDDINGS_FILE)
+        print(f"written: {args.out.parent / EMBEDDINGS_FILE} ({len(words.words)} classes)")
 
 
 if __name__ == "__main__":

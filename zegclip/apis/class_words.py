@@ -18,14 +18,23 @@ from zegclip.files import replacing
 from zegclip.segmentors import ReadOut, ZeroShotSegmentor
 from zegclip.vocabulary import Vocabulary, name_key
 
-# The file beside a model that is looked for where none is named.
-WORDS = "words.npz"
+# The file of class embeddings that is looked for beside an exported model where none is named.
+EMBEDDINGS_FILE = "words.npz"
 _LARGEST = 2**30  # bytes
 
 
 @dataclass(frozen=True)
 class ClassWords:
-    """Classes with the embeddings of their words.
+    """Classes, and the text encoder's embeddings of their words.
+
+    A class has one query, or one for each of its words where the method asks for words apart.
+
+    Attributes:
+        words: the words (synonyms) of each class.
+        queries: the words of each row of ``embeddings``, by the row's name: that of a class, or of
+            a word by itself.
+        embeddings: ``(Q, D)`` float32, rows of unit length (T).
+        text_fingerprint: of the text encoder, see :func:`text_fingerprint`.
 
     Example:
         >>> words = ClassWords.embed(model, make_vocabulary("cat, dog"))
@@ -34,15 +43,15 @@ class ClassWords:
         (1, 512)
     """
 
-    words: Mapping[str, tuple[str, ...]]  # of each class
-    queries: Mapping[str, tuple[str, ...]]  # of each row: a class, or a word by itself
-    embeddings: np.ndarray  # T, (Q, D) float32, unit rows
-    text_fingerprint: str  # of what embedded them
+    words: Mapping[str, tuple[str, ...]]
+    queries: Mapping[str, tuple[str, ...]]
+    embeddings: np.ndarray
+    text_fingerprint: str
 
     @classmethod
     @torch.no_grad()
     def embed(cls, model: ZeroShotSegmentor, vocabulary: Vocabulary) -> ClassWords:
-        """Embed a vocabulary with a model's text encoder, and the words of its background."""
+        """Embed a vocabulary, and the words of the model's background, by its text encoder."""
         head = model.decode_head
         queries = ReadOut(head, vocabulary, background=head.background).queries
         embeddings = model.text_encoder(queries).float().cpu().numpy()
@@ -77,7 +86,7 @@ class ClassWords:
         return cls(words, queries, embeddings.astype(np.float32), fingerprint)
 
     def save(self, path: str | Path) -> None:
-        """Write an ``.npz``."""
+        """Write them as an ``.npz`` file."""
         rest: dict[str, Any] = {
             "words": json.dumps(self.words),
             "queries": json.dumps(self.queries),
@@ -87,7 +96,14 @@ class ClassWords:
             np.savez(part, embeddings=self.embeddings, **rest)
 
     def rows(self, vocabulary: Vocabulary) -> np.ndarray:
-        """Embeddings of a vocabulary's classes, ``(C, D)``; ``InputError`` if one is not here."""
+        """Look up the embeddings of a vocabulary's classes.
+
+        Returns:
+            ``(C, D)`` float32, in the order of the classes.
+
+        Raises:
+            InputError: a class has no embedding here, or one of other words.
+        """
         saved = {name_key(name): row for row, name in enumerate(self.queries)}
         rows = []
         for name, words in zip(vocabulary.classes, vocabulary.words):
@@ -106,7 +122,7 @@ class ClassWords:
 
 
 def text_fingerprint(model: ZeroShotSegmentor) -> str:
-    """SHA-256 over all that class embeddings depend on beside the words.
+    """SHA-256 over everything except the words that class embeddings depend on.
 
     That is CLIP's identity, the kind of the text encoder, its templates, and what it has learned.
     """

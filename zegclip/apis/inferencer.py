@@ -43,7 +43,7 @@ class ZeroShotInferencer(Inferencer):
         model: the segmentor.
         config: path of the config.
         checkpoint: path of the checkpoint, ``None`` without training.
-        background: what is none of a person's own words, by default.
+        background: the default rule for pixels of no class, where the caller names the classes.
         refine: whether masks are refined by default, as the config's ``test_cfg`` says.
 
     Raises:
@@ -86,15 +86,20 @@ class ZeroShotInferencer(Inferencer):
         )
 
     def attention(self, image: ImageInput, text: ClassNames, name: str) -> np.ndarray:
-        """What a class attends to in the last layer; the head's ``attention_meaning`` says it.
+        """How much a class and each pixel attend to each other in the head's last layer.
+
+        ``model.decode_head.attention_meaning`` says what the numbers mean.
 
         Args:
             image: as :meth:`__call__` takes it.
-            text: as there; all classes that are asked for.
-            name: one of them.
+            text: all classes that the model is asked for, as :meth:`__call__` takes them.
+            name: the one of these classes.
 
         Returns:
-            ``(H, W)`` float32, 0..1; of windows that overlap, the mean.
+            ``(H, W)`` float32, 0..1; where windows overlap, their mean.
+
+        Raises:
+            InputError: the image or the words cannot be used, or the name is none of the classes.
         """
         encoded, vocabulary = self.encode(image), self.vocabulary(text)
         check_known([name], vocabulary.classes, "name")
@@ -118,7 +123,7 @@ class ZeroShotInferencer(Inferencer):
         Args:
             name: a folder, or ``"user/name"`` on the Hugging Face Hub.
             revision: a branch, tag or commit there; a commit is the same for ever.
-            device: as of the class.
+            device: as the class takes it.
 
         Raises:
             InputError: it cannot be fetched, is none of ours, or does not fit CLIP's weights.
@@ -142,9 +147,9 @@ class ZeroShotInferencer(Inferencer):
         Args:
             folder: is made; one that holds other things' ``README.md``, ``config.json`` or
                 ``report.json`` is refused.
-            report: ``report.json`` of a test of this model: goes along, and its scores, protocol
-                and command into the card.
-            licence: of what is learned, as the Hub spells it (``"apache-2.0"``).
+            report: path of the ``report.json`` of a test of this model. It is copied into the
+                folder, and its scores, protocol and command are written into the card.
+            licence: licence of the learned weights, as the Hub spells it (``"apache-2.0"``).
 
         Raises:
             InputError: the config is not the training's or holds what cannot be data, the report is
@@ -164,16 +169,16 @@ class ZeroShotInferencer(Inferencer):
 
         Args:
             name: ``"user/name"``; made where it is not there yet.
-            report: as there.
-            licence: as there.
-            private: whether a new one is only yours.
+            report: as :meth:`save_pretrained` takes it.
+            licence: as :meth:`save_pretrained` takes it.
+            private: whether a repository that is made now can be seen by you alone.
             revision: the branch; default: the main one.
 
         Returns:
             The commit's address.
 
         Raises:
-            InputError: as there; or the Hub refuses it.
+            InputError: :meth:`save_pretrained` would refuse it; or the Hub does.
         """
         with tempfile.TemporaryDirectory() as folder:
             self._write(Path(folder), name, report, licence)

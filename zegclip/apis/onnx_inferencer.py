@@ -29,7 +29,7 @@ from zegclip.segmentors.sliding_window import Box
 from zegclip.vocabulary import Background, Vocabulary
 
 from .base import Inferencer
-from .class_words import WORDS, ClassWords, text_fingerprint
+from .class_words import EMBEDDINGS_FILE, ClassWords, text_fingerprint
 from .preprocessing import Preprocessor, check_steps
 
 METADATA_KEY, VERSION = "zegclip", 7
@@ -45,9 +45,9 @@ class OnnxInferencer(Inferencer):
     that the tool wrote, and neither CLIP nor the checkpoint is needed. With ``config=`` and
     ``checkpoint=`` the text encoder in torch embeds any word.
 
-    One graph holds image encoder and head, so an image that was encoded is only prepared: asking
-    it again costs as much as the first time. It has no attention, and the Hub
-    neither takes nor gives it.
+    One graph holds image encoder and head, so :meth:`encode` only prepares an image: segmenting it
+    again costs as much as the first time. There are no attention maps, and an exported model can be
+    neither put on the Hub nor fetched from it.
 
     Args:
         path: the ``.onnx`` file.
@@ -58,7 +58,7 @@ class OnnxInferencer(Inferencer):
         device: ``"cpu"`` (default), or ``"cuda"``, ``"cuda:1"`` where ONNX Runtime has it.
 
     Attributes:
-        description: what the file says of itself; see ``describe()`` in
+        description: the model's settings in the file; see ``describe()`` in
             ``tools/support/onnx_graph.py``.
 
     Raises:
@@ -93,7 +93,7 @@ class OnnxInferencer(Inferencer):
             def embed(vocabulary: Vocabulary) -> np.ndarray:
                 return segmentor.class_embeddings(vocabulary).numpy()
         else:
-            file = str(words or Path(path).parent / WORDS)
+            file = str(words or Path(path).parent / EMBEDDINGS_FILE)
             saved = ClassWords.read(file)
             self._check_text(saved.text_fingerprint, file)
             embed = saved.rows
@@ -164,11 +164,11 @@ def open_session(path: str | Path, device: str | torch.device = "cpu") -> Any:
 
 
 def read_description(session: Any, name: str) -> dict[str, Any]:
-    """What an exported model must be used with; the file may be anybody's, and nothing is run.
+    """The settings that an exported model must be used with; an untrusted file runs no code.
 
     Args:
-        session: of the file.
-        name: of the file, for messages.
+        session: from :func:`open_session`.
+        name: the file's name, for messages.
 
     Raises:
         InputError: the file is another program's, of another version, or asks for other steps.
@@ -199,15 +199,15 @@ def read_description(session: Any, name: str) -> dict[str, Any]:
 
 
 class _Graph:
-    """What an inferencer asks of a segmentor, by an exported graph.
+    """An exported graph with the methods of a segmentor that an inferencer calls.
 
     A graph gives probabilities. Where a head's windows are averaged as logits, their logarithms
     are: they differ from the logits by one number at each pixel, which softmax does not see.
 
     Args:
         session: ONNX Runtime's.
-        description: of the file.
-        embed: class embeddings ``(C, D)`` float32 of a vocabulary.
+        description: the file's, from :func:`read_description`.
+        embed: a function from a vocabulary to its class embeddings, ``(C, D)`` float32.
     """
 
     def __init__(
@@ -225,7 +225,7 @@ class _Graph:
         self._vocabulary = vocabulary
 
     def read_out(self, vocabulary: Vocabulary, background: Background | None = None) -> ReadOut:
-        """What the graph is asked for; it has calibrated itself."""
+        """The read-out of the graph's output, which is calibrated already."""
 
         def softmax(output: HeadOutput) -> Prediction:
             return Prediction(output.mask_logits.softmax(dim=1), output.extra_maps)
