@@ -45,5 +45,5 @@ class ConsensusTokens(DecoderTokens):
         last = head.decoder.layers[-1]
         with calls_of(head.decoder) as decoder, calls_of(last) as layer:
             head(windows.patch_embeddings, windows.cls_embedding, self.model.class_embeddings())
-        patches, anchors = decoder[0][0]
-        return Tokens((anchors, anchors), (patches.flatten(2).mT, layer[0][1]))
+        patches, anchors = decoder[0].inputs
+        return Tokens((anchors, anchors), (patches.flatten(2).mT, layer[0].output))
