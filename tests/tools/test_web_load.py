@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -38,12 +39,12 @@ class ChangingSet(set[str]):
 
 @pytest.fixture
 def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The page in this process; uploads are removed after 30 s instead of an hour."""
+    """The page in this process; uploads are removed after 90 s instead of an hour."""
     build, pages = web_demo.build_page, []
 
     def build_page(*args: Any) -> gradio.Blocks:
         page = build(*args)
-        page.delete_cache = (1, 30)
+        page.delete_cache = (1, 90)  # (on a busy machine some wait for half a minute)
         page.temp_file_sets.insert(0, ChangingSet())
         pages.append(page)
         return page
@@ -55,14 +56,16 @@ def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     options = ["--mini", "--device", "cpu", "--port", str(port)]
-    threading.Thread(target=web_demo.main, args=(options,), daemon=True).start()
-    url = f"http://127.0.0.1:{port}"
-    for _ in range(600):
-        try:
+    server = threading.Thread(target=web_demo.main, args=(options,), daemon=True)
+    server.start()
+    url, until = f"http://127.0.0.1:{port}", time.monotonic() + 300
+    while True:
+        with contextlib.suppress(httpx.HTTPError):
             httpx.get(url).raise_for_status()
             break
-        except httpx.HTTPError:
-            time.sleep(0.2)
+        assert server.is_alive(), "the page ended before it answered"
+        assert time.monotonic() < until, "the page does not answer"
+        time.sleep(0.2)
     yield url
     pages[0].close()
 
