@@ -54,6 +54,20 @@ def test_a_deviation_is_seen() -> None:
     assert measure.deviation([torch.tensor([1, 2])], [torch.tensor([1, 3])]) == 0.5
 
 
+def test_where_the_plain_way_runs_out_of_memory_ours_is_still_measured() -> None:
+    square = torch.ones(8, 8)
+
+    def too_large() -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    ways = {"ours": lambda: square @ square, "plain": too_large, "other": lambda: 2 * square}
+    ours, other, plain_row = measure.compare("product", ways, TINY)
+    assert ours["seconds"][1] > 0 and other["speed_up"][0] > 0 and other["deviation"] > 0
+    assert plain_row == {"case": "product", "way": "plain", "error": "out of memory"}
+    with pytest.raises(torch.OutOfMemoryError):
+        measure.compare("product", {"ours": too_large, "plain": ways["ours"]}, TINY)
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_gradients_of_mixed_precision_are_near_those_of_float32(dtype: torch.dtype) -> None:
     for case, model, file in models.models(TINY):

@@ -50,23 +50,29 @@ def compare(
         images: how many a way works through.
 
     Returns:
-        A row for each way. Times and ratios are (median, smallest, largest).
+        A row for each way. Times and ratios are (median, smallest, largest). A way for which the
+        memory is too small has an ``error`` instead; it is an exception if it is ours.
     """
     case += f", {images} images" if images else ""
     if learns is not None:
         ways = {name: partial(step, way, learns) for name, way in ways.items()}
     rows: list[Row] = []
+    too_large: list[Row] = []
     results: list[list[Tensor]] = []
     with numerics(args):
-        for name, way in ways.items():
-            result, peak = _peak_memory(way, args.device)  # (this run compiles: it comes first)
-            results.append([each.detach().clone() for each in tensors(result)])
-            del result
-            # (What is compiled would never again run compiled after a call in a dispatch mode.)
-            with torch.compiler.set_stance("force_eager"), counting() as flops:
-                way()
-            gb, gflop = peak / 1e9 or None, flops.get_total_flops() / 1e9 or None  # where torch's
-            rows.append({"case": case, "way": name, "gb": gb, "gflop": gflop})
+        for name, way in list(ways.items()):
+            row: Row = {"case": case, "way": name}
+            try:
+                results.append(_measure_once(way, args.device, row))
+                rows.append(row)
+            except torch.OutOfMemoryError:  # the plain way, on a smaller GPU; ours is still wanted
+                if not rows:
+                    raise
+                too_large.append(row | {"error": "out of memory"})
+                ways = {other: each for other, each in ways.items() if other != name}
+                if learns is not None:
+                    learns.zero_grad()
+                torch.cuda.empty_cache()
         if learns is not None:
             learns.train()
         # What the machine can do: one large product in the same precision.
@@ -84,7 +90,19 @@ def compare(
         if row is not rows[0]:
             row["speed_up"] = median_min_max([b / a for a, b in zip(own[0], found, strict=True)])
             row["deviation"] = deviation(results[0], other) if other else None
-    return rows
+    return rows + too_large
+
+
+def _measure_once(way: Way, device: str, row: Row) -> list[Tensor]:
+    """A way's results; peak memory and operations, where torch knows them, go into its row."""
+    result, peak = _peak_memory(way, device)  # (this run compiles: it comes first)
+    found = [each.detach().clone() for each in tensors(result)]
+    del result
+    # (What is compiled would never again run compiled after a call in a dispatch mode.)
+    with torch.compiler.set_stance("force_eager"), counting() as flops:
+        way()
+    row |= {"gb": peak / 1e9 or None, "gflop": flops.get_total_flops() / 1e9 or None}
+    return found
 
 
 def _interleaved(ways: Sequence[Way], args: Namespace) -> list[list[float]]:
