@@ -28,8 +28,8 @@ from torch import Tensor
 from zegclip.apis import make_vocabulary
 from zegclip.apis.class_words import EMBEDDINGS_FILE, ClassWords
 from zegclip.apis.onnx_inferencer import open_session
-from zegclip.engine.config_files import complete_config
-from zegclip.engine.config_options import ConfigOptions
+from zegclip.engine.config_files import find_config, read_config
+from zegclip.engine.config_options import ConfigOptions, apply_options
 from zegclip.engine.launch import run
 from zegclip.engine.load_model import checkpoint_meta, choose_files, load_model
 from zegclip.errors import InputError
@@ -141,7 +141,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Load, export, compare, and put the files in their place."""
     args = parse_args(argv)
     vocabulary = None if args.words is None else make_vocabulary(args.words)
-    cfg = complete_config(args.config, args.cfg_options, trains=False)
+    cfg = read_config(find_config(args.config))
+    apply_options(cfg, args.cfg_options)
     cfg, checkpoint = choose_files(cfg, args.checkpoint)
     if checkpoint is None and vocabulary is None:
         raise InputError('CLIP without training has no classes of its own: --words "cat, dog"')

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from zegclip.apis import ZeroShotInferencer
-from zegclip.engine.config_files import complete_config
-from zegclip.engine.config_options import ConfigOptions
+from zegclip.engine.config_files import find_config, read_config
+from zegclip.engine.config_options import ConfigOptions, apply_options
 from zegclip.engine.launch import run
 
 
@@ -44,7 +44,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     """Write, or upload."""
     args = parse_args(argv)
-    cfg = complete_config(args.config, args.cfg_options, trains=False)
+    cfg = read_config(find_config(args.config))
+    apply_options(cfg, args.cfg_options)
     inferencer = ZeroShotInferencer(cfg, args.checkpoint, "cpu")
     if args.push:
         rest = args.private, args.revision

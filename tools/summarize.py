@@ -23,6 +23,7 @@ from mmengine.config import Config
 from results_table import one_cell, published, read, record
 from support.markdown_table import markdown, mean_std
 
+from zegclip.clip import find_templates
 from zegclip.datasets import (
     COCOStuff171Dataset,
     Context59Dataset,
@@ -120,6 +121,9 @@ def read_reports(folders: Sequence[Path]) -> pd.DataFrame:
     for _, runs in table.groupby(ROW[:-1]):
         told = {key: {digest(c[key]) for c in runs["content"] if key in c} for key in ALIKE}
         split = [key for key in ALIKE if len(told[key]) > 1]  # (older reports do not tell)
+        # The best checkpoints of several seeds are averaged, several of one seed are not.
+        tested = runs.drop_duplicates(["seed", "iteration"])
+        split += ["iteration"] * bool(runs["early"].all() and tested["seed"].duplicated().any())
         for index, content in runs["content"].items():
             table.loc[index, "group"] = digest([content.get(key) for key in split])
     same_run = [*ROW, "seed", "iteration"]
@@ -185,11 +189,14 @@ def done_as_configured(runs: pd.DataFrame) -> str:
     )
     # (What a cross-dataset config has otherwise than the training's: VOC's own template.)
     own_settings = tested_otherwise({"settings": training_settings(trained)}, cfg)
+    told = content.get("other_settings", [])
+    if not told and content.get("templates") == [*find_templates(cfg.model.text_encoder.templates)]:
+        told = own_settings  # (the checkpoint does not say what it was trained with)
     pipeline = json.loads(json.dumps(cfg.test_dataloader.dataset.pipeline, default=str))
     inference = json.loads(json.dumps(cfg.model.test_cfg))
     own = content.get("inference", inference)
     if (
-        content.get("other_settings", []) != own_settings
+        told != own_settings
         or content.get("fp16")
         or content.get("pipeline", pipeline) != pipeline
         or any(own[key] != value for key, value in inference.items() if key in own)

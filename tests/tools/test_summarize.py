@@ -124,6 +124,13 @@ def test_a_checkpoint_before_the_end_is_a_row_of_its_own(
     setting = "inductive (iteration 12000, 16000 of 20000)"
     assert (best["runs"], best["setting"]) == ("2", setting)
     assert "differ in whether they were trained to the end" in said and "twice" not in said
+    write(tmp_path / "second_best", 58.0, 1, stage="test", iteration=16000)
+    rows, _ = table()  # (of one seed, they are no repetitions)
+    assert sorted((row["runs"], row["setting"][-15:]) for row in rows[1:]) == [
+        ("1", "12000 of 20000)"),
+        ("2", "16000 of 20000)"),
+    ]
+    shutil.rmtree(tmp_path / "second_best")
     _, said = table("--record")
     assert [run["mIoU_U"] for run in recorded["zegclip_voc_inductive"]["runs"]] == [50.0]
     assert f"{tmp_path / 'best_0'}, {tmp_path / 'best_1'}: not trained as configs/ says" in said
@@ -223,7 +230,11 @@ def test_recorded_is_what_was_trained_as_its_config_says(
     templates = ["model.text_encoder.templates (multi15 -> single)"]
     to_voc = {**cross, "training": trained("zegclip_coco_inductive")}
     write(tmp_path / "cross", 70.0, 0, **to_voc, other_settings=templates)
-    names = ["ldvc_voc_inductive", "training_free_voc", "zegclip_coco_to_voc"]
+    untold = {"templates": ["a photo of a {}"], "config": "tagclip_coco_to_voc"}
+    to_voc_by = {**to_voc, **untold, "training": trained("tagclip_coco_inductive")}
+    write(tmp_path / "old", 70.0, 0, **to_voc_by)
+    names = ["ldvc_voc_inductive", "tagclip_coco_to_voc", "training_free_voc"]
+    names.append("zegclip_coco_to_voc")
     others = {
         "rate": {"training": trained("zegclip_voc_inductive", clip_grad=1)},
         "other": {**cross, "training": trained("zegclip_voc_inductive")},

@@ -149,10 +149,10 @@ class Run:
             return False
         if self.tool == "train":  # a validation before the last iteration is no result
             protocol = json.loads(written.read_text(encoding="utf-8"))["protocol"]
-            newest = find_latest_checkpoint(str(self.folder)) or ""
-            stopped_early = Path(newest).stem == f"iter_{protocol['iteration']}"  # by a hook
-            if protocol["iteration"] != protocol["max_iters"] and not stopped_early:
-                return False
+            if protocol["iteration"] != protocol["max_iters"]:  # but where a hook has ended it
+                newest = find_latest_checkpoint(str(self.folder)) or ""
+                if Path(newest).stem != f"iter_{protocol['iteration']}":
+                    return False
         made = self._identity()
         if scores := self._start_scores():
             made["start_scores"] = scores

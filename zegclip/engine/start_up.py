@@ -11,7 +11,7 @@ from typing import Any
 from mmengine.hooks import CheckpointHook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
-from mmseg.registry import OPTIMIZERS
+from mmseg.registry import OPTIMIZERS, PARAM_SCHEDULERS
 
 from zegclip.clip import check_clip
 from zegclip.compat import limit_threads
@@ -80,7 +80,9 @@ def _check_loop(cfg: Mapping[str, Any]) -> None:
     schedules = cfg.get("param_scheduler") or []
     for each in schedules if isinstance(schedules, Sequence) else [schedules]:
         by_epoch = each.get("by_epoch", True) and not each.get("convert_to_iter_based")
-        if kind == "IterBasedTrainLoop" and by_epoch:
+        # (One that follows a score is stepped after each validation.)
+        by_score = getattr(PARAM_SCHEDULERS.get(each.get("type")), "need_val_args", False)
+        if kind == "IterBasedTrainLoop" and by_epoch and not by_score:
             raise InputError(
                 f"param_scheduler: {each.get('type')} counts epochs and train_cfg iterations, so "
                 "that the learning rate would stay where it starts: set by_epoch=False in it"
@@ -127,8 +129,8 @@ def _check_crop(cfg: Mapping[str, Any]) -> None:
             if any(side + 32 < to for side, to in zip(sides, padded or ())):
                 print_log(
                     f"every crop of {crop} pixels is padded to model.data_preprocessor.size="
-                    f"{padded} with black, which counts as no class: set both alike (the crop is "
-                    "in train_dataloader.dataset.pipeline)",
+                    f"{padded}, and the padding is of no class: set both alike (the crop is in "
+                    "train_dataloader.dataset.pipeline)",
                     "current",
                     logging.WARNING,
                 )

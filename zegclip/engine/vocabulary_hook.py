@@ -186,12 +186,14 @@ def check_not_trained(train: Mapping[str, Any], test: Mapping[str, Any]) -> None
         known = trained.seen
     else:
         known = [trained.classes[index] for index in trained.train_ids]
-    if trained.classes == tested.classes:  # (where two may share a word, as of a description)
-        tested = dataclasses.replace(tested, synonyms={})
-        trained = dataclasses.replace(trained, synonyms={})
     learned = set().union(*_words(trained, known).values())
+    names = learned
+    if trained.classes == tested.classes:
+        # Two of one list may share a description; but neither may be called by the other's name.
+        names = set().union(*_words(dataclasses.replace(trained, synonyms={}), known).values())
     unseen = _words(tested, tested.unseen)
-    if leaked := sorted(name for name, words in unseen.items() if words & learned):
+    own = _words(dataclasses.replace(tested, synonyms={}), tested.unseen)
+    if leaked := sorted(n for n, words in unseen.items() if words & names or own[n] & learned):
         raise InputError(
             f"the model was trained on {', '.join(leaked)} (setting {trained.setting!r}), which "
             f"the {tested.setting} setting of this config calls unseen: use one setting in all "
@@ -200,7 +202,7 @@ def check_not_trained(train: Mapping[str, Any], test: Mapping[str, Any]) -> None
 
 
 def _words(vocabulary: Vocabulary, names: Iterable[str]) -> dict[str, set[str]]:
-    """Names and synonyms of the given classes: those that share one are the same class.
+    """Names and synonyms of the given classes: what two data sets call alike is the same class.
 
     Spaces do not count: VOC's pottedplant is COCO-Stuff's potted plant.
     """

@@ -180,6 +180,8 @@ def test_a_schedule_by_epochs_in_a_training_by_iterations() -> None:
     for settings in (dict(by_epoch=False), dict(convert_to_iter_based=True)):
         cfg.param_scheduler = dict(type="MultiStepLR", milestones=[300], **settings)
         start_up.check(cfg, ["train"])
+    cfg.param_scheduler = dict(type="ReduceOnPlateauLR", monitor="mIoU_S")  # by validations
+    start_up.check(cfg, ["train"])
     cfg.train_dataloader.sampler = dict(type="DefaultSampler", shuffle=True)
     cfg.param_scheduler = dict(type="MultiStepLR", milestones=[3])
     cfg.train_cfg = dict(max_epochs=9)

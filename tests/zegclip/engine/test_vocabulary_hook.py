@@ -60,6 +60,7 @@ def test_training_and_validation_must_agree_on_the_split() -> None:
         VocabularyHook().before_train(run)
 
 
+CALLED_DOG = ({"cat": ("cat", "dog")}, {"dog": ("dog", "cat")})
 ANIMALS = meta(synonyms={"cat": ("cat", "an animal"), "dog": ("dog", "an animal")})
 
 
@@ -92,6 +93,7 @@ ANIMALS = meta(synonyms={"cat": ("cat", "an animal"), "dog": ("dog", "an animal"
         ),
         # Within one class list a seen and an unseen class may share a word.
         (ANIMALS, ANIMALS, False),
+        *((meta(synonyms=shared),) * 2 + ("dog",) for shared in CALLED_DOG),
         (meta(), meta(setting="transductive"), False),
         (meta(setting="transductive"), meta(setting="transductive"), False),
         (meta(setting="supervised"), meta(setting="transductive"), True),
