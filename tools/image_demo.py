@@ -248,18 +248,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = dict(background=background, refine=args.refine)
     segment = functools.partial(inferencer, text=vocabulary, **options)
     outputs[0].parent.mkdir(parents=True, exist_ok=True)  # before work, or each image would fail
-    for image, output in zip(images, outputs):
-        try:
-            demo = demo_video if is_video(image) else demo_image
-            done[str(image)] = demo(image, output, segment, written)
-        except InputError as error:
-            failed[str(image)] = str(error)
-        except OSError as error:  # such as a name that is too long with what is added to it
-            failed[str(image)] = f"{image}: {error}"
-    written.finish()
-    if args.json:
-        content = settings | dict(images=done, failed=failed)
-        write_text(args.json, json.dumps(content, indent=2, ensure_ascii=False))
+    try:
+        for image, output in zip(images, outputs):
+            try:
+                demo = demo_video if is_video(image) else demo_image
+                done[str(image)] = demo(image, output, segment, written)
+            except InputError as error:
+                failed[str(image)] = str(error)
+            except OSError as error:  # such as a name that is too long with what is added to it
+                failed[str(image)] = f"{image}: {error}"
+    finally:  # a run that is interrupted keeps what was done
+        written.finish()
+        if args.json:
+            content = settings | dict(images=done, failed=failed)
+            write_text(args.json, json.dumps(content, indent=2, ensure_ascii=False))
     if failed:
         raise InputError("not segmented: " + "; ".join(failed.values()))
 

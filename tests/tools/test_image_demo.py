@@ -7,6 +7,7 @@ import os
 import shutil
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import image_demo
 import numpy as np
@@ -105,6 +106,24 @@ def test_files_of_other_programs() -> None:
     assert json.loads(Path("out/labelme/b.json").read_text())["imagePath"] == "../../photos/b.jpg"
     page = Path("out/report.html").read_text()
     assert "mini_model.pth" in page and "photos/b.jpg" in page and "none of these" in page
+
+
+def test_an_interrupted_run_keeps_what_was_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    demo_image = image_demo.demo_image
+
+    def interrupted(image: Path, *rest: Any) -> dict[str, Any]:
+        if image.name == "b.jpg":
+            raise KeyboardInterrupt
+        return demo_image(image, *rest)
+
+    monkeypatch.setattr(image_demo, "demo_image", interrupted)
+    arguments = ["photos", "--mini", "--classes", "bottle, plant", "--json", "out/areas.json"]
+    with pytest.raises(KeyboardInterrupt):
+        image_demo.main([*arguments, "--out", "out", "--save", "coco", "html"])
+    assert list(json.loads(Path("out/areas.json").read_text())["images"]) == ["photos/a.png"]
+    (image,) = json.loads(Path("out/coco.json").read_text())["images"]
+    assert image["file_name"] == "../photos/a.png"
+    assert "photos/a.png" in Path("out/report.html").read_text()
 
 
 def test_a_video_has_the_same_colours_in_every_frame() -> None:
