@@ -159,7 +159,7 @@ class SegmentationResult:
         names = {label: text(label) for label in shown}
         if len(asked) > len(chosen):
             names[_MORE] = f"... and {len(asked) - len(chosen)} more"
-        # (Of all names, so that every frame of a video has one font and one width.)
+        # (Of all names, so that every frame of a video has one width.)
         texts = [*names.values(), *(self.classes if every else ())]
         return self._beside_legend(picture, names, texts)
 
@@ -168,7 +168,8 @@ class SegmentationResult:
     ) -> Image.Image:
         size = max(12, min(picture.size) // 28)  # of the letters, pixels
         line = round(1.5 * size)
-        font = ImageFont.truetype(find_font("".join(texts)), size)
+        # (Of all names, so that one search for a font serves all images.)
+        font = ImageFont.truetype(find_font("".join(self.classes)), size)
         width = round(max(map(font.getlength, texts))) + 3 * size
         height = max(picture.height, len(shown) * line + size)
         sheet = Image.new("RGB", (picture.width + width, height), "white")

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import warnings
 from contextlib import suppress
-from functools import cache
+from functools import lru_cache
 
 
 def find_font(text: str) -> str:
-    """The file of a font with every character of a text.
+    """The file of a font with every character of a text, and with ASCII's.
 
     matplotlib's DejaVu Sans (Latin, Greek, Cyrillic and more) where it has them, else one of those
     on the machine. Where none has, it is DejaVu Sans, and a warning names what will be boxes.
     """
-    return _font_with(frozenset(ord(letter) for letter in text if letter.isprintable()))
+    # (Without ASCII: names are found once, whatever numbers stand beside them.)
+    others = (letter for letter in text if letter.isprintable() and not letter.isascii())
+    return _font_with(frozenset(map(ord, others)))
 
 
-@cache
-def _font_with(wanted: frozenset[int]) -> str:
+@lru_cache(maxsize=100)
+def _font_with(letters: frozenset[int]) -> str:
     from matplotlib.font_manager import findfont, fontManager
     from matplotlib.ft2font import FT2Font
 
+    wanted = letters.union(range(32, 127))
     own = findfont("DejaVu Sans")
     others = [
         font.fname

@@ -86,6 +86,15 @@ def test_fonts_that_cannot_be_read_are_passed_over(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("chinese_font")
+def test_one_search_serves_all_images_with_the_same_classes() -> None:
+    for share in range(4):
+        labels = np.zeros((40, 40), np.int64)
+        labels[:share] = 1
+        SegmentationResult(GREY, labels, None, ("猫", "犬 (dog)")).draw()
+    assert fonts._font_with.cache_info().misses == 1
+
+
+@pytest.mark.usefixtures("chinese_font")
 def test_what_no_font_has_is_said_once() -> None:
     with pytest.warns(UserWarning, match="no font here has 鳥, which will be boxes") as said:
         for _ in range(3):
