@@ -84,11 +84,12 @@ class OutputFolder:
 
 
 def _seen_from(folder: Path, image: Path) -> str:
-    """An image's path, relative to a folder; on another drive of Windows there is none such."""
+    """An image's path with /, relative to a folder; Windows has none such to another drive."""
     try:
-        return os.path.relpath(image, folder)
+        path = os.path.relpath(image, folder)
     except ValueError:
-        return os.path.abspath(image)
+        path = os.path.abspath(image)
+    return Path(path).as_posix()
 
 
 def write_index_png(result: SegmentationResult, path: str | Path) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import io
 import json
-from pathlib import Path
+import ntpath
+from pathlib import Path, PureWindowsPath
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -13,7 +15,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from zegclip.apis import SegmentationResult
-from zegclip.apis.outputs import OutputFolder
+from zegclip.apis.outputs import OutputFolder, output_folder
 from zegclip.apis.outputs.labelme import polygons
 from zegclip.datasets.rle import decode
 from zegclip.errors import InputError
@@ -38,6 +40,19 @@ def labels() -> np.ndarray:
     cv2.line(shapes, (90, 5), (118, 80), 2, 1)
     shapes[3, 3] = 2
     return shapes.astype(np.int64)
+
+
+@pytest.mark.parametrize("drive", ["C", "D"])
+def test_paths_of_images_have_slashes_on_windows_too(
+    drive: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """COCO's and LabelMe's readers elsewhere take a backslash for a part of the name."""
+    monkeypatch.setattr(output_folder, "os", SimpleNamespace(path=ntpath))
+    monkeypatch.setattr(output_folder, "Path", PureWindowsPath)
+    seen = output_folder._seen_from(
+        PureWindowsPath(r"C:\out"), PureWindowsPath(rf"{drive}:\photos\a.jpg")
+    )
+    assert seen == {"C": "../photos/a.jpg", "D": "D:/photos/a.jpg"}[drive]
 
 
 def test_index_png(labels: np.ndarray, tmp_path: Path) -> None:
