@@ -23,7 +23,7 @@ try:
 except ImportError:  # before Pillow 11.3
     AVIF = False
 
-ImageLike: TypeAlias = Union[str, "os.PathLike[str]", Image.Image, np.ndarray]
+ImageLike: TypeAlias = Union[str, "os.PathLike[str]", bytes, Image.Image, np.ndarray]
 
 # What is decoded, whatever a file is called: Pillow would hand an EPS to Ghostscript.
 # (JPEG opens MPO, of several pictures, too.)
@@ -51,8 +51,8 @@ def read_image(image: ImageLike) -> np.ndarray:
     8 bits are scaled to 8, of an animation the first frame is taken.
 
     Args:
-        image: a file's path, an image of PIL, or pixels: uint8, RGB ``(H, W, 3)``, RGBA
-            ``(H, W, 4)`` or grey ``(H, W)``.
+        image: a file's path, a file's content (``bytes``), an image of PIL, or pixels: uint8, RGB
+            ``(H, W, 3)``, RGBA ``(H, W, 4)`` or grey ``(H, W)``.
 
     Returns:
         ``(H, W, 3)`` uint8, RGB, a copy.
@@ -60,7 +60,7 @@ def read_image(image: ImageLike) -> np.ndarray:
     Raises:
         InputError: there is no such file, it is not an image, a camera's raw file, broken, or
             larger than Pillow's limit for untrusted files; or the array is of another shape or
-            type.
+            type; or it is none of these things.
 
     Example:
         >>> read_image("photo.jpg").shape
@@ -77,6 +77,15 @@ def read_image(image: ImageLike) -> np.ndarray:
                 "uint8, RGB, 0..255"
             )
         return np.array(_upright_rgb(Image.fromarray(image), "the image", {}))
+    if isinstance(image, bytes):
+        return np.array(_decode(image, "the image"))
+    if not isinstance(image, (str, os.PathLike)):
+        raise InputError(
+            f"the image is of type {type(image).__name__}: give a file's path or content (bytes), "
+            "an image of PIL, or an (H, W, 3) uint8 array of numpy's"
+        )
+    if isinstance(image, str) and "://" in image:
+        raise InputError(f"{image} is no file here: download it first")
     path = expand_user(image)
     if not path.is_file():
         raise InputError(f"{image}: there is no such file")

@@ -9,6 +9,7 @@ from typing import Any
 import mmcv
 import numpy as np
 import pytest
+import torch
 from mmseg.registry import TRANSFORMS
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -85,6 +86,14 @@ def test_avif(photo: Image.Image, tmp_path: Path, orientation: int) -> None:
     assert pixels[0, 0, 0] > 240 > 15 > pixels[-1, -1, 0] and pixels[-1, -1, 2] > 240
     assert np.array_equal(loaded(tmp_path / "a.avif"), pixels)
     assert ".avif" in SUFFIXES and ".avif" not in UNREAD_SUFFIXES
+
+
+def test_the_content_of_a_file_is_read_as_the_file(photo: Image.Image, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+    photo.resize((64, 32)).save(tmp_path / "a.jpg", exif=exif)
+    pixels = read_image((tmp_path / "a.jpg").read_bytes())
+    assert pixels.shape == (64, 32, 3) and np.array_equal(pixels, read_image(tmp_path / "a.jpg"))
 
 
 def test_transparency_becomes_white(photo: Image.Image, tmp_path: Path) -> None:
@@ -189,6 +198,11 @@ def test_what_mmcv_does_on_request(photo: Image.Image, tmp_path: Path) -> None:
         (np.zeros((2, 2, 5), np.uint8), r"shape \(2, 2, 5\)"),
         (np.zeros((0, 2, 3), np.uint8), r"shape \(0, 2, 3\)"),
         ("none.jpg", r"none\.jpg: there is no such file"),
+        ("https://example.com/a.jpg", r"https://example\.com/a\.jpg .*: download it first"),
+        (torch.zeros(3, 2, 2), r"of type Tensor: give a file's path or content .*\(H, W, 3\)"),
+        ([["a.jpg"]], "of type list: give a file's path"),
+        (None, "of type NoneType: give a file's path"),
+        (b"no image", "the image: not a readable image"),
     ],
 )
 def test_what_is_no_image_is_refused(value: Any, message: str) -> None:
