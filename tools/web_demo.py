@@ -18,20 +18,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from gradio.media import get_image
 from matplotlib.cbook import get_sample_data
 from PIL import Image
 from support.model_options import add_checkpoint
 
 from zegclip.apis import ZeroShotInferencer
-from zegclip.apis.web_page import build_page
 from zegclip.datasets.mini.compositor import compose_scene
 from zegclip.datasets.mini.scenes import scene_classes
 from zegclip.engine.launch import run
 from zegclip.errors import InputError
 
 # Pillow refuses files of more than twice as many pixels: a small file may hold a huge picture.
-MAX_PIXELS = 20_000_000
+# (Phones take photographs of 50 megapixels.)
+MAX_PIXELS = 32_000_000
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -61,6 +60,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def photographs() -> list[tuple[str, list[str]]]:
     """Examples that Gradio and matplotlib bring along."""
+    from gradio.media import get_image
+
     portrait = get_sample_data("grace_hopper.jpg", asfileobj=False)
     return [
         (get_image("lion.jpg"), ["lion", "rock", "tree"]),
@@ -86,6 +87,11 @@ def draw_scenes(folder: Path) -> list[tuple[str, list[str]]]:
 def main(argv: Sequence[str] | None = None) -> None:
     """Serve the page until Ctrl-C or SIGTERM."""
     args = parse_args(argv)
+    try:
+        from zegclip.apis.web_page import build_page  # (Gradio is an extra)
+    except ImportError as error:
+        message = f'the page needs Gradio ({error}): pip install "gradio>=6"'
+        raise InputError(message) from error
     if len(args.compare) > 2:
         raise InputError("--compare takes a config and a checkpoint, which some methods have not")
     family = socket.AF_INET6 if ":" in args.host else socket.AF_INET

@@ -172,7 +172,7 @@ def test_mistakes_are_messages_and_the_server_lives(page: Page, tmp_path: Path) 
     good, bad, huge = (tmp_path / f"{name}.png" for name in ("good", "bad", "huge"))
     Image.new("RGB", (60, 40), "red").save(good)
     bad.write_bytes(b"this is no picture at all")
-    Image.new("L", (8000, 8000)).save(huge)
+    Image.new("L", (8000, 8001)).save(huge)
     page.segment("cat")
     assert "there is no picture yet" in page.message()
     for file, words, message in (
@@ -318,7 +318,7 @@ def test_it_listens_here_and_writes_nothing_into_the_installation(
         launched["uploads"].mkdir()
         return SimpleNamespace(launch=launched.update)
 
-    monkeypatch.setattr(web_demo, "build_page", build_page)
+    monkeypatch.setattr("zegclip.apis.web_page.build_page", build_page)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)  # put back
     web_demo.main(["--mini"])
     assert launched["server_name"] == "127.0.0.1"
@@ -335,6 +335,13 @@ def test_it_listens_here_and_writes_nothing_into_the_installation(
         for port in (taken.getsockname()[1], 99999):
             with pytest.raises(InputError, match=f"--port {port}: .*choose another"):
                 web_demo.main(["--mini", "--port", str(port)])
+
+
+def test_without_gradio_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "zegclip.apis.web_page", raising=False)
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    with pytest.raises(InputError, match='the page needs Gradio .*: pip install "gradio>=6"'):
+        web_demo.main(["--mini"])
 
 
 def test_photographs_are_there_to_be_tried() -> None:

@@ -22,6 +22,8 @@ import pytest
 import web_demo
 from PIL import Image
 
+from zegclip.apis import web_page
+
 VISITORS, REQUESTS = 20, 10  # each
 SECRET = "nobody's business"
 MEGABYTES_MORE = 500  # 20 sessions are kept, each with its picture's embeddings
@@ -40,7 +42,7 @@ class ChangingSet(set[str]):
 @pytest.fixture
 def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The page in this process; uploads are removed after 90 s instead of an hour."""
-    build, pages = web_demo.build_page, []
+    build, pages = web_page.build_page, []
 
     def build_page(*args: Any) -> gradio.Blocks:
         page = build(*args)
@@ -49,7 +51,7 @@ def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         pages.append(page)
         return page
 
-    monkeypatch.setattr(web_demo, "build_page", build_page)
+    monkeypatch.setattr(web_page, "build_page", build_page)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)  # put back
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
     with socket.socket() as probe:

@@ -137,10 +137,13 @@ def open_session(path: str | Path, device: str | torch.device = "cpu") -> Any:
         onnxruntime's ``InferenceSession``.
 
     Raises:
-        InputError: ONNX Runtime lacks the device, or the file is missing or broken.
+        InputError: ONNX Runtime is not installed or lacks the device, or the file is missing or
+            broken.
     """
-    import onnxruntime  # (an extra: only exported files need it)
-
+    try:
+        import onnxruntime  # (an extra: only exported files need it)
+    except ImportError as error:
+        raise InputError("exported models run in ONNX Runtime: pip install onnxruntime") from error
     available = onnxruntime.get_available_providers()
     kind, _, index = str(device).partition(":")
     provider = _PROVIDERS.get(kind)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -127,6 +128,12 @@ def test_messages(
     onnx.save(model, "foreign.onnx")
     with pytest.raises(InputError, match=message):
         OnnxInferencer(*arguments)
+
+
+def test_without_onnx_runtime_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(InputError, match="pip install onnxruntime"):
+        OnnxInferencer("model.onnx")
 
 
 def test_a_device_may_have_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
