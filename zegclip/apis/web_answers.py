@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import gradio
+import numpy as np
 from gradio.utils import get_upload_folder
 from PIL import Image
 
@@ -26,7 +28,8 @@ from .words import split_names
 LONGEST_SIDE = 1280  # pixels; larger pictures are made smaller
 MOST_CLASSES = 60  # of a request; as many words for all else, and seen ones
 MOST_LETTERS = 4000  # of them all
-FILES = "mask.png", "overlay.jpg", "coco.json"  # to download
+# To download: the overlay as it is shown, the others of the size of the picture that was uploaded.
+FILES = "mask.png", "overlay.jpg", "coco.json"
 GREY = "#909090"  # what is none of the words
 # Of telling what is none of the words.
 WAYS = AS_USUAL, OFF, SET_HERE = "as usual", "off", "set here"
@@ -92,7 +95,7 @@ class Answers:
         shown: list[Any] = [session, list(session.results[0].classes)]
         shown += [gradio.Label(visible=False) for _ in session.results]
         for result in session.results:
-            files = _write(result, Path(file).name)
+            files = _write(result, Path(file).name, session.picture.size)
             buttons = [gradio.DownloadButton(value=each, visible=True) for each in files]
             shown += [_overlay(result), *buttons, _names(result)]
         return shown
@@ -179,12 +182,21 @@ def _names(result: SegmentationResult) -> gradio.Dropdown:
     return gradio.Dropdown(list(result.classes), value=result.classes[label], visible=True)
 
 
-def _write(result: SegmentationResult, name: str) -> list[str]:
-    """``FILES``, in a folder of Gradio's, which removes them with the uploads."""
+def _write(result: SegmentationResult, name: str, size: tuple[int, int]) -> list[str]:
+    """``FILES``, in a folder of Gradio's, which removes them with the uploads.
+
+    Args:
+        result: of a picture that may have been made smaller.
+        name: of the picture's file.
+        size: of the picture in it, width and height.
+    """
     os.makedirs(get_upload_folder(), exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=get_upload_folder()))
     mask, overlay, coco = (str(folder / f"{Path(name).stem}_{file}") for file in FILES)
-    result.save(mask, "index")
     result.draw().save(overlay)
-    result.save(coco, "coco", name)
+    # (8 bits hold all labels that a page has: a large picture's would take eight times as much.)
+    labels = Image.fromarray(result.labels.astype(np.uint8)).resize(size, Image.Resampling.NEAREST)
+    uploaded = replace(result, labels=np.asarray(labels))
+    uploaded.save(mask, "index")
+    uploaded.save(coco, "coco", name)
     return [mask, overlay, coco]

@@ -98,6 +98,25 @@ def test_each_of_several_maps_of_one_name_is_shown(monkeypatch: pytest.MonkeyPat
     ]
 
 
+def test_files_fit_the_picture_that_was_uploaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though it is made smaller to be segmented; 150x90 pixels become 75x45."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    monkeypatch.setattr("zegclip.apis.web_answers.LONGEST_SIDE", 75)
+    file = tmp_path / "photo.png"
+    Image.effect_noise((150, 90), 50).save(file)
+    answers = Answers([ZeroShotInferencer(*files_of("tagclip"), device="cpu")])
+    session = answers.ask(None, str(file), ["cat", "bus"], "off")[0]
+    labels = session.results[0].labels
+    assert labels.shape == (45, 75) and labels.any()
+    with Image.open(next(tmp_path.rglob("photo_mask.png"))) as mask:
+        assert np.array_equal(np.asarray(mask), labels.repeat(2, 0).repeat(2, 1))
+    coco = json.loads(next(tmp_path.rglob("photo_coco.json")).read_text())
+    assert coco["images"] == [dict(id=1, file_name="photo.png", height=90, width=150)]
+    assert sum(each["area"] for each in coco["annotations"]) == 150 * 90
+
+
 def test_nothing_else_is_a_picture(
     uploads: Path, ask: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
