@@ -1,3 +1,4 @@
-# Self-training on every unlabelled pixel, background and void too: of unseen masks nothing is used.
+# Self-training on every unlabelled pixel. On Context-60 every pixel has a class, background too, so
+# that these are just the pixels of unseen classes, as in tagclip_context60_transductive.py.
 _base_ = "./tagclip_context60_transductive.py"
 model = dict(pseudo_labels="all_unlabelled")

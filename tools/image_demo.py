@@ -48,7 +48,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     what = "photographs or videos: files, folders (images directly in them), patterns 'some/*.jpg'"
     add("images", nargs="+", help=what)
-    add("--classes", help='names with commas between them, "cat, a red bus"')
+    add("--classes", help='names with commas between them, "cat|kitten, a red bus"')
     add("--seen", help="those that training has seen: calibrates as in the inductive setting")
     add(
         "--background",

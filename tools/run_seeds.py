@@ -21,6 +21,7 @@ from typing import Any
 
 import pandas as pd
 import torch
+from summarize import ALIKE
 from support.markdown_table import markdown, number
 from support.runs import Run, command_line, run_all
 
@@ -30,6 +31,7 @@ from zegclip.engine.config_options import ConfigOptions
 from zegclip.engine.launch import run
 from zegclip.errors import InputError
 from zegclip.evaluation import COLUMNS, protocol_fingerprint
+from zegclip.evaluation.protocol import digest
 from zegclip.files import PROJECT_ROOT, write_text
 
 BATCH = "train_dataloader.batch_size"
@@ -167,7 +169,7 @@ def results_of(runs: Sequence[Run], folder: Path, command: str) -> dict[str, Any
         command: that made them.
 
     Raises:
-        InputError: they were judged by different protocols.
+        InputError: they were judged by different protocols, or trained on different images.
     """
     reports = [report for each in runs if (report := each.report())]
     if len(protocols := {protocol_fingerprint(each["protocol"]) for each in reports}) > 1:
@@ -175,6 +177,9 @@ def results_of(runs: Sequence[Run], folder: Path, command: str) -> dict[str, Any
             f"{folder}: the seeds were judged by different protocols (tools/summarize.py "
             "says in what they differ): remove the older runs"
         )
+    for key, text in ALIKE.items():
+        if len({digest(each["protocol"][key]) for each in reports if key in each["protocol"]}) > 1:
+            raise InputError(f"{folder}: the seeds differ in {text}: remove the older runs")
     return {
         "command": command,
         "protocol": protocols.pop(),

@@ -6,6 +6,8 @@ import json
 import statistics
 from argparse import Namespace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import run_seeds
@@ -78,6 +80,20 @@ def test_processes_share_the_batch(tmp_path: Path, without_gpus: None) -> None:
     settings = read_checkpoint(tmp_path / "seed_0/iter_1.pth")["meta"]["settings"]
     assert settings["train_dataloader.batch_size"] == 16  # of both
     assert settings["optim_wrapper"]["type"] == "AmpOptimWrapper"
+
+
+def test_seeds_of_other_images_are_not_averaged(tmp_path: Path) -> None:
+    def seed(images: str) -> tool_runs.Run:
+        report = dict.fromkeys(run_seeds.COLUMNS, 50.0) | {"per_class": {}}
+        report["protocol"] = {"dataset": "mine", "trained_images": images}
+        run = SimpleNamespace(
+            report=lambda: report, record=dict, command=lambda: ["tools/train.py"]
+        )
+        return cast("tool_runs.Run", run)
+
+    assert run_seeds.results_of([seed("aa"), seed("aa")], tmp_path, "")["runs"]
+    with pytest.raises(InputError, match="the seeds differ in which images they were trained on"):
+        run_seeds.results_of([seed("aa"), seed("bb")], tmp_path, "")
 
 
 def test_a_class_that_a_run_lacks_and_the_order_of_classes() -> None:

@@ -60,7 +60,8 @@ def searches(method: str, folder: Path, iterations: int) -> list[Run]:
 def best_rate(runs: Sequence[Run], failed: Sequence[Run] = ()) -> float | None:
     """The rate of the best mIoU(S), once all are finished or have failed.
 
-    Unseen classes have no say: whoever trains on seen classes has no masks of them.
+    Which class an unseen pixel has plays no part. (That it has none of the seen ones does: where it
+    is given one, this one's IoU falls.)
     """
     found = {each.options[RATE]: report for each in runs if (report := each.report())}
     if not found or len(found) + sum(each in failed for each in runs) < len(runs):

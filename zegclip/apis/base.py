@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias, Union
 
 import numpy as np
@@ -206,6 +206,8 @@ class Inferencer:
             )
         if not isinstance(asked, Background):
             asked = make_background(asked)
+            if not asked.words:  # a number alone is another threshold for the model's own words
+                asked = replace(asked, words=self.background.words)
         if words := asked.words_beside(vocabulary):
             self._check_words(Vocabulary(words, setting="cross_dataset"))
         return asked

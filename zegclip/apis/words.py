@@ -13,6 +13,9 @@ from zegclip.vocabulary import Background, Vocabulary, check_known
 # "cat, a red bus", ["cat", "a red bus"] or {"cat": ["cat", "kitten"], "bus": ["bus"]}
 Text: TypeAlias = str | Sequence[str] | Mapping[str, str | Sequence[str]]
 
+# Commas (those of Chinese and Japanese too), semicolons, lines.
+_BETWEEN_NAMES = "[,;\n，、；]"
+
 NONE_OF_THESE = "none of these"  # what answers call the background, so no class's name
 
 
@@ -22,7 +25,8 @@ def make_vocabulary(text: Text, seen: str | Iterable[str] | None = None) -> Voca
     Args:
         text: names in a list, or in one string with commas, semicolons or lines between them, or
             a dict from each name to its synonyms (all of them are put into the templates; the
-            name only if it is among them). Spaces around names are dropped.
+            name only if it is among them). ``"cat|kitten"`` is a cat, with both words as synonyms.
+            Spaces around names are dropped.
         seen: which of the names training has seen; the others then are unseen, and the setting is
             the inductive one, which calibrates. ``None`` or nothing: nothing is called seen or
             unseen (setting ``cross_dataset``).
@@ -35,9 +39,12 @@ def make_vocabulary(text: Text, seen: str | Iterable[str] | None = None) -> Voca
         ('a red bus',)
     """
     names = split_names(text)
-    synonyms = {}
     if isinstance(text, Mapping):
         synonyms = {name: split_names(words) for name, words in zip(names, text.values())}
+    else:
+        words_of = [split_names(str(name).split("|")) for name in names]
+        names = tuple(w[0] if len(w) > 1 else name for name, w in zip(names, words_of))
+        synonyms = {words[0]: words for words in words_of if len(words) > 1}
     if not names:
         raise InputError('no words to look for: name at least one class, such as "cat"')
     if NONE_OF_THESE in names:
@@ -91,7 +98,7 @@ def split_names(text: str | Iterable[str]) -> tuple[str, ...]:
         InputError: it is neither a string nor a list.
     """
     if isinstance(text, str):
-        text = [name for name in re.split("[,;\n]", text) if name.strip()]
+        text = [name for name in re.split(_BETWEEN_NAMES, text) if name.strip()]
     if not isinstance(text, Iterable):
         raise InputError(f"the words are {text!r}: give a list of names, such as ['cat']")
     return tuple(" ".join(name.split()) if isinstance(name, str) else name for name in text)

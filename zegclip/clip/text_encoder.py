@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import warnings
 from collections.abc import Callable, Sequence
@@ -26,6 +27,7 @@ from .templates import find_templates
 from .text_tower import TextTower
 
 _LONGEST_TOKEN = 32  # of CLIP's vocabulary, bytes
+_ROWS_KEPT = 10_000  # words whose embeddings stay in memory
 
 
 @MODELS.register_module()
@@ -76,6 +78,8 @@ class TextEncoder(BaseModule):
         self._fingerprint = clip.fingerprint
         self.writes_cache = True
         self._cache_dir = Path(cache_dir or cache_folder()).expanduser()
+        self._rows: dict[str, Tensor] = {}  # by word, with these settings:
+        self._rows_of: dict[str, Any] = {}
         self._last_tokens: tuple[tuple[str, ...], Tensor] | None = None
 
     @torch.no_grad()
@@ -92,7 +96,7 @@ class TextEncoder(BaseModule):
                 embeddings = load_file(file)["embeddings"]
                 self._warn_of_cuts([word for synonyms in vocabulary.words for word in synonyms])
                 return embeddings.to(self.tower.positional_embedding.device)
-        embeddings = self.embed(vocabulary.words)
+        embeddings = self._embed_remembering(vocabulary.words)
         exact = self.tower.positional_embedding.dtype == torch.float32
         if not (self.writes_cache and exact):
             return embeddings
@@ -111,28 +115,43 @@ class TextEncoder(BaseModule):
         digest = hashlib.sha256(key.encode()).hexdigest()[:32]
         return self._cache_dir / f"class_embeddings_{digest}.safetensors"
 
+    def _embed_remembering(self, words: Sequence[Sequence[str]]) -> Tensor:
+        """As :meth:`embed`; a word that was embedded before is not embedded again.
+
+        Who asks one question after another, each with the same words for the background, waits for
+        the new words alone.
+        """
+        if len(self._rows) > _ROWS_KEPT or self._rows_of != self.protocol():
+            self._rows, self._rows_of = {}, self.protocol()
+        flat = [*itertools.chain.from_iterable(words)]
+        if new := tuple(word for word in dict.fromkeys(flat) if word not in self._rows):
+            self._rows |= zip(new, self._word_rows(self._tokens_of(new), self.encode).cpu())
+        rows = torch.stack([self._rows[word] for word in flat])
+        return self._of_classes(rows.to(self.tower.positional_embedding.device), words)
+
     def embed(self, words: Sequence[Sequence[str]]) -> Tensor:
         """Embed words without a cache: for each class its synonyms -> ``(C, D)``, unit rows."""
-        flat = tuple(word for synonyms in words for word in synonyms)
-        return self._averaged(self._tokens_of(flat), self.encode, words)
+        tokens = self._tokens_of(tuple(itertools.chain.from_iterable(words)))
+        return self._of_classes(self._word_rows(tokens, self.encode), words)
 
     @torch.no_grad()
     def embed_by_clip(self, words: Sequence[Sequence[str]]) -> Tensor:
         """As :meth:`embed`, by CLIP alone: without what a subclass has learned."""
-        flat = [word for synonyms in words for word in synonyms]
+        flat = [*itertools.chain.from_iterable(words)]
         tokens = self.tower.without_padding(TextEncoder.tokenize(self, flat))
         device = self.tower.positional_embedding.device
-        return self._averaged(tokens.to(device), self.tower, words)
+        return self._of_classes(self._word_rows(tokens.to(device), self.tower), words)
 
-    def _averaged(
-        self, tokens: Tensor, encode: Callable[[Tensor], Tensor], words: Sequence[Sequence[str]]
-    ) -> Tensor:
-        """Class embeddings of token ids, which are of each word in each template."""
+    def _word_rows(self, tokens: Tensor, encode: Callable[[Tensor], Tensor]) -> Tensor:
+        """Unit rows of W words, ``(W, D)``: the mean over the templates, which tokens are in."""
         with torch.autocast(tokens.device.type, enabled=False):
             parts = [encode(part) for part in tokens.split(self.texts_at_once)]
-        rows = torch.cat(parts).float()
-        # Templates, then synonyms. (A sum points where the mean does.)
-        rows = F.normalize(rows.unflatten(0, (-1, len(self.templates))).mean(dim=1), dim=-1)
+        rows = torch.cat(parts).float().unflatten(0, (-1, len(self.templates)))
+        return F.normalize(rows.mean(dim=1), dim=-1)
+
+    @staticmethod
+    def _of_classes(rows: Tensor, words: Sequence[Sequence[str]]) -> Tensor:
+        """Class embeddings of word rows: per class the mean, where a sum points, too."""
         if len(rows) == len(words):
             return rows
         counts = torch.tensor([len(synonyms) for synonyms in words], device=rows.device)

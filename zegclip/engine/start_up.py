@@ -42,7 +42,7 @@ def check(cfg: Mapping[str, Any], modes: Sequence[str], data_only: bool = False)
         raise InputError("this config has no test_dataloader: it only trains (tools/train.py)")
     if "train" in modes:
         _check_training(cfg)
-    _check_starts(cfg.get("model") or {})
+    check_starts(cfg.get("model") or {})
     if not data_only:
         _warn_of_mixed_shapes(cfg, [mode for mode in modes if mode != "train"])
     problems = list(missing(cfg, modes, data_only))
@@ -64,7 +64,9 @@ def _check_training(cfg: Mapping[str, Any]) -> None:
         _check_optimizer(optimizer)
     _check_checkpoints((cfg.get("default_hooks") or {}).get("checkpoint") or {})
     _check_crop(cfg)
+    _check_hiding(cfg)
     _warn_of_held_out(cfg)
+    _warn_of_choice(cfg)
     _check_loop(cfg)
 
 
@@ -136,6 +138,41 @@ def _check_crop(cfg: Mapping[str, Any]) -> None:
                 )
 
 
+def _check_hiding(cfg: Mapping[str, Any]) -> None:
+    """Refuse a step that sees labels before unseen ones are hidden, such as a choice of crops."""
+    for dataset in iter_datasets(cfg["train_dataloader"].get("dataset")):
+        steps = [str(step.get("type")) for step in dataset.get("pipeline") or ()]
+        if "HideUnseenLabels" not in steps:
+            continue
+        before = steps[: steps.index("HideUnseenLabels")]
+        loaders = [index for index, step in enumerate(before) if "Annotations" in step]
+        if looking := before[loaders[-1] + 1 if loaders else 0 :]:
+            raise InputError(
+                f"the training pipeline's {looking[0]} sees the labels of unseen classes: put "
+                "HideUnseenLabels directly after the step that loads the annotations"
+            )
+
+
+def _warn_of_choice(cfg: Mapping[str, Any]) -> None:
+    """Warn where validations on unseen classes steer a training that may not know them."""
+    datasets = iter_datasets(cfg["train_dataloader"].get("dataset"))
+    if any(dataset.get("setting") == "supervised" for dataset in datasets):
+        return
+    hooks = (*(cfg.get("default_hooks") or {}).values(), *(cfg.get("custom_hooks") or ()))
+    schedules = cfg.get("param_scheduler") or []
+    parts = [*hooks, *(schedules if isinstance(schedules, Sequence) else [schedules])]
+    for part in filter(None, parts):
+        followed = part.get("save_best") or part.get("monitor")
+        for name in [followed] if isinstance(followed, str) else followed or ():
+            if name.rpartition("/")[2] in ("pAcc", "mIoU_U", "hIoU"):
+                print_log(
+                    f"{part.get('type')} follows {name}, so that the labels of unseen classes have "
+                    "a say in the training or its choice: report it, or follow mIoU_S",
+                    "current",
+                    logging.WARNING,
+                )
+
+
 def _warn_of_mixed_shapes(cfg: Mapping[str, Any], modes: Sequence[str]) -> None:
     """Warn where a batch of validation or test would hold images of several shapes.
 
@@ -173,7 +210,7 @@ def _warn_of_held_out(cfg: Mapping[str, Any]) -> None:
                 )
 
 
-def _check_starts(model: Mapping[str, Any], name: str = "model") -> None:
+def check_starts(model: Mapping[str, Any], name: str = "model") -> None:
     """Refuse ``init_cfg`` of type Pretrained: such a file does not say which classes it saw."""
     starts = model.get("init_cfg") or ()
     for each in [starts] if isinstance(starts, Mapping) else starts:
@@ -184,7 +221,7 @@ def _check_starts(model: Mapping[str, Any], name: str = "model") -> None:
             )
     for key, part in model.items():
         if isinstance(part, Mapping) and key != "init_cfg":
-            _check_starts(part, f"{name}.{key}")
+            check_starts(part, f"{name}.{key}")
 
 
 def _check_checkpoints(hook: Mapping[str, Any]) -> None:

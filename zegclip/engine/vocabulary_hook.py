@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from mmseg.registry import HOOKS
 
 from zegclip.errors import InputError
 from zegclip.vocabulary import Vocabulary, name_key
+
+from .start_up import check_starts
 
 # What of a training's data says which classes it saw.
 _SPLIT = ("classes", "unseen", "synonyms", "setting", "dataset_name")
@@ -47,6 +50,7 @@ class VocabularyHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Check the split, and give the model the training's classes."""
+        check_starts(runner.cfg.get("model") or {})  # (mmseg's own scripts check nothing)
         train = runner.train_dataloader.dataset.metainfo
         # (A model of somebody else's may do without.)
         if "setting" not in train and hasattr(_model(runner), "set_vocabulary"):
@@ -150,7 +154,14 @@ def _check_same_split(train: Mapping[str, Any], val: Mapping[str, Any]) -> None:
 
 def _check_trained(train: Mapping[str, Any], test: Mapping[str, Any]) -> None:
     trained, tested = Vocabulary.from_metainfo(train), Vocabulary.from_metainfo(test)
-    if trained.classes != tested.classes or "supervised" in (trained.setting, tested.setting):
+    if trained.classes != tested.classes:
+        return
+    if trained.setting == "inductive" and tested.setting in ("transductive", "supervised"):
+        raise InputError(
+            f"the model was trained in the inductive setting, and its test by this config would be "
+            f"reported as {tested.setting}: test a checkpoint with the config that trained it"
+        )
+    if tested.setting == "supervised":
         return
     if hidden := [name for name in tested.seen if name in trained.unseen]:
         raise InputError(
@@ -204,9 +215,8 @@ def check_not_trained(train: Mapping[str, Any], test: Mapping[str, Any]) -> None
 def _words(vocabulary: Vocabulary, names: Iterable[str]) -> dict[str, set[str]]:
     """Names and synonyms of the given classes: what two data sets call alike is the same class.
 
-    Spaces do not count: VOC's pottedplant is COCO-Stuff's potted plant.
+    Spaces and hyphens do not count: VOC's pottedplant is COCO-Stuff's potted plant.
     """
     words = dict(zip(vocabulary.classes, vocabulary.words))
-    return {
-        name: {name_key(word).replace(" ", "") for word in (name, *words[name])} for name in names
-    }
+    keys = {name: map(name_key, (name, *words[name])) for name in names}
+    return {name: {re.sub("[-_ ]", "", word) for word in own} for name, own in keys.items()}

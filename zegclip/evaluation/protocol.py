@@ -37,9 +37,18 @@ def data_protocol(dataset: Any) -> dict[str, Any]:
 
 
 def image_names(dataset: Any) -> str:
-    """A digest of a data set's images: two halves of one may hold equally many."""
+    """A digest of a data set's images: two halves of one may hold equally many.
+
+    It is of their paths within the data set's folder of images, without suffix.
+    """
+    folder = (getattr(dataset, "data_prefix", None) or {}).get("img_path") or ""
     paths = [dataset.get_data_info(index).get("img_path", index) for index in range(len(dataset))]
-    return digest(sorted(Path(str(path)).stem for path in paths))
+    names = []
+    for path in map(str, paths):
+        within = Path(path).is_relative_to(folder) if folder else False
+        name = Path(path).relative_to(folder) if within else Path(Path(path).name)
+        names.append(name.with_suffix("").as_posix())
+    return digest(sorted(names))
 
 
 def protocol_fingerprint(protocol: Mapping[str, Any]) -> str:

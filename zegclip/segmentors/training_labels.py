@@ -72,7 +72,8 @@ class QueryLabels:
             raise InputError(
                 f"{place}: label {label} is the unseen class {classes[label]!r}, which no label "
                 f"may show to training in the {self.vocabulary.setting} setting; put "
-                "dict(type='HideUnseenLabels') into the training pipeline"
+                "dict(type='HideUnseenLabels') into the training pipeline, directly after "
+                "LoadCheckedAnnotations"
             )
         raise InputError(
             f"{place}: label {label} is outside the {len(classes)} classes; is "
@@ -91,7 +92,7 @@ def unseen_maps(data_samples: Sequence[SegDataSample], size: torch.Size) -> Tens
         if "gt_unseen_map" not in sample:
             raise InputError(
                 "this run needs the data set's unseen map: put HideUnseenLabels into the training "
-                "pipeline with keep_unseen_map=True"
+                "pipeline with keep_unseen_map=True, directly after LoadCheckedAnnotations"
             )
         unseen = sample.gt_unseen_map.data
         bottom, right = (full - own for full, own in zip(size, unseen.shape[-2:], strict=True))

@@ -122,6 +122,20 @@ def test_label_255_is_a_class_of_many_words(segment: ZeroShotInferencer) -> None
         segment(SCENE, words, background=0.3)
 
 
+def test_another_threshold_keeps_the_model_s_own_background_words(
+    segment: ZeroShotInferencer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without them one word would be everywhere in a softmax over the words."""
+    monkeypatch.setattr(segment, "background", Background(0.1, ("sky", "wall")))
+    vocabulary = segment.vocabulary("cat")
+    for asked, found in [
+        (0.3, Background(0.3, ("sky", "wall"))),
+        ("0.3, tree", Background(0.3, ("tree",))),
+        (Background(0.3), Background(0.3)),
+    ]:
+        assert segment._make_background(asked, vocabulary) == found
+
+
 def test_a_word_may_be_called_background(segment: ZeroShotInferencer) -> None:
     """It is what is none of the others, and label 255 is not needed."""
     plain = segment(SCENE, "cat, Background, bottle", background=False)

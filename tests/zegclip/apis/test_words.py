@@ -14,7 +14,14 @@ from zegclip.vocabulary import Background
 
 
 @pytest.mark.parametrize(
-    "text", ["cat, a red  bus,", " cat\na red bus", ["cat", " a red bus "], "cat;a red bus"]
+    "text",
+    [
+        "cat, a red  bus,",
+        " cat\na red bus",
+        ["cat", " a red bus "],
+        "cat;a red bus",
+        "cat，a red bus、",
+    ],
 )
 def test_names(text: Any) -> None:
     vocabulary = make_vocabulary(text)
@@ -25,6 +32,8 @@ def test_names(text: Any) -> None:
 def test_synonyms_and_seen_names() -> None:
     vocabulary = make_vocabulary({"cat": ["cat", "kitten"], "tv": "tv monitor"})
     assert vocabulary.words == (("cat", "kitten"), ("tv monitor",))
+    vocabulary = make_vocabulary("cat | kitten, tv")
+    assert (vocabulary.classes, vocabulary.words) == (("cat", "tv"), (("cat", "kitten"), ("tv",)))
     vocabulary = make_vocabulary("cat, dog, bus", seen="cat, bus")
     assert (vocabulary.unseen, vocabulary.setting) == (("dog",), "inductive")
 
@@ -36,6 +45,7 @@ def test_synonyms_and_seen_names() -> None:
         ("", None, "no words"),
         (["cat", " "], None, "not a name"),
         (["Cat", "dog", "cat"], None, "names twice .*: Cat, cat"),
+        ("cat|, dog", None, r"synonyms\['cat'\] holds '', which"),
         ({"cat": []}, None, r"synonyms\['cat'\] is empty"),
         (["cat", 3], None, "3, which is not a name"),
         (5, None, "5: give a list"),

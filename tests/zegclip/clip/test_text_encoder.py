@@ -110,6 +110,24 @@ def test_encoders_do_not_read_each_other_s_cache(clip: LoadedClip, tmp_path: Pat
     assert torch.equal(own(VOCABULARY), usual)
 
 
+def test_a_word_is_embedded_once(
+    clip: LoadedClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder, texts = TextEncoder(clip, ["a {}", "the {}"], tmp_path), []
+    encode = encoder.encode
+    monkeypatch.setattr(encoder, "encode", lambda each: texts.append(len(each)) or encode(each))
+    synonyms = {"cat": ("cat", "kitten")}
+    vocabularies = [
+        Vocabulary(("cat", "bus", "sky"), synonyms=synonyms),
+        Vocabulary(("sky", "dog", "cat")),
+        Vocabulary(("kitten", "dog")),
+    ]
+    found = [encoder(each) for each in vocabularies]
+    assert texts == [2 * 4, 2 * 1]
+    for vocabulary, rows in zip(vocabularies, found, strict=True):
+        torch.testing.assert_close(rows, encoder.embed(vocabulary.words))
+
+
 def test_too_long_a_name_is_named(clip: LoadedClip, tmp_path: Path) -> None:
     # "a photo of a", start and end token: 6 of the 77 tokens.
     encoder = TextEncoder(clip, cache_dir=tmp_path)

@@ -227,3 +227,57 @@ def test_self_training_starts_from_a_checkpoint_or_is_resumed(tmp_path: Path) ->
     start_up.check(dict(train_dataloader=train, resume=True), ["train"])
     (tmp_path / "start.pth").touch()
     start_up.check(dict(train_dataloader=train, load_from=str(tmp_path / "start.pth")), ["train"])
+
+
+@pytest.mark.parametrize(
+    ("before", "refused"),
+    [([], None), (["FastRandomCrop"], "FastRandomCrop"), (["RandomResize", "Mosaic"], "RandomR")],
+)
+def test_nothing_sees_unseen_labels_before_they_are_hidden(
+    before: list[str], refused: str | None
+) -> None:
+    cfg = Config.fromfile("configs/zegclip_mini_inductive.py")
+    loads = ["Resize", "LoadCheckedAnnotations"]  # (what comes before the labels cannot see them)
+    steps = [*loads, *before, "HideUnseenLabels", "RandomFlip"]
+    cfg.train_dataloader.dataset.pipeline = [dict(type=step) for step in steps]
+    if refused is None:
+        start_up.check(cfg, ["train"])
+        return
+    with pytest.raises(
+        InputError, match=f"{refused}.* sees the labels of unseen classes: put Hide"
+    ):
+        start_up.check(cfg, ["train"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, ""),
+        ({"default_hooks": {"checkpoint": dict(type="CheckpointHook", save_best="mIoU_S")}}, ""),
+        (
+            {"default_hooks": {"checkpoint": dict(type="CheckpointHook", save_best="hIoU")}},
+            "CheckpointHook follows hIoU",
+        ),
+        (
+            {"custom_hooks": [dict(type="EarlyStoppingHook", monitor="mIoU_U")]},
+            "EarlyStoppingHook follows mIoU_U",
+        ),
+        (
+            {"param_scheduler": dict(type="ReduceOnPlateauLR", monitor="hIoU", rule="greater")},
+            "ReduceOnPlateauLR follows hIoU",
+        ),
+    ],
+)
+def test_what_follows_unseen_labels_is_said(
+    changes: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts: list[str] = []
+    monkeypatch.setattr(start_up, "print_log", lambda text, *_: texts.append(text))
+    cfg = Config.fromfile("configs/zegclip_mini_inductive.py")
+    for key, value in changes.items():
+        cfg[key] = value
+    start_up.check(cfg, ["train", "val"])
+    assert [text[: len(said)] for text in texts] == [said] * bool(said)
+    cfg.train_dataloader.dataset.setting = cfg.val_dataloader.dataset.setting = "supervised"
+    start_up.check(cfg, ["train", "val"])
+    assert len(texts) == bool(said)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from zegclip.evaluation import protocol_fingerprint, protocol_line
+from zegclip.evaluation.protocol import digest, image_names
 
 CLIP = {"model_name": "ViT-B-16-quickgelu", "weights": "a.pt", "fingerprint": "ab" * 32}
 PROTOCOL: dict[str, Any] = {
@@ -53,3 +54,18 @@ def test_line() -> None:
     for part in ("inductive", "2 of 20 classes unseen", "background ignored", "gamma 0.1",
                  "'a photo of a {}'", "slide inference", "trusty weighting both"):  # fmt: skip
         assert part in line
+
+
+def test_images_of_equal_names_in_other_folders_are_other_images() -> None:
+    class Frames(list[str]):
+        data_prefix: ClassVar = {"img_path": "data/frames"}
+
+        def get_data_info(self, index: int) -> dict[str, str]:
+            return {"img_path": f"data/frames/{self[index]}"}
+
+    def names(*images: str) -> str:
+        return image_names(Frames(images))
+
+    assert names("a/0.jpg", "b/0.jpg") == names("b/0.png", "a/0.png")
+    assert names("a/0.jpg", "b/0.jpg") != names("c/0.jpg", "d/0.jpg")
+    assert names("0.jpg", "1.jpg") == digest(["0", "1"])

@@ -32,7 +32,7 @@ def logged(folder: Path) -> list[dict[str, Any]]:
         if log:
             start = min(entry["step"] for entry in log)
             # (One that is resumed begins with a validation, of what was trained before.)
-            before = start + ("loss" not in log[0])
+            before = start + any("mIoU" in key for key in log[0])
             entries = [entry for entry in entries if entry["step"] < before] + log
     return entries
 
