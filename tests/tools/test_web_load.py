@@ -84,7 +84,7 @@ def png(image: Image.Image) -> bytes:
     return content.getvalue()
 
 
-BOMB = png(Image.new("1", (7000, 7000)))  # 6 kB
+BOMB = png(Image.new("1", (8000, 8001)))  # 8 kB
 
 
 class Visitor:
