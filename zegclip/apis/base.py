@@ -206,7 +206,8 @@ class Inferencer:
             )
         if not isinstance(asked, Background):
             asked = make_background(asked)
-            if not asked.words:  # a number alone is another threshold for the model's own words
+            # A number alone is another threshold for the model's own words.
+            if not asked.words and self.background is not None:
                 asked = replace(asked, words=self.background.words)
         if words := asked.words_beside(vocabulary):
             self._check_words(Vocabulary(words, setting="cross_dataset"))
