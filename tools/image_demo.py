@@ -35,7 +35,6 @@ from zegclip.datasets.images import SUFFIXES, UNREAD_SUFFIXES, expand_user
 from zegclip.engine.launch import run
 from zegclip.errors import InputError
 from zegclip.files import replacing, write_text
-from zegclip.vocabulary import Background
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -84,11 +83,12 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def read_background(text: str) -> bool | Background:
+def read_background(text: str) -> bool | str:
     """What ``--background`` says, as the inferencer takes it."""
     if text.lower() in ("auto", "off", "none"):
         return text.lower() == "auto"
-    return make_background(text)
+    make_background(text)  # (an odd one is refused before work)
+    return text
 
 
 def find_images(arguments: Sequence[str]) -> list[Path]:
@@ -257,11 +257,12 @@ def main(argv: Sequence[str] | None = None) -> None:
                 failed[str(image)] = str(error)
             except OSError as error:  # such as a name that is too long with what is added to it
                 failed[str(image)] = f"{image}: {error}"
-    finally:  # a run that is interrupted keeps what was done
-        written.finish()
-        if args.json:
-            content = settings | dict(images=done, failed=failed)
-            write_text(args.json, json.dumps(content, indent=2, ensure_ascii=False))
+    finally:  # a run that is interrupted keeps what was done, and what was there if nothing was
+        if done or failed:
+            written.finish()
+            if args.json:
+                content = settings | dict(images=done, failed=failed)
+                write_text(args.json, json.dumps(content, indent=2, ensure_ascii=False))
     if failed:
         raise InputError("not segmented: " + "; ".join(failed.values()))
 

@@ -168,8 +168,8 @@ class SegmentationResult:
     ) -> Image.Image:
         size = max(12, min(picture.size) // 28)  # of the letters, pixels
         line = round(1.5 * size)
-        # (Of all names, so that one search for a font serves all images.)
-        font = ImageFont.truetype(find_font("".join(self.classes)), size)
+        # (Of all names, so that one search for a font serves all images; else of those shown.)
+        font = ImageFont.truetype(find_font("".join(self.classes), "".join(shown.values())), size)
         width = round(max(map(font.getlength, texts))) + 3 * size
         height = max(picture.height, len(shown) * line + size)
         sheet = Image.new("RGB", (picture.width + width, height), "white")

@@ -18,7 +18,7 @@ from zegclip.datasets import read_image
 from zegclip.errors import InputError
 from zegclip.visualization import draw_heat_map, scaled, single_maps
 from zegclip.visualization.sheet import hex_colour
-from zegclip.vocabulary import IGNORE_INDEX, Background
+from zegclip.vocabulary import IGNORE_INDEX, Background, Vocabulary
 
 from .base import EncodedImage
 from .inferencer import ZeroShotInferencer
@@ -48,6 +48,7 @@ class Session(NamedTuple):
 
     picture: Picture
     results: list[SegmentationResult]
+    vocabularies: list[Vocabulary]  # of the results
 
 
 class Answers:
@@ -92,7 +93,9 @@ class Answers:
             session = self._segment(session, file, *asked)
         except InputError as error:
             raise gradio.Error(str(error), print_exception=False) from None
-        shown: list[Any] = [session, list(session.results[0].classes)]
+        named = session.vocabularies[0]
+        typed = ["|".join(w) if len(w) > 1 else n for n, w in zip(named.classes, named.words)]
+        shown: list[Any] = [session, typed]
         shown += [gradio.Label(visible=False) for _ in session.results]
         for result in session.results:
             files = _write(result, Path(file).name, session.picture.size)
@@ -104,7 +107,7 @@ class Answers:
         """A method's attention map of a class, and the method's extra maps."""
         _check_asked(session, file)
         encoded, result = session.picture.encoded[index], session.results[index]
-        attention = self._inferencers[index].attention(encoded, result.classes, name)
+        attention = self._inferencers[index].attention(encoded, session.vocabularies[index], name)
         maps = [(name, scaled(attention)), *single_maps(result.extra_maps).items()]
         heats = [(draw_heat_map(result.image, heat), title) for title, heat in maps]
         return gradio.Gallery(heats, visible=True)
@@ -135,7 +138,7 @@ class Answers:
         vocabularies = [each.vocabulary(text, seen) for each in self._inferencers]
         background: bool | Background = way == AS_USUAL
         if way == SET_HERE:
-            background = Background(threshold, split_names(others))
+            background = Background(threshold, split_names(others.replace("|", ",")))
         picture = self._examples.get(file)
         if picture is None and session and session.picture.file == file:
             picture = session.picture
@@ -145,7 +148,7 @@ class Answers:
             inferencer(encoded, vocabulary, background=background, refine=refine and "pamr")
             for inferencer, encoded, vocabulary in asked
         ]
-        return Session(picture, results)
+        return Session(picture, results, vocabularies)
 
     def _encode(self, file: str) -> Picture:
         image = Image.fromarray(read_image(file))
@@ -158,7 +161,7 @@ def _check_number(*texts: str) -> None:
     """Refuse too many or too long words before anything is done with them, which takes time."""
     if sum(map(len, texts)) > MOST_LETTERS:
         raise InputError(f"more than {MOST_LETTERS} letters at once: use fewer or shorter words")
-    if any(len(split_names(text)) > MOST_CLASSES for text in texts):
+    if any(len(split_names(text.replace("|", ","))) > MOST_CLASSES for text in texts):
         raise InputError(f"more than {MOST_CLASSES} classes at once: use fewer")
 
 

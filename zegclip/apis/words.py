@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
@@ -52,6 +53,7 @@ def make_vocabulary(text: Text, seen: str | Iterable[str] | None = None) -> Voca
     seen_names = split_names(seen or ())
     if not seen_names:
         return Vocabulary(names, synonyms=synonyms, setting="cross_dataset")
+    seen_names = make_vocabulary(seen_names).classes
     check_known(seen_names, names, "seen")
     unseen = tuple(name for name in names if name not in seen_names)
     return Vocabulary(names, unseen, synonyms, setting="inductive")
@@ -85,8 +87,8 @@ def make_background(asked: float | str | Iterable[str]) -> Background:
         raise InputError(
             f"background {asked!r}: give a probability, words for all else, or both: '0.4, sky'"
         )
-    names = make_vocabulary(words).classes if words or not numbers else ()
-    return Background(numbers[0] if numbers else None, names)
+    asked_words = make_vocabulary(words).words if words or not numbers else ()
+    return Background(numbers[0] if numbers else None, tuple(itertools.chain(*asked_words)))
 
 
 def split_names(text: str | Iterable[str]) -> tuple[str, ...]:

@@ -79,7 +79,7 @@ class TextEncoder(BaseModule):
         self.writes_cache = True
         self._cache_dir = Path(cache_dir or cache_folder()).expanduser()
         self._rows: dict[str, Tensor] = {}  # by word, with these settings:
-        self._rows_of: dict[str, Any] = {}
+        self._rows_of: tuple[Any, ...] = ()
         self._last_tokens: tuple[tuple[str, ...], Tensor] | None = None
 
     @torch.no_grad()
@@ -121,8 +121,9 @@ class TextEncoder(BaseModule):
         Who asks one question after another, each with the same words for the background, waits for
         the new words alone.
         """
-        if len(self._rows) > _ROWS_KEPT or self._rows_of != self.protocol():
-            self._rows, self._rows_of = {}, self.protocol()
+        depends_on = (self.tower.positional_embedding.dtype, self.protocol())
+        if len(self._rows) > _ROWS_KEPT or self._rows_of != depends_on:
+            self._rows, self._rows_of = {}, depends_on
         flat = [*itertools.chain.from_iterable(words)]
         if new := tuple(word for word in dict.fromkeys(flat) if word not in self._rows):
             self._rows |= zip(new, self._word_rows(self._tokens_of(new), self.encode).cpu())

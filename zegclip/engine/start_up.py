@@ -141,12 +141,14 @@ def _check_crop(cfg: Mapping[str, Any]) -> None:
 def _check_hiding(cfg: Mapping[str, Any]) -> None:
     """Refuse a step that sees labels before unseen ones are hidden, such as a choice of crops."""
     for dataset in iter_datasets(cfg["train_dataloader"].get("dataset")):
-        steps = [str(step.get("type")) for step in dataset.get("pipeline") or ()]
-        if "HideUnseenLabels" not in steps:
+        kinds = [step.get("type") for step in dataset.get("pipeline") or ()]
+        steps = [getattr(kind, "__name__", str(kind)) for kind in kinds]
+        if "HideUnseenLabels" not in steps or dataset.get("setting") == "supervised":
             continue
         before = steps[: steps.index("HideUnseenLabels")]
         loaders = [index for index, step in enumerate(before) if "Annotations" in step]
-        if looking := before[loaders[-1] + 1 if loaders else 0 :]:
+        # (A loader of one's own may have any name.)
+        if looking := before[loaders[-1] + 1 :] if loaders else []:
             raise InputError(
                 f"the training pipeline's {looking[0]} sees the labels of unseen classes: put "
                 "HideUnseenLabels directly after the step that loads the annotations"
@@ -163,8 +165,9 @@ def _warn_of_choice(cfg: Mapping[str, Any]) -> None:
     parts = [*hooks, *(schedules if isinstance(schedules, Sequence) else [schedules])]
     for part in filter(None, parts):
         followed = part.get("save_best") or part.get("monitor")
-        for name in [followed] if isinstance(followed, str) else followed or ():
-            if name.rpartition("/")[2] in ("pAcc", "mIoU_U", "hIoU"):
+        for name in followed if isinstance(followed, (list, tuple)) else [followed]:
+            # ("auto" is the first score, pAcc.)
+            if str(name).rpartition("/")[2] in ("pAcc", "mIoU_U", "hIoU", "auto"):
                 print_log(
                     f"{part.get('type')} follows {name}, so that the labels of unseen classes have "
                     "a say in the training or its choice: report it, or follow mIoU_S",

@@ -34,6 +34,7 @@ def test_synonyms_and_seen_names() -> None:
     assert vocabulary.words == (("cat", "kitten"), ("tv monitor",))
     vocabulary = make_vocabulary("cat | kitten, tv")
     assert (vocabulary.classes, vocabulary.words) == (("cat", "tv"), (("cat", "kitten"), ("tv",)))
+    assert make_vocabulary("cat|kitten, tv", seen="cat|kitten").unseen == ("tv",)
     vocabulary = make_vocabulary("cat, dog, bus", seen="cat, bus")
     assert (vocabulary.unseen, vocabulary.setting) == (("dog",), "inductive")
 
@@ -65,6 +66,7 @@ def test_what_is_refused(text: Any, seen: Any, message: str) -> None:
         (np.float32(0.5), 0.5, ()),
         ("0.4", 0.4, ()),
         ("0.4, sky", 0.4, ("sky",)),
+        ("0.4, sky|cloud", 0.4, ("sky", "cloud")),
         ("sky; .4; 3 walls", 0.4, ("sky", "3 walls")),
         (["sky", "空"], None, ("sky", "空")),
     ],

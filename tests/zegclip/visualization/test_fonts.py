@@ -70,6 +70,7 @@ def test_a_font_of_the_machine_where_the_usual_one_lacks_letters(
 ) -> None:
     assert find_font("cat") == find_font("Straße, кошка") != find_font("cat 猫")
     assert not np.array_equal(draw("猫"), draw("犬"))
+    assert find_font("猫𒀀", "猫") == find_font("猫")  # no font has both: what is drawn counts
 
 
 @pytest.mark.usefixtures("chinese_font")
