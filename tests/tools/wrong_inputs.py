@@ -154,7 +154,7 @@ CONFIGS = [
           files={"mine.py": BOM + CONFIG.encode()}),
     Wrong("another encoding", TRAIN, r"mine\.py.*UnicodeDecodeError", files={"mine.py": b"\xff"}),
     Wrong("an unknown name", TRAIN, r"mine\.py:\d+: NameError: name 'cat'", "unseen = [cat]"),
-    Wrong("a module that is not there", TRAIN, "ImportError.* nowhere",
+    Wrong("a module that is not there", TRAIN, r"ModuleNotFoundError.*'nowhere'",
           "custom_imports = dict(imports=['nowhere'])"),
     Wrong("a base that is not there", TRAIN, r"nowhere\.py",
           files={"mine.py": "_base_ = 'nowhere.py'"}),
