@@ -21,7 +21,6 @@ from typing import Any
 
 import pandas as pd
 import torch
-from summarize import ALIKE
 from support.markdown_table import markdown, number
 from support.runs import Run, command_line, run_all
 
@@ -31,7 +30,7 @@ from zegclip.engine.config_options import ConfigOptions
 from zegclip.engine.launch import run
 from zegclip.errors import InputError
 from zegclip.evaluation import COLUMNS, protocol_fingerprint
-from zegclip.evaluation.protocol import digest
+from zegclip.evaluation.protocol import ALIKE, digest
 from zegclip.files import PROJECT_ROOT, write_text
 
 BATCH = "train_dataloader.batch_size"

@@ -34,7 +34,7 @@ from zegclip.engine.config_files import learns, read_config, use_mixed_precision
 from zegclip.engine.launch import run
 from zegclip.errors import InputError
 from zegclip.evaluation import COLUMNS, protocol_fingerprint, training_fingerprint
-from zegclip.evaluation.protocol import OF_THE_RUN, digest
+from zegclip.evaluation.protocol import ALIKE, OF_THE_RUN, digest
 from zegclip.evaluation.training import tested_otherwise, training_settings
 from zegclip.files import PROJECT_ROOT
 
@@ -45,12 +45,6 @@ SPLITS = {
 }
 ROW = ["config", "protocol", "training", "early", "group"]  # columns that its runs share
 SCORES = [*COLUMNS, "mIoU"]  # (mIoU: of the cross-dataset setting)
-# Beside protocol and training, what must be the same in runs that are averaged.
-ALIKE = {
-    "start": "what they started from",
-    "trained_images": "which images they were trained on",
-    "labels": "the masks they were judged by",
-}
 HEADING = ["config", "setting", "runs", *COLUMNS.values(), "published", "protocol"]
 
 

@@ -18,6 +18,12 @@ OF_THE_RUN = frozenset(
         "trained_images", "training",
     }
 )  # fmt: skip
+# Of these, what must be the same in runs that are averaged, in words for a message.
+ALIKE = {
+    "start": "what they started from",
+    "trained_images": "which images they were trained on",
+    "labels": "the masks they were judged by",
+}
 
 
 def data_protocol(dataset: Any) -> dict[str, Any]:
