@@ -50,10 +50,12 @@ class VocabularyHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Check the split, and give the model the training's classes."""
-        check_starts(runner.cfg.get("model") or {})  # (mmseg's own scripts check nothing)
         train = runner.train_dataloader.dataset.metainfo
-        # (A model of somebody else's may do without.)
-        if "setting" not in train and hasattr(_model(runner), "set_vocabulary"):
+        # (A model of somebody else's may start from any weights, and do without a split.)
+        ours = hasattr(_model(runner), "set_vocabulary")
+        if ours:
+            check_starts(runner.cfg.get("model") or {})  # (mmseg's own scripts check nothing)
+        if ours and "setting" not in train:
             kind = type(runner.train_dataloader.dataset).__name__
             raise InputError(
                 f"a {kind} does not say which classes are unseen: train on a ZeroShotDataset, or "
